@@ -1,0 +1,187 @@
+//! A request on the worker: its open inputs, its clock, its single last event.
+
+use super::message::{Event, ItemResult, Report, RequestId, Submission, Timing};
+use super::queue;
+use crate::error::UserMessage;
+use crate::tasks::Work;
+use std::time::Instant;
+
+/// Inputs of one request that are tokenized ahead of a step.
+const OPEN: usize = 256;
+
+/// A request that has not ended.
+pub struct Active {
+    pub submission: Submission,
+    pub arrived: u64,
+    pub key: String,
+    pub alone: bool,
+    /// Inputs tokenized and not yet answered, by index.
+    pub open: Vec<(usize, Box<dyn Work>)>,
+    next_input: usize,
+    done: usize,
+    started: Option<Instant>,
+    timing: Timing,
+    tokens: usize,
+    batch: usize,
+    warnings: Vec<String>,
+}
+
+/// What the report needs to know of the engine.
+#[derive(Clone)]
+pub struct Place {
+    pub model: String,
+    pub device: &'static str,
+    pub precision: &'static str,
+}
+
+/// How a request ends.
+pub enum End {
+    Done,
+    Cancelled,
+    Failed(UserMessage),
+}
+
+impl Active {
+    /// A request that has just arrived.
+    pub fn new(submission: Submission, arrived: u64) -> Self {
+        let key = format!("{}|{}", submission.request.task, submission.request.model.as_deref().unwrap_or(""));
+        Self {
+            submission,
+            arrived,
+            key,
+            alone: false,
+            open: Vec::new(),
+            next_input: 0,
+            done: 0,
+            started: None,
+            timing: Timing::default(),
+            tokens: 0,
+            batch: 0,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> RequestId {
+        self.submission.id
+    }
+
+    /// For the queue.
+    pub fn ticket(&self) -> queue::Ticket {
+        queue::Ticket {
+            arrived: self.arrived,
+            priority: self.submission.request.priority,
+            key: self.key.clone(),
+            alone: self.alone,
+        }
+    }
+
+    /// Whether its owner wants no more of it.
+    pub fn is_cancelled(&self) -> bool {
+        self.submission.cancel.is_cancelled()
+    }
+
+    /// Notes that work has begun, once.
+    pub fn start(&mut self) {
+        if self.started.is_none() {
+            let now = Instant::now();
+            self.started = Some(now);
+            self.timing.queue = ms(self.submission.submitted, now);
+            self.submission.sink.send(Event::Started { id: self.submission.id });
+        }
+    }
+
+    /// Adds the time spent reading a model.
+    pub fn add_load(&mut self, millis: f64) {
+        self.timing.load += millis;
+    }
+
+    /// Adds a forward step of `batch` inputs.
+    pub fn add_step(&mut self, millis: f64, batch: usize) {
+        self.timing.forward += millis;
+        self.batch = self.batch.max(batch);
+    }
+
+    /// Adds tokenizing time.
+    pub fn add_tokenize(&mut self, millis: f64) {
+        self.timing.tokenize += millis;
+    }
+
+    /// The next input to tokenize, while there are fewer open than one step can use.
+    pub fn next_input(&mut self) -> Option<(usize, String)> {
+        if self.open.len() >= OPEN {
+            return None;
+        }
+        let text = self.submission.request.inputs.get(self.next_input)?.clone();
+        self.next_input += 1;
+        Some((self.next_input - 1, text))
+    }
+
+    /// Takes a tokenized input in.
+    pub fn opened(&mut self, index: usize, work: Box<dyn Work>) {
+        self.tokens += work.tokens();
+        self.open.push((index, work));
+    }
+
+    /// Takes out the inputs that are computed.
+    pub fn take_finished(&mut self) -> Vec<(usize, Box<dyn Work>)> {
+        let (finished, open) = std::mem::take(&mut self.open).into_iter().partition(|(_, w)| w.remaining() == 0);
+        self.open = open;
+        finished
+    }
+
+    /// Delivers answers, and what they took to put together.
+    pub fn deliver(&mut self, items: Vec<(usize, ItemResult)>, millis: f64) {
+        self.timing.postprocess += millis;
+        if items.is_empty() {
+            return;
+        }
+        self.done += items.len();
+        let (done, total) = (self.done, self.submission.request.inputs.len());
+        self.submission.sink.send(Event::Items { id: self.submission.id, items, done, total });
+    }
+
+    /// Whether every input is answered.
+    pub fn is_complete(&self) -> bool {
+        self.done == self.submission.request.inputs.len()
+    }
+
+    /// Notes something that the reader of the answer should know.
+    pub fn warn(&mut self, warning: String) {
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
+    }
+
+    /// Sends the one last event.
+    pub fn finish(mut self, end: End, place: Place) {
+        let finished = Instant::now();
+        let submitted = self.submission.submitted;
+        self.timing.total = ms(submitted, finished);
+        let report = Report {
+            task: self.submission.request.task,
+            model: place.model,
+            device: place.device,
+            precision: place.precision,
+            submitted,
+            started: self.started.unwrap_or(finished),
+            finished,
+            timing: self.timing,
+            tokens: self.tokens,
+            done: self.done,
+            batch: self.batch,
+            warnings: self.warnings,
+        };
+        let id = self.submission.id;
+        self.submission.sink.send(match end {
+            End::Done => Event::Done { id, report },
+            End::Cancelled => Event::Cancelled { id, report },
+            End::Failed(message) => Event::Failed { id, message, report },
+        });
+    }
+}
+
+/// Milliseconds from `from` to `to`.
+pub fn ms(from: Instant, to: Instant) -> f64 {
+    to.saturating_duration_since(from).as_secs_f64() * 1e3
+}

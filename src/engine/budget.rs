@@ -1,0 +1,75 @@
+//! Which models may stay in memory. Pure: counts bytes, evicts the least recently used.
+
+/// Sizes and ages of the loaded models.
+#[derive(Debug, Default)]
+pub struct Budget {
+    limit: usize,
+    clock: u64,
+    held: Vec<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    key: String,
+    bytes: usize,
+    used: u64,
+}
+
+impl Budget {
+    /// A budget of `limit` bytes.
+    pub fn new(limit: usize) -> Self {
+        Self { limit, ..Self::default() }
+    }
+
+    /// Notes that `key` was used now, and how large it is.
+    pub fn touch(&mut self, key: &str, bytes: usize) {
+        self.clock += 1;
+        self.forget(key);
+        self.held.push(Held { key: key.to_owned(), bytes, used: self.clock });
+    }
+
+    /// Removes `key`.
+    pub fn forget(&mut self, key: &str) {
+        self.held.retain(|h| h.key != key);
+    }
+
+    /// Models to drop so that `incoming` bytes fit beside what stays, oldest first; never `keep`.
+    pub fn evict(&self, incoming: usize, keep: &str) -> Vec<String> {
+        let mut by_age: Vec<&Held> = self.held.iter().filter(|h| h.key != keep).collect();
+        by_age.sort_by_key(|h| h.used);
+        let mut total = self.total() + incoming;
+        let mut out = Vec::new();
+        for held in by_age {
+            if total <= self.limit {
+                break;
+            }
+            total -= held.bytes;
+            out.push(held.key.clone());
+        }
+        out
+    }
+
+    /// Bytes held.
+    pub fn total(&self) -> usize {
+        self.held.iter().map(|h| h.bytes).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_recently_used_goes_first() {
+        let mut budget = Budget::new(100);
+        budget.touch("a", 40);
+        budget.touch("b", 40);
+        budget.touch("a", 40);
+        assert!(budget.evict(20, "").is_empty());
+        assert_eq!(budget.evict(30, ""), ["b"]);
+        assert_eq!(budget.evict(90, ""), ["b", "a"]);
+        assert_eq!(budget.evict(90, "b"), ["a"]);
+        budget.forget("b");
+        assert_eq!(budget.total(), 40);
+    }
+}

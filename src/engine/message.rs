@@ -1,0 +1,182 @@
+//! What crosses the edge: one command enum in, one event enum out.
+
+use crate::error::UserMessage;
+use crate::nn::runtime::{DeviceChoice, DeviceReport};
+use crate::tasks::Output;
+use crossbeam_channel::{Receiver, Sender};
+use serde::Serialize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// Names a request for as long as the engine lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct RequestId(pub u64);
+
+/// Who goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    /// A long list that nobody waits for word by word.
+    Batch,
+    /// Somebody looks at the screen.
+    Interactive,
+}
+
+/// Work for a task. All inputs are answered, in any order, one event item each.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Task id.
+    pub task: &'static str,
+    /// A model id or folder; `None` for the task's default.
+    pub model: Option<String>,
+    pub inputs: Vec<String>,
+    pub priority: Priority,
+}
+
+/// Cancels the request that it came with, from any thread, at any time.
+#[derive(Clone, Debug, Default)]
+pub struct CancelToken(Arc<AtomicBool>);
+
+impl CancelToken {
+    /// Asks for the end. It comes as [`Event::Cancelled`] within one forward step.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether the end was asked for.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// Where a request's events go, and how to wake whoever reads them.
+#[derive(Clone)]
+pub struct EventSink {
+    sender: Sender<Event>,
+    wake: Option<Arc<dyn Fn() + Send + Sync>>,
+}
+
+impl EventSink {
+    /// A bounded channel. `wake` is called after every event, on the engine's thread.
+    pub fn channel(wake: Option<Arc<dyn Fn() + Send + Sync>>) -> (Self, Receiver<Event>) {
+        let (sender, receiver) = crossbeam_channel::bounded(4096);
+        (Self { sender, wake }, receiver)
+    }
+
+    /// Delivers `event`; waits while the channel is full. False if nobody listens any more.
+    pub fn send(&self, event: Event) -> bool {
+        let delivered = self.sender.send(event).is_ok();
+        if let Some(wake) = &self.wake {
+            wake();
+        }
+        delivered
+    }
+}
+
+/// What the worker is told.
+pub enum Command {
+    Submit(Submission),
+    /// Uses another device from the next step on; loaded models are dropped.
+    SetDevice { choice: DeviceChoice, threads: Option<usize> },
+    /// Frees all models that no request uses.
+    Unload,
+    Shutdown,
+}
+
+/// A request with everything that belongs to it.
+pub struct Submission {
+    pub id: RequestId,
+    pub request: Request,
+    pub cancel: CancelToken,
+    pub sink: EventSink,
+    pub submitted: Instant,
+}
+
+/// What the engine says. After `Done`, `Cancelled` or `Failed` no event of that request follows.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The model is being read; share 0 to 1.
+    Loading { id: RequestId, model: String, share: f32, bytes: u64 },
+    /// Work on the request has begun.
+    Started { id: RequestId },
+    /// Some inputs are answered: index and answer of each, and how many of all are done.
+    Items { id: RequestId, items: Vec<(usize, ItemResult)>, done: usize, total: usize },
+    Done { id: RequestId, report: Report },
+    Cancelled { id: RequestId, report: Report },
+    Failed { id: RequestId, message: UserMessage, report: Report },
+    /// State of the engine itself; goes to the status sink only.
+    Status(Status),
+}
+
+/// One input's answer, or why there is none.
+pub type ItemResult = Result<Output, UserMessage>;
+
+impl Event {
+    /// The request that the event belongs to.
+    pub fn id(&self) -> Option<RequestId> {
+        match self {
+            Self::Loading { id, .. }
+            | Self::Started { id }
+            | Self::Items { id, .. }
+            | Self::Done { id, .. }
+            | Self::Cancelled { id, .. }
+            | Self::Failed { id, .. } => Some(*id),
+            Self::Status(_) => None,
+        }
+    }
+
+    /// Whether it is the request's last.
+    pub fn is_terminal(&self) -> bool {
+        matches!(self, Self::Done { .. } | Self::Cancelled { .. } | Self::Failed { .. })
+    }
+}
+
+/// What a request cost, measured on the worker.
+#[derive(Clone, Debug)]
+pub struct Report {
+    pub task: &'static str,
+    pub model: String,
+    /// `cpu` or `cuda`
+    pub device: &'static str,
+    pub precision: &'static str,
+    pub submitted: Instant,
+    /// When work began; the submission if it never did.
+    pub started: Instant,
+    pub finished: Instant,
+    pub timing: Timing,
+    /// Input tokens.
+    pub tokens: usize,
+    /// Inputs answered.
+    pub done: usize,
+    /// Most inputs that shared one forward step with this request's, of this and other requests.
+    pub batch: usize,
+    pub warnings: Vec<String>,
+}
+
+/// Milliseconds by stage.
+#[derive(Clone, Copy, Debug, Default, Serialize, PartialEq)]
+pub struct Timing {
+    /// From submission until work on it began.
+    pub queue: f64,
+    /// Reading the model (0 when it was loaded already).
+    pub load: f64,
+    pub tokenize: f64,
+    /// Forward steps that the request took part in.
+    pub forward: f64,
+    pub postprocess: f64,
+    /// From submission to the end, by the clock.
+    pub total: f64,
+}
+
+/// The engine at a glance.
+#[derive(Clone, Debug)]
+pub struct Status {
+    pub device: DeviceReport,
+    pub precision: &'static str,
+    /// Loaded models with their bytes.
+    pub loaded: Vec<(String, usize)>,
+    /// Requests waiting or running.
+    pub queue: usize,
+    /// What went wrong with the engine itself, if anything.
+    pub notice: Option<String>,
+}

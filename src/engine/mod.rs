@@ -1,0 +1,186 @@
+//! The engine: one worker thread that owns the device and the models, and the handle to it.
+//!
+//! Commands go in by [`Engine`], events come out by the sink that each request brings. See
+//! ARCHITECTURE.md for a request's life.
+
+pub mod active;
+pub mod budget;
+pub mod message;
+pub mod models;
+pub mod queue;
+pub mod worker;
+
+use crate::models::library::Library;
+use crate::nn::kernels::gemm::Precision;
+use crate::nn::runtime::DeviceChoice;
+use crate::tasks::Task;
+use crossbeam_channel::Sender;
+use message::{CancelToken, Command, Event, EventSink, Request, RequestId, Submission};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Requests that may wait or run at a time.
+pub const CAPACITY: usize = 256;
+
+/// What an engine is made of.
+pub struct EngineConfig {
+    pub library: Library,
+    pub device: DeviceChoice,
+    /// CPU threads; `None` for one per core.
+    pub threads: Option<usize>,
+    /// Weights in f32 or f16.
+    pub precision: Option<Precision>,
+    /// Bytes of weights that may be loaded at a time.
+    pub budget: usize,
+    /// Where the verifier keeps what it knows.
+    pub cache: Option<PathBuf>,
+    pub tasks: Vec<Box<dyn Task>>,
+    /// Requests that may wait or run at a time.
+    pub capacity: usize,
+    /// Gets [`Event::Status`] at each change.
+    pub status: Option<EventSink>,
+}
+
+impl EngineConfig {
+    /// All tasks on `library`, automatic device, half of the memory that is free now as budget.
+    pub fn new(library: Library) -> Self {
+        let free = sysinfo::System::new().map_or(u64::MAX, |mut system| {
+            system.refresh_memory();
+            system.available_memory()
+        });
+        let cache = directories::ProjectDirs::from("", "", "glossa").map(|d| d.cache_dir().to_owned());
+        Self {
+            library,
+            device: DeviceChoice::Auto,
+            threads: None,
+            precision: None,
+            budget: usize::try_from(free / 2).unwrap_or(usize::MAX),
+            cache,
+            tasks: crate::tasks::all(),
+            capacity: CAPACITY,
+            status: None,
+        }
+    }
+}
+
+/// Why a request was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// The queue is full: try again when a request has ended.
+    #[error("the engine is busy: too many requests are waiting")]
+    Busy,
+    /// The engine has been shut down.
+    #[error("the engine has stopped")]
+    Stopped,
+}
+
+/// A request that was taken.
+#[derive(Clone, Debug)]
+pub struct Ticket {
+    pub id: RequestId,
+    pub cancel: CancelToken,
+}
+
+/// The handle to the worker. Dropping it stops the worker within one step.
+pub struct Engine {
+    commands: Sender<Command>,
+    in_flight: Arc<AtomicUsize>,
+    capacity: usize,
+    next_id: AtomicU64,
+    halt: CancelToken,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Starts the worker. It opens the device and looks for models by itself; nothing waits here.
+    ///
+    /// # Errors
+    /// If the operating system refuses a thread.
+    pub fn start(config: EngineConfig) -> std::io::Result<Self> {
+        let (commands, inbox) = crossbeam_channel::bounded(config.capacity + 64);
+        let in_flight = Arc::new(AtomicUsize::new(0));
+        let capacity = config.capacity;
+        let halt = CancelToken::default();
+        let link = worker::Link { inbox, in_flight: Arc::clone(&in_flight), halt: halt.clone() };
+        let thread = std::thread::Builder::new()
+            .name("glossa-engine".into())
+            .spawn(move || worker::run(config, link))?;
+        Ok(Self { commands, in_flight, capacity, next_id: AtomicU64::new(1), halt, thread: Some(thread) })
+    }
+
+    /// Hands a request over. Never waits.
+    ///
+    /// # Errors
+    /// [`SubmitError::Busy`] when the queue is full.
+    pub fn submit(&self, request: Request, sink: EventSink) -> Result<Ticket, SubmitError> {
+        if self.in_flight.fetch_add(1, Ordering::AcqRel) >= self.capacity {
+            self.in_flight.fetch_sub(1, Ordering::AcqRel);
+            return Err(SubmitError::Busy);
+        }
+        let id = RequestId(self.next_id.fetch_add(1, Ordering::Relaxed));
+        let cancel = CancelToken::default();
+        let submission = Submission { id, request, cancel: cancel.clone(), sink, submitted: Instant::now() };
+        match self.commands.try_send(Command::Submit(submission)) {
+            Ok(()) => Ok(Ticket { id, cancel }),
+            Err(error) => {
+                self.in_flight.fetch_sub(1, Ordering::AcqRel);
+                Err(if error.is_full() { SubmitError::Busy } else { SubmitError::Stopped })
+            }
+        }
+    }
+
+    /// Uses another device from the next step on.
+    ///
+    /// # Errors
+    /// If the worker cannot be reached.
+    pub fn set_device(&self, choice: DeviceChoice, threads: Option<usize>) -> Result<(), SubmitError> {
+        self.tell(Command::SetDevice { choice, threads })
+    }
+
+    /// Frees all models that no request uses.
+    ///
+    /// # Errors
+    /// If the worker cannot be reached.
+    pub fn unload(&self) -> Result<(), SubmitError> {
+        self.tell(Command::Unload)
+    }
+
+    fn tell(&self, command: Command) -> Result<(), SubmitError> {
+        self.commands
+            .try_send(command)
+            .map_err(|e| if e.is_full() { SubmitError::Busy } else { SubmitError::Stopped })
+    }
+
+    /// Requests waiting or running.
+    pub fn queue(&self) -> usize {
+        self.in_flight.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.halt.cancel();
+        // A full channel is no matter: the worker looks at `halt` too.
+        let _ = self.commands.send_timeout(Command::Shutdown, Duration::from_millis(100));
+        if let Some(thread) = self.thread.take() {
+            // The worker ends within one forward step. It never panics (it catches).
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Waits for a request's last event, handing every event to `each`. For callers without a window.
+///
+/// Returns `None` if the engine has stopped without one.
+pub fn wait_for_end(events: &crossbeam_channel::Receiver<Event>, mut each: impl FnMut(&Event)) -> Option<Event> {
+    loop {
+        let event = events.recv().ok()?;
+        each(&event);
+        if event.is_terminal() {
+            return Some(event);
+        }
+    }
+}

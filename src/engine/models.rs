@@ -1,0 +1,112 @@
+//! The models that the worker holds: opened at first use, shared, evicted under the budget.
+
+use super::budget::Budget;
+use crate::error::UserMessage;
+use crate::models::library::{Library, ModelEntry};
+use crate::models::verify::Verifier;
+use crate::nn::runtime::Runtime;
+use crate::tasks::{Model, Task, TaskError};
+use std::collections::HashMap;
+
+/// Loaded models by key (task and model as requested).
+pub struct Models {
+    library: Library,
+    verifier: Verifier,
+    budget: Budget,
+    loaded: HashMap<String, Loaded>,
+}
+
+/// A model in memory.
+pub struct Loaded {
+    pub id: String,
+    pub model: Box<dyn Model>,
+}
+
+/// A model to be loaded.
+pub struct Wanted<'a> {
+    pub key: &'a str,
+    pub task: &'a dyn Task,
+    pub model: Option<&'a str>,
+    pub runtime: &'a Runtime,
+}
+
+impl Models {
+    /// None loaded yet.
+    pub fn new(library: Library, verifier: Verifier, budget: usize) -> Self {
+        Self { library, verifier, budget: Budget::new(budget), loaded: HashMap::new() }
+    }
+
+    /// The model under `key`, if it is loaded.
+    pub fn get(&mut self, key: &str) -> Option<&mut Loaded> {
+        self.loaded.get_mut(key)
+    }
+
+    /// Reads a model after checking its files, making room first. `progress` gets the model's id,
+    /// the share done and the bytes of its files, and says whether to stop.
+    ///
+    /// # Errors
+    /// What is wrong with the files, or [`TaskError::Stopped`].
+    pub fn load(&mut self, wanted: &Wanted<'_>, progress: &mut dyn FnMut(&str, f32, u64) -> bool) -> Result<(), TaskError> {
+        let entry: ModelEntry = self.library.resolve(wanted.model, wanted.task.id())?;
+        let bytes = entry.weight_bytes();
+        if progress(&entry.id, 0.0, bytes) {
+            return Err(TaskError::Stopped);
+        }
+        if let Some(manifest) = &entry.manifest {
+            let stopped = std::cell::RefCell::new(&mut *progress);
+            let stop = || (stopped.borrow_mut())(&entry.id, 0.0, bytes);
+            self.verifier.check(&entry.dir, manifest, &stop)?;
+        }
+        for key in self.budget.evict(usize::try_from(bytes).unwrap_or(usize::MAX), wanted.key) {
+            tracing::info!(%key, "model dropped to make room");
+            self.drop_model(&key);
+        }
+        let mut report = |share: f32| progress(&entry.id, share, bytes);
+        let model = wanted.task.load(&entry, wanted.runtime, &mut report)?;
+        self.budget.touch(wanted.key, model.bytes());
+        self.loaded.insert(wanted.key.to_owned(), Loaded { id: entry.id, model });
+        Ok(())
+    }
+
+    /// Notes a use.
+    pub fn touch(&mut self, key: &str) {
+        if let Some(loaded) = self.loaded.get(key) {
+            self.budget.touch(key, loaded.model.bytes());
+        }
+    }
+
+    /// Drops one model; it is read again at its next use.
+    pub fn drop_model(&mut self, key: &str) {
+        self.loaded.remove(key);
+        self.budget.forget(key);
+    }
+
+    /// Drops all models whose key is not in `used`.
+    pub fn drop_unused(&mut self, used: &[String]) {
+        let keys: Vec<String> = self.loaded.keys().filter(|k| !used.contains(k)).cloned().collect();
+        for key in keys {
+            self.drop_model(&key);
+        }
+    }
+
+    /// Ids and bytes of what is loaded, sorted by id.
+    pub fn summary(&self) -> Vec<(String, usize)> {
+        let mut all: Vec<_> = self.loaded.values().map(|l| (l.id.clone(), l.model.bytes())).collect();
+        all.sort();
+        all
+    }
+}
+
+/// The message for a panic inside a task, with what the panic said.
+pub fn panic_message(payload: &(dyn std::any::Any + Send)) -> UserMessage {
+    let said = payload
+        .downcast_ref::<&str>()
+        .map(|s| (*s).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no reason given".into());
+    UserMessage::new(
+        "The model stopped unexpectedly",
+        format!("an internal error: {said}"),
+        "The engine goes on. Try again; if it repeats with this text, please report it with the text.",
+    )
+}

@@ -1,0 +1,396 @@
+//! The worker thread: takes commands between steps, picks a group, runs one step, reports.
+
+use super::EngineConfig;
+use super::active::{Active, End, Place, ms};
+use super::message::{CancelToken, Command, Event, EventSink, ItemResult, Status};
+use super::models::{Models, Wanted, panic_message};
+use super::queue::next_group;
+use crate::error::UserMessage;
+use crate::models::verify::Verifier;
+use crate::nn::kernels::gemm::Precision;
+use crate::nn::runtime::{DeviceChoice, Runtime};
+use crate::tasks::{Output, Task, TaskError, Work};
+use crossbeam_channel::{Receiver, TryRecvError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+/// Tokens of one forward step: some tens of milliseconds on a small board, so that Stop and an
+/// interactive request never wait long behind a batch.
+const STEP_TOKENS: usize = 2048;
+
+/// The worker's end of the engine's wires.
+pub struct Link {
+    pub inbox: Receiver<Command>,
+    pub in_flight: Arc<AtomicUsize>,
+    pub halt: CancelToken,
+}
+
+struct Worker {
+    tasks: Vec<Box<dyn Task>>,
+    runtime: Runtime,
+    precision: Option<Precision>,
+    models: Models,
+    active: Vec<Active>,
+    arrivals: u64,
+    status: Option<EventSink>,
+    link: Link,
+}
+
+/// Runs until shutdown. Opens the device first.
+pub fn run(config: EngineConfig, link: Link) {
+    let EngineConfig { library, device, threads, precision, budget, cache, tasks, status, .. } = config;
+    let runtime = match open_runtime(device, threads, precision) {
+        Ok(runtime) => runtime,
+        Err(message) => {
+            tracing::error!(%message, "no device");
+            refuse_all(&link, &message);
+            return;
+        }
+    };
+    let models = Models::new(library, Verifier::new(cache.as_deref()), budget);
+    let mut worker = Worker { tasks, runtime, precision, models, active: Vec::new(), arrivals: 0, status, link };
+    worker.send_status(None);
+    loop {
+        match catch_unwind(AssertUnwindSafe(|| worker.serve())) {
+            Ok(()) => break,
+            // Nothing but a fault of the worker's own gets here: tasks are caught where they run.
+            Err(payload) => {
+                let message = panic_message(&*payload);
+                tracing::error!(%message, "the worker starts again");
+                for index in (0..worker.active.len()).rev() {
+                    worker.end(index, End::Failed(message.clone()));
+                }
+                worker.models.drop_unused(&[]);
+                worker.send_status(Some(message.why));
+            }
+        }
+    }
+    for index in (0..worker.active.len()).rev() {
+        worker.end(index, End::Cancelled);
+    }
+    refuse_rest(&worker);
+}
+
+fn open_runtime(choice: DeviceChoice, threads: Option<usize>, precision: Option<Precision>) -> Result<Runtime, UserMessage> {
+    match Runtime::new(choice, threads) {
+        Ok(runtime) => Ok(match precision {
+            Some(p) => runtime.with_precision(p),
+            None => runtime,
+        }),
+        Err(error) => Err(UserMessage::new(
+            "No device to compute on",
+            error.to_string(),
+            "Close other programs, or start with fewer threads (--threads 1).",
+        )),
+    }
+}
+
+/// Without a device every request fails, with the reason.
+fn refuse_all(link: &Link, message: &UserMessage) {
+    while let Ok(command) = link.inbox.recv() {
+        match command {
+            Command::Submit(submission) => {
+                Active::new(submission, 0).finish(End::Failed(message.clone()), nowhere());
+                link.in_flight.fetch_sub(1, Ordering::AcqRel);
+            }
+            Command::Shutdown => break,
+            Command::SetDevice { .. } | Command::Unload => {}
+        }
+    }
+}
+
+/// Requests that were handed over but never looked at end as cancelled.
+fn refuse_rest(worker: &Worker) {
+    while let Ok(command) = worker.link.inbox.try_recv() {
+        if let Command::Submit(submission) = command {
+            Active::new(submission, 0).finish(End::Cancelled, nowhere());
+            worker.link.in_flight.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
+fn nowhere() -> Place {
+    Place { model: String::new(), device: "none", precision: "" }
+}
+
+impl Worker {
+    /// Takes commands and runs steps until told to stop.
+    fn serve(&mut self) {
+        while !self.link.halt.is_cancelled() {
+            let command = if self.active.is_empty() {
+                self.link.inbox.recv().map_err(|_| TryRecvError::Disconnected)
+            } else {
+                self.link.inbox.try_recv()
+            };
+            match command {
+                Ok(Command::Shutdown) | Err(TryRecvError::Disconnected) => return,
+                Ok(command) => self.take(command),
+                Err(TryRecvError::Empty) => self.turn(),
+            }
+        }
+    }
+
+    fn take(&mut self, command: Command) {
+        match command {
+            Command::Submit(submission) => {
+                self.arrivals += 1;
+                self.active.push(Active::new(submission, self.arrivals));
+            }
+            Command::SetDevice { choice, threads } => match open_runtime(choice, threads, self.precision) {
+                Ok(runtime) => {
+                    self.models.drop_unused(&[]);
+                    self.runtime = runtime;
+                    self.send_status(None);
+                }
+                Err(message) => self.send_status(Some(message.to_string())),
+            },
+            Command::Unload => {
+                let used: Vec<String> = self.active.iter().map(|a| a.key.clone()).collect();
+                self.models.drop_unused(&used);
+                self.send_status(None);
+            }
+            Command::Shutdown => {}
+        }
+    }
+
+    /// One step of the group whose turn it is.
+    fn turn(&mut self) {
+        for index in (0..self.active.len()).rev() {
+            if self.active[index].is_cancelled() {
+                self.end(index, End::Cancelled);
+            }
+        }
+        let tickets: Vec<_> = self.active.iter().map(Active::ticket).collect();
+        let group = next_group(&tickets);
+        let Some(&leader) = group.first() else { return };
+        if !self.ensure_model(leader) {
+            return;
+        }
+        let ids: Vec<_> = group.iter().map(|&i| self.active[i].id()).collect();
+        let mut tokens = 0;
+        for id in &ids {
+            if let Some(index) = self.find(*id) {
+                tokens += self.prepare(index, STEP_TOKENS.saturating_sub(tokens));
+            }
+            if tokens >= STEP_TOKENS {
+                break;
+            }
+        }
+        let ids: Vec<_> = ids.into_iter().filter(|id| self.find(*id).is_some_and(|i| !self.active[i].open.is_empty())).collect();
+        if !ids.is_empty() {
+            self.step(&ids);
+        }
+    }
+
+    fn find(&self, id: super::message::RequestId) -> Option<usize> {
+        self.active.iter().position(|a| a.id() == id)
+    }
+
+    /// Whether the leader's model is loaded; loads it if not, and ends the leader if it cannot be.
+    fn ensure_model(&mut self, leader: usize) -> bool {
+        let key = self.active[leader].key.clone();
+        self.active[leader].start();
+        if self.models.get(&key).is_some() {
+            self.models.touch(&key);
+            return true;
+        }
+        let begun = Instant::now();
+        let active = &self.active[leader];
+        let (id, request) = (active.id(), &active.submission.request);
+        let Some(task) = self.tasks.iter().find(|t| t.id() == request.task) else {
+            let known: Vec<&str> = self.tasks.iter().map(|t| t.id()).collect();
+            let why = format!("there is no task '{}'", request.task);
+            let next = format!("Known tasks: {}.", known.join(", "));
+            self.end(leader, End::Failed(UserMessage::new("Nothing was run", why, next)));
+            return false;
+        };
+        let wanted = Wanted { key: &key, task: &**task, model: request.model.as_deref(), runtime: &self.runtime };
+        let (sink, cancel, halt) = (&active.submission.sink, &active.submission.cancel, &self.link.halt);
+        let mut shown = -1f32;
+        let mut progress = |model: &str, share: f32, bytes: u64| {
+            if share - shown >= 0.02 {
+                shown = share;
+                sink.send(Event::Loading { id, model: model.to_owned(), share, bytes });
+            }
+            cancel.is_cancelled() || halt.is_cancelled()
+        };
+        let models = &mut self.models;
+        let result = catch_unwind(AssertUnwindSafe(|| models.load(&wanted, &mut progress)));
+        let end = match result {
+            Ok(Ok(())) => None,
+            Ok(Err(TaskError::Stopped | TaskError::Model(crate::models::ModelError::Stopped))) => Some(End::Cancelled),
+            Ok(Err(error)) => Some(End::Failed(error.into())),
+            Err(payload) => Some(End::Failed(panic_message(&*payload))),
+        };
+        self.active[leader].add_load(ms(begun, Instant::now()));
+        match end {
+            None => {
+                self.send_status(None);
+                true
+            }
+            Some(end) => {
+                self.end(leader, end);
+                false
+            }
+        }
+    }
+
+    /// Tokenizes inputs of one request until a step of `room` tokens is full; returns the tokens
+    /// that wait in it. Inputs without content are answered at once.
+    fn prepare(&mut self, index: usize, room: usize) -> usize {
+        let begun = Instant::now();
+        let halt = self.link.halt.clone();
+        let active = &mut self.active[index];
+        active.start();
+        let Some(loaded) = self.models.get(&active.key) else { return 0 };
+        let mut waiting: usize = active.open.iter().map(|(_, w)| w.remaining()).sum();
+        let mut answered: Vec<(usize, ItemResult)> = Vec::new();
+        let mut end = None;
+        while waiting < room {
+            let Some((input, text)) = active.next_input() else { break };
+            let cancel = active.submission.cancel.clone();
+            let stop = || cancel.is_cancelled() || halt.is_cancelled();
+            match catch_unwind(AssertUnwindSafe(|| loaded.model.prepare(&text, &stop))) {
+                Ok(Ok(work)) => {
+                    waiting += work.remaining();
+                    active.opened(input, work);
+                }
+                Ok(Err(TaskError::Stopped)) => {
+                    end = Some(End::Cancelled);
+                    break;
+                }
+                Ok(Err(error)) => answered.push((input, Err(error.into()))),
+                Err(payload) => {
+                    end = Some(End::Failed(panic_message(&*payload)));
+                    break;
+                }
+            }
+        }
+        active.add_tokenize(ms(begun, Instant::now()));
+        if end.is_none() {
+            end = deliver(active, answered, 0.0);
+        }
+        if let Some(end) = end {
+            if matches!(end, End::Failed(_)) {
+                tracing::warn!(request = ?self.active[index].id(), "ended while tokenizing");
+            }
+            self.end(index, end);
+            return 0;
+        }
+        waiting
+    }
+
+    /// One forward step over the open inputs of `ids`, then the answers that it completed.
+    fn step(&mut self, ids: &[super::message::RequestId]) {
+        let Some(first) = self.find(ids[0]) else { return };
+        let key = self.active[first].key.clone();
+        let begun = Instant::now();
+        let Some(loaded) = self.models.get(&key) else { return };
+        let mut works: Vec<&mut dyn Work> = Vec::new();
+        for active in self.active.iter_mut().filter(|a| ids.contains(&a.id())) {
+            works.extend(active.open.iter_mut().map(|(_, w)| &mut **w as &mut dyn Work));
+        }
+        let count = works.len();
+        let result = catch_unwind(AssertUnwindSafe(|| loaded.model.step(&mut works, STEP_TOKENS)));
+        let millis = ms(begun, Instant::now());
+        let failure = match result {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(UserMessage::from(error)),
+            Err(payload) => {
+                // Its state may be half written: the next use reads it afresh.
+                self.models.drop_model(&key);
+                self.send_status(None);
+                Some(panic_message(&*payload))
+            }
+        };
+        if let Some(message) = failure {
+            self.fail_step(ids, &message);
+            return;
+        }
+        for id in ids {
+            if let Some(index) = self.find(*id) {
+                self.active[index].add_step(millis, count);
+                self.answer(index);
+            }
+        }
+    }
+
+    /// A step that several requests shared is tried again with each alone; one that failed alone
+    /// has failed.
+    fn fail_step(&mut self, ids: &[super::message::RequestId], message: &UserMessage) {
+        for id in ids {
+            let Some(index) = self.find(*id) else { continue };
+            if ids.len() > 1 {
+                self.active[index].alone = true;
+            } else {
+                self.end(index, End::Failed(message.clone()));
+            }
+        }
+    }
+
+    /// Turns finished work of one request into answers, and ends the request after its last.
+    fn answer(&mut self, index: usize) {
+        let begun = Instant::now();
+        let active = &mut self.active[index];
+        let Some(loaded) = self.models.get(&active.key) else { return };
+        let mut items = Vec::new();
+        for (input, work) in active.take_finished() {
+            let text = active.submission.request.inputs[input].clone();
+            let finished = catch_unwind(AssertUnwindSafe(|| loaded.model.finish(&text, work)));
+            let result: ItemResult = match finished {
+                Ok(Ok(output)) => {
+                    let Output::Scores(scores) = &output;
+                    if scores.windows > 1 {
+                        let (n, tokens) = (scores.windows, scores.tokens);
+                        active.warn(format!("a long text ({tokens} tokens) was analysed in {n} windows; the answer is their mean, weighted by length"));
+                    }
+                    Ok(output)
+                }
+                Ok(Err(error)) => Err(error.into()),
+                Err(payload) => Err(panic_message(&*payload)),
+            };
+            items.push((input, result));
+        }
+        let end = deliver(active, items, ms(begun, Instant::now()));
+        if let Some(end) = end {
+            self.end(index, end);
+        }
+    }
+
+    /// Removes a request and sends its last event.
+    fn end(&mut self, index: usize, end: End) {
+        let active = self.active.remove(index);
+        let requested = active.submission.request.model.clone();
+        let model = self.models.get(&active.key).map(|l| l.id.clone()).or(requested).unwrap_or_default();
+        let place = Place { model, device: self.runtime.report.used, precision: self.runtime.precision() };
+        // Counted out first: who sees the last event may submit again at once.
+        self.link.in_flight.fetch_sub(1, Ordering::AcqRel);
+        active.finish(end, place);
+    }
+
+    fn send_status(&self, notice: Option<String>) {
+        if let Some(sink) = &self.status {
+            sink.send(Event::Status(Status {
+                device: self.runtime.report.clone(),
+                precision: self.runtime.precision(),
+                loaded: self.models.summary(),
+                queue: self.link.in_flight.load(Ordering::Acquire),
+                notice,
+            }));
+        }
+    }
+}
+
+/// Sends answers. A request with a single input fails with it; others go on to the next. Returns
+/// how the request ends, if this was the last answer.
+fn deliver(active: &mut Active, items: Vec<(usize, ItemResult)>, millis: f64) -> Option<End> {
+    if active.submission.request.inputs.len() == 1
+        && let Some((_, Err(message))) = items.first()
+    {
+        return Some(End::Failed(message.clone()));
+    }
+    active.deliver(items, millis);
+    active.is_complete().then_some(End::Done)
+}

@@ -1,0 +1,69 @@
+//! Finds, checks and opens model files. Knows no task and no screen.
+
+pub mod library;
+pub mod manifest;
+pub mod tokenizer;
+pub mod verify;
+pub mod weights;
+
+use crate::error::UserMessage;
+use std::path::{Path, PathBuf};
+
+/// Why a model cannot be opened. Each names the file.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    #[error("no model '{wanted}' in {}", list(.searched))]
+    NotFound { wanted: String, searched: Vec<PathBuf> },
+    #[error("'{}' is missing", .0.display())]
+    Missing(PathBuf),
+    #[error("'{}' cannot be read: {why}", .path.display())]
+    Read { path: PathBuf, why: std::io::Error },
+    #[error("'{}' has {found} bytes, its manifest says {expected}", .path.display())]
+    Size { path: PathBuf, expected: u64, found: u64 },
+    #[error("the content of '{}' does not match the hash in its manifest", .0.display())]
+    Hash(PathBuf),
+    #[error("'{}' is damaged: {why}", .path.display())]
+    Damaged { path: PathBuf, why: String },
+    #[error("'{}' points outside of the models folder", .0.display())]
+    Outside(PathBuf),
+    #[error("checking was stopped")]
+    Stopped,
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    let names: Vec<String> = paths.iter().map(|p| format!("'{}'", p.display())).collect();
+    if names.is_empty() { "any models folder (none was found)".into() } else { names.join(", ") }
+}
+
+impl ModelError {
+    fn read(path: &Path, why: std::io::Error) -> Self {
+        if why.kind() == std::io::ErrorKind::NotFound {
+            Self::Missing(path.to_owned())
+        } else {
+            Self::Read { path: path.to_owned(), why }
+        }
+    }
+
+    fn damaged(path: &Path, why: impl ToString) -> Self {
+        Self::Damaged { path: path.to_owned(), why: why.to_string() }
+    }
+}
+
+impl From<ModelError> for UserMessage {
+    fn from(error: ModelError) -> Self {
+        let next = match &error {
+            ModelError::NotFound { .. } => {
+                "Name a model that 'glossa doctor' lists, a folder with config.json, tokenizer and weights, or set --models DIR."
+            }
+            ModelError::Missing(_) => "Put the file back, or fetch the models folder again ('git checkout -- models').",
+            ModelError::Read { .. } => "Check the permissions of the file and of its folder.",
+            ModelError::Size { .. } | ModelError::Hash(_) => {
+                "The copy is incomplete or was changed: fetch it again ('git checkout -- models')."
+            }
+            ModelError::Damaged { .. } => "Fetch the file again from where it came.",
+            ModelError::Outside(_) => "Correct the path in manifest.json; files must lie beside the model.",
+            ModelError::Stopped => "",
+        };
+        Self::new("The model could not be opened", error.to_string(), next)
+    }
+}

@@ -1,0 +1,100 @@
+//! Checks files against their manifest: sizes always, hashes once per file version.
+
+use super::ModelError;
+use super::manifest::Manifest;
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+/// Remembers which file versions (path, size, time of change) had the right hash.
+///
+/// Where the memory cannot be written (a read-only home), files are simply hashed again.
+pub struct Verifier {
+    memory: Option<PathBuf>,
+    known: BTreeMap<String, String>,
+}
+
+impl Verifier {
+    /// With its memory in `folder`, if there is one.
+    pub fn new(folder: Option<&Path>) -> Self {
+        let memory = folder.map(|f| f.join("verified.json"));
+        let known = memory
+            .as_deref()
+            .and_then(|p| std::fs::read(p).ok())
+            .and_then(|b| serde_json::from_slice(&b).ok())
+            .unwrap_or_default();
+        Self { memory, known }
+    }
+
+    /// Checks every file of `manifest`, whose folder is `dir`. `stop` is asked between blocks.
+    ///
+    /// # Errors
+    /// The first file that is missing, has another size or another hash.
+    pub fn check(&mut self, dir: &Path, manifest: &Manifest, stop: &dyn Fn() -> bool) -> Result<(), ModelError> {
+        let mut learned = false;
+        for entry in &manifest.files {
+            let path = Manifest::locate(dir, &entry.path)?;
+            let meta = std::fs::metadata(&path).map_err(|e| ModelError::read(&path, e))?;
+            if meta.len() != entry.size {
+                let (expected, found) = (entry.size, meta.len());
+                return Err(ModelError::Size { path, expected, found });
+            }
+            let changed = meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
+            let absolute = std::fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
+            let nanos = changed.map_or(0, |d| d.as_nanos());
+            let key = format!("{}|{}|{nanos}", absolute.display(), entry.size);
+            if self.known.get(&key) == Some(&entry.sha256) {
+                continue;
+            }
+            if sha256(&path, stop)? != entry.sha256 {
+                return Err(ModelError::Hash(path));
+            }
+            self.known.insert(key, entry.sha256.clone());
+            learned = true;
+        }
+        if learned {
+            self.remember();
+        }
+        Ok(())
+    }
+
+    fn remember(&self) {
+        let Some(path) = &self.memory else { return };
+        let write = || -> std::io::Result<()> {
+            if let Some(folder) = path.parent() {
+                std::fs::create_dir_all(folder)?;
+            }
+            let fresh = path.with_extension("new");
+            std::fs::write(&fresh, serde_json::to_vec(&self.known)?)?;
+            std::fs::rename(&fresh, path)
+        };
+        if let Err(error) = write() {
+            tracing::debug!(%error, path = %path.display(), "hashes are not remembered");
+        }
+    }
+}
+
+/// Hexadecimal SHA-256 of a file.
+///
+/// # Errors
+/// A file that cannot be read, or [`ModelError::Stopped`].
+pub fn sha256(path: &Path, stop: &dyn Fn() -> bool) -> Result<String, ModelError> {
+    let fail = |e| ModelError::read(path, e);
+    let mut file = File::open(path).map_err(fail)?;
+    let mut hash = Sha256::new();
+    let mut block = vec![0u8; 1 << 20];
+    loop {
+        if stop() {
+            return Err(ModelError::Stopped);
+        }
+        let count = file.read(&mut block).map_err(fail)?;
+        if count == 0 {
+            break;
+        }
+        hash.update(&block[..count]);
+    }
+    Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
+}

@@ -1,0 +1,156 @@
+//! Opens weight files as named tensors: safetensors (mapped) and PyTorch's .bin (parsed, not run).
+
+use super::ModelError;
+use crate::nn::NnError;
+use crate::nn::source::{Bytes, Dtype, RawTensor, TensorSource};
+use safetensors::SafeTensors;
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Longest header that a safetensors file may have; the format's own limit.
+const MAX_HEADER: usize = 100_000_000;
+
+/// The tensors of one or several files. Of two with one name the earlier file's counts.
+#[derive(Default)]
+pub struct Weights {
+    tensors: HashMap<String, RawTensor>,
+    /// Tensors of types that no model computes with, such as position ids.
+    others: HashMap<String, String>,
+}
+
+struct Mapped(memmap2::Mmap);
+
+impl AsRef<[u8]> for Mapped {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Weights {
+    /// Opens all of `paths`.
+    ///
+    /// # Errors
+    /// A file that is missing, cut short or damaged.
+    pub fn open(paths: &[PathBuf]) -> Result<Self, ModelError> {
+        let mut all = Self::default();
+        for path in paths {
+            if path.extension().is_some_and(|e| e == "bin") {
+                all.add_pickle(path)?;
+            } else {
+                all.add_safetensors(path)?;
+            }
+        }
+        Ok(all)
+    }
+
+    fn add_safetensors(&mut self, path: &Path) -> Result<(), ModelError> {
+        let data = map(path)?;
+        let bytes = (*data).as_ref();
+        check_length(path, bytes)?;
+        let (header, _) = SafeTensors::read_metadata(bytes).map_err(|e| ModelError::damaged(path, e))?;
+        let start = header + 8;
+        let parsed = SafeTensors::deserialize(bytes).map_err(|e| ModelError::damaged(path, e))?;
+        for (name, view) in parsed.iter() {
+            let dtype = match view.dtype() {
+                safetensors::Dtype::F32 => Dtype::F32,
+                safetensors::Dtype::F16 => Dtype::F16,
+                safetensors::Dtype::BF16 => Dtype::Bf16,
+                other => {
+                    self.others.entry(name.to_owned()).or_insert_with(|| format!("{other:?}"));
+                    continue;
+                }
+            };
+            let from = view.data().as_ptr() as usize - bytes.as_ptr() as usize;
+            debug_assert!(from >= start);
+            let range = from..from + view.data().len();
+            let tensor = RawTensor::new(dtype, view.shape().to_vec(), Arc::clone(&data), range)
+                .map_err(|e| ModelError::damaged(path, format!("{name}: {e}")))?;
+            self.tensors.entry(name.to_owned()).or_insert(tensor);
+        }
+        Ok(())
+    }
+
+    fn add_pickle(&mut self, path: &Path) -> Result<(), ModelError> {
+        if !path.is_file() {
+            return Err(ModelError::Missing(path.to_owned()));
+        }
+        // Candle's reader runs nothing from the file, but a crafted file can make it panic.
+        let read = std::panic::catch_unwind(|| candle_core::pickle::read_all(path));
+        let tensors = match read {
+            Ok(Ok(tensors)) => tensors,
+            Ok(Err(error)) => return Err(ModelError::damaged(path, error)),
+            Err(_) => return Err(ModelError::damaged(path, "not a PyTorch archive that can be read")),
+        };
+        for (name, tensor) in tensors {
+            let shape = tensor.dims().to_vec();
+            let values = tensor
+                .to_dtype(candle_core::DType::F32)
+                .and_then(|t| t.flatten_all())
+                .and_then(|t| t.to_vec1::<f32>())
+                .map_err(|e| ModelError::damaged(path, format!("{name}: {e}")))?;
+            let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+            let range = 0..bytes.len();
+            let tensor = RawTensor::new(Dtype::F32, shape, Arc::new(bytes), range)
+                .map_err(|e| ModelError::damaged(path, format!("{name}: {e}")))?;
+            self.tensors.entry(name).or_insert(tensor);
+        }
+        Ok(())
+    }
+}
+
+/// Maps a file into memory.
+#[expect(unsafe_code, reason = "a mapped file must not be cut while it is used; model files are not")]
+fn map(path: &Path) -> Result<Bytes, ModelError> {
+    let fail = |e| ModelError::read(path, e);
+    let file = File::open(path).map_err(fail)?;
+    // SAFETY: see above; the map is read-only and lives as long as any tensor that points into it.
+    let map = unsafe { memmap2::Mmap::map(&file) }.map_err(fail)?;
+    Ok(Arc::new(Mapped(map)))
+}
+
+/// Says in words what `safetensors` would call an incomplete buffer.
+fn check_length(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
+    let Some(first) = bytes.first_chunk::<8>() else {
+        return Err(ModelError::damaged(path, format!("only {} bytes long", bytes.len())));
+    };
+    let header = usize::try_from(u64::from_le_bytes(*first)).unwrap_or(usize::MAX);
+    if header > MAX_HEADER {
+        return Err(ModelError::damaged(path, "its header is no safetensors header"));
+    }
+    if header + 8 > bytes.len() {
+        return Err(ModelError::damaged(path, "it ends inside its header (truncated)"));
+    }
+    let json: serde_json::Value = serde_json::from_slice(&bytes[8..8 + header])
+        .map_err(|e| ModelError::damaged(path, format!("its header is no JSON: {e}")))?;
+    let end = json
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter_map(|(_, v)| v.get("data_offsets")?.get(1)?.as_u64())
+        .max()
+        .unwrap_or(0);
+    let have = (bytes.len() - 8 - header) as u64;
+    if end > have {
+        let why = format!("it is truncated: {have} bytes of tensor data instead of {end}");
+        return Err(ModelError::damaged(path, why));
+    }
+    Ok(())
+}
+
+impl TensorSource for Weights {
+    fn tensor(&self, name: &str) -> Result<RawTensor, NnError> {
+        if let Some(tensor) = self.tensors.get(name) {
+            return Ok(tensor.clone());
+        }
+        Err(match self.others.get(name) {
+            Some(dtype) => NnError::Dtype { name: name.to_owned(), dtype: dtype.clone() },
+            None => NnError::MissingTensor(name.to_owned()),
+        })
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.tensors.contains_key(name) || self.others.contains_key(name)
+    }
+}

@@ -1,0 +1,372 @@
+//! The encoder on CPU: packed sequences without padding, every stage fused.
+//!
+//! A batch is one buffer of all its tokens; attention looks up where each sequence begins, so no
+//! mask and no padding exist. With much to do each thread takes whole groups of sequences through
+//! all layers by itself (no barrier, working set in its L2); with little, the team shares every
+//! stage.
+#![expect(unsafe_code, reason = "stages of the team write disjoint parts of shared buffers")]
+
+use super::Sequence;
+use super::config::Config;
+use super::weights::{Embeddings, Head, Layer, Linear, Norm, Reader};
+use crate::nn::NnError;
+use crate::nn::kernels::attention::{Attention, Scratch, attention};
+use crate::nn::kernels::gemm::{Epilogue, Gemm, Packed, Precision, gemm, linear};
+use crate::nn::kernels::math::{Activation, LayerNormArgs, layer_norm};
+use crate::nn::kernels::team::{Member, Team};
+use crate::nn::kernels::{Isa, Shared};
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// Tokens that one thread takes through the layers at a time.
+const GROUP_TOKENS: usize = 256;
+/// Tokens that the team takes through the layers together.
+const TEAM_TOKENS: usize = 1024;
+/// Rows per thread from which a product is split by rows rather than by columns.
+const ROWS_WORTH_SPLITTING: usize = 96;
+
+struct PackedLayer {
+    qkv: Packed,
+    out: Packed,
+    norm_attention: Norm,
+    up: Packed,
+    down: Packed,
+    norm_output: Norm,
+}
+
+struct PackedHead {
+    dense: Packed,
+    activation: Activation,
+    out: Packed,
+}
+
+/// The encoder and its head, packed for this CPU.
+pub struct CpuEncoder {
+    config: Config,
+    isa: Isa,
+    team: Arc<Team>,
+    embeddings: Embeddings,
+    layers: Vec<PackedLayer>,
+    head: PackedHead,
+    /// One workspace per thread; the first also serves the whole team.
+    workspaces: Vec<Mutex<Workspace>>,
+}
+
+/// Activations of one group: `[tokens, width]` each.
+#[derive(Default)]
+struct Workspace {
+    x: Vec<f32>,
+    qkv: Vec<f32>,
+    context: Vec<f32>,
+    wide: Vec<f32>,
+    starts: Vec<usize>,
+}
+
+/// Raw parts of a workspace, for the members of a team.
+struct Buffers<'a> {
+    x: Shared,
+    qkv: Shared,
+    context: Shared,
+    wide: Shared,
+    /// First token of each sequence, and the total.
+    starts: &'a [usize],
+    /// Next (sequence, head) to attend to, one counter per layer.
+    next: Vec<AtomicUsize>,
+    classes: Mutex<Vec<f32>>,
+}
+
+impl CpuEncoder {
+    /// Reads and packs all weights. `progress` gets the share done, 0 to 1.
+    ///
+    /// # Errors
+    /// A missing tensor, a wrong shape, or [`NnError::Stopped`] from `progress`.
+    pub fn load(
+        reader: &Reader<'_>,
+        team: Arc<Team>,
+        isa: Isa,
+        precision: Precision,
+        progress: &mut dyn FnMut(f32) -> Result<(), NnError>,
+    ) -> Result<Self, NnError> {
+        let pack = |l: Linear| Packed::new(isa, &l.weight, &l.bias, l.inputs, precision);
+        let config = reader.config.clone();
+        let embeddings = reader.embeddings()?;
+        let Head { dense, activation, out } = reader.head()?;
+        let head = PackedHead { dense: pack(dense), activation, out: pack(out) };
+        let mut layers = Vec::with_capacity(config.layers);
+        for index in 0..config.layers {
+            progress(index as f32 / config.layers as f32)?;
+            let Layer { qkv, out, norm_attention, up, down, norm_output } = reader.layer(index)?;
+            let (qkv, out, up, down) = (pack(qkv), pack(out), pack(up), pack(down));
+            layers.push(PackedLayer { qkv, out, norm_attention, up, down, norm_output });
+        }
+        let workspaces = (0..team.threads()).map(|_| Mutex::default()).collect();
+        Ok(Self { config, isa, team, embeddings, layers, head, workspaces })
+    }
+
+    /// Bytes of packed weights and tables (the mapped word table counts in full).
+    pub fn bytes(&self) -> usize {
+        let layers: usize = self
+            .layers
+            .iter()
+            .map(|l| l.qkv.bytes() + l.out.bytes() + l.up.bytes() + l.down.bytes())
+            .sum();
+        let tables = self.embeddings.words.bytes().len()
+            + 4 * (self.embeddings.positions.len() + self.embeddings.types.len());
+        layers + tables + self.head.dense.bytes() + self.head.out.bytes()
+    }
+
+    /// Logits `[labels]` of each sequence, in the order given.
+    ///
+    /// Ids and lengths have been checked by the caller.
+    pub fn logits(&self, batch: &[Sequence<'_>]) -> Vec<Vec<f32>> {
+        // Longest first: the last groups to be handed out are the small ones.
+        let mut order: Vec<usize> = (0..batch.len()).collect();
+        order.sort_by_key(|&i| std::cmp::Reverse(batch[i].ids.len()));
+        let sorted: Vec<Sequence<'_>> = order.iter().map(|&i| batch[i]).collect();
+        let groups = groups(&sorted, GROUP_TOKENS);
+        let hidden = self.config.hidden;
+        let classes = if self.team.threads() > 1 && groups.len() < 4 * self.team.threads() {
+            self.by_team(&sorted)
+        } else {
+            self.by_groups(&sorted, &groups)
+        };
+        let pooled = linear(self.isa, &classes, &self.head.dense, Some(self.head.activation));
+        let logits = linear(self.isa, &pooled, &self.head.out, None);
+        debug_assert_eq!(classes.len(), batch.len() * hidden);
+        let mut result = vec![Vec::new(); batch.len()];
+        for (&i, row) in order.iter().zip(logits.chunks_exact(self.head.out.n)) {
+            result[i] = row.to_vec();
+        }
+        result
+    }
+
+    /// The team goes through the layers together, some [`TEAM_TOKENS`] at a time.
+    fn by_team(&self, batch: &[Sequence<'_>]) -> Vec<f32> {
+        let mut classes = Vec::new();
+        for range in groups(batch, TEAM_TOKENS) {
+            let part = &batch[range];
+            let mut space = lock(&self.workspaces[0]);
+            let buffers = space.fit(&self.config, part);
+            self.team.run(|me| self.forward(me, part, &buffers));
+            classes.extend(buffers.classes.into_inner().unwrap_or_default());
+        }
+        classes
+    }
+
+    /// Each thread takes whole groups through all layers.
+    fn by_groups(&self, batch: &[Sequence<'_>], groups: &[Range<usize>]) -> Vec<f32> {
+        let next = AtomicUsize::new(0);
+        let results: Vec<Mutex<Vec<f32>>> = groups.iter().map(|_| Mutex::default()).collect();
+        self.team.run(|me| {
+            let mut space = lock(&self.workspaces[me.index]);
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let Some(range) = groups.get(at) else { break };
+                let part = &batch[range.clone()];
+                let buffers = space.fit(&self.config, part);
+                self.forward(&Member::alone(), part, &buffers);
+                *lock(&results[at]) = buffers.classes.into_inner().unwrap_or_default();
+            }
+        });
+        results.into_iter().flat_map(|r| r.into_inner().unwrap_or_default()).collect()
+    }
+
+    /// One member's part of the forward pass. The hidden states of the first tokens,
+    /// `[sequences, hidden]`, are left in `b.classes`.
+    fn forward(&self, me: &Member<'_>, batch: &[Sequence<'_>], b: &Buffers<'_>) {
+        let h = self.config.hidden;
+        let tokens = *b.starts.last().unwrap_or(&0);
+        let mut scratch = Scratch::default();
+        self.embed(me, batch, b);
+        me.wait();
+        for (index, layer) in self.layers.iter().enumerate() {
+            // SAFETY: every product reads buffers that no stage before the next barrier writes.
+            unsafe {
+                self.product(me, b.x, &layer.qkv, b.qkv, tokens, Epilogue::None);
+            }
+            me.wait();
+            let last = index + 1 == self.layers.len();
+            self.attend(b, index, &mut scratch);
+            me.wait();
+            // The head reads only the first token: the last layer's rest is for those rows alone.
+            let rows = if last { batch.len() } else { tokens };
+            if last {
+                self.keep_first_rows(me, b);
+                me.wait();
+            }
+            // SAFETY: as above.
+            unsafe {
+                self.product(me, b.context, &layer.out, b.x, rows, Epilogue::Accumulate);
+            }
+            me.wait();
+            self.normalize(me, b.x, rows, &layer.norm_attention);
+            me.wait();
+            let act = Epilogue::Activate(self.config.activation);
+            // SAFETY: as above.
+            unsafe { self.product(me, b.x, &layer.up, b.wide, rows, act) };
+            me.wait();
+            // SAFETY: as above.
+            unsafe {
+                self.product(me, b.wide, &layer.down, b.x, rows, Epilogue::Accumulate);
+            }
+            me.wait();
+            self.normalize(me, b.x, rows, &layer.norm_output);
+            me.wait();
+        }
+        if me.index == 0 {
+            // SAFETY: `x` holds at least one row per sequence; all members have passed the barrier.
+            let rows = unsafe { std::slice::from_raw_parts(b.x.0, batch.len() * h) };
+            *lock(&b.classes) = rows.to_vec();
+        }
+    }
+
+    /// Word + position + type embeddings and their layer norm into `x`.
+    fn embed(&self, me: &Member<'_>, batch: &[Sequence<'_>], b: &Buffers<'_>) {
+        let h = self.config.hidden;
+        let e = &self.embeddings;
+        let mine = me.part(*b.starts.last().unwrap_or(&0));
+        let mut sequence = b.starts.partition_point(|&s| s <= mine.start).saturating_sub(1);
+        for token in mine.clone() {
+            while token >= b.starts[sequence + 1] {
+                sequence += 1;
+            }
+            let at = token - b.starts[sequence];
+            let Sequence { ids, types } = batch[sequence];
+            // SAFETY: each token's row belongs to one member.
+            let row = unsafe { std::slice::from_raw_parts_mut(b.x.0.add(token * h), h) };
+            e.words.row(ids[at] as usize, row);
+            let kind = types.get(at).map_or(0, |t| *t as usize);
+            let kinds = e.types.get(kind * h..(kind + 1) * h);
+            for (c, x) in row.iter_mut().enumerate() {
+                *x += e.positions[at * h + c] + kinds.map_or(0.0, |k| k[c]);
+            }
+        }
+        self.normalize_rows(b.x, mine, &e.norm);
+    }
+
+    /// # Safety
+    /// `a` holds `rows` rows of `weight.k`, `c` of `weight.n`; no other stage touches `c` until the
+    /// next barrier.
+    unsafe fn product(&self, me: &Member<'_>, a: Shared, weight: &Packed, c: Shared, rows: usize, epilogue: Epilogue) {
+        let by_rows = rows >= ROWS_WORTH_SPLITTING * me.count;
+        let all = weight.panel_count();
+        let g = Gemm {
+            a: a.0,
+            lda: weight.k,
+            weight,
+            c,
+            rows: if by_rows { me.part(rows) } else { 0..rows },
+            panels: if by_rows { 0..all } else { me.part(all) },
+            epilogue,
+        };
+        // SAFETY: shapes as above; members have disjoint rows or disjoint panels.
+        unsafe { gemm(self.isa, &g) };
+    }
+
+    fn attend(&self, b: &Buffers<'_>, layer: usize, scratch: &mut Scratch) {
+        let (h, heads, dim) = (self.config.hidden, self.config.heads, self.config.head_dim());
+        let units = (b.starts.len() - 1) * heads;
+        let first_only = layer + 1 == self.config.layers;
+        loop {
+            let unit = b.next[layer].fetch_add(1, Ordering::Relaxed);
+            if unit >= units {
+                break;
+            }
+            let (sequence, head) = (unit / heads, unit % heads);
+            let (start, end) = (b.starts[sequence], b.starts[sequence + 1]);
+            // SAFETY: the sequence's rows are inside the buffers; each unit is taken once and
+            // writes its own rows and columns.
+            unsafe {
+                let mut unit = Attention {
+                    qkv: b.qkv.0.add(start * 3 * h),
+                    stride: 3 * h,
+                    columns: [head * dim, h + head * dim, 2 * h + head * dim],
+                    head_dim: dim,
+                    tokens: end - start,
+                    queries: if first_only { 1 } else { end - start },
+                    out: Shared(b.context.0.add(start * h + head * dim)),
+                    out_stride: h,
+                    scratch,
+                };
+                attention(self.isa, &mut unit);
+            }
+        }
+    }
+
+    /// Moves the first token's rows of `x` and `context` to the front.
+    fn keep_first_rows(&self, me: &Member<'_>, b: &Buffers<'_>) {
+        let h = self.config.hidden;
+        if me.index == 0 {
+            for (i, &start) in b.starts[..b.starts.len() - 1].iter().enumerate() {
+                for buffer in [b.x, b.context] {
+                    // SAFETY: one member alone; a row moves to itself or to an earlier place.
+                    unsafe { std::ptr::copy(buffer.0.add(start * h), buffer.0.add(i * h), h) };
+                }
+            }
+        }
+    }
+
+    fn normalize(&self, me: &Member<'_>, x: Shared, rows: usize, norm: &Norm) {
+        self.normalize_rows(x, me.part(rows), norm);
+    }
+
+    fn normalize_rows(&self, x: Shared, rows: Range<usize>, norm: &Norm) {
+        let width = self.config.hidden;
+        // SAFETY: members have disjoint rows.
+        let rows = unsafe { std::slice::from_raw_parts_mut(x.0.add(rows.start * width), rows.len() * width) };
+        let (gamma, beta, eps) = (&norm.gamma[..], &norm.beta[..], self.config.eps);
+        layer_norm(self.isa, LayerNormArgs { rows, width, gamma, beta, eps });
+    }
+}
+
+impl Workspace {
+    /// Buffers large enough for `batch`.
+    fn fit(&mut self, config: &Config, batch: &[Sequence<'_>]) -> Buffers<'_> {
+        self.starts.clear();
+        self.starts.push(0);
+        let mut total = 0;
+        for sequence in batch {
+            total += sequence.ids.len();
+            self.starts.push(total);
+        }
+        let h = config.hidden;
+        let buffer = |v: &mut Vec<f32>, width: usize| {
+            if v.len() < total * width {
+                v.resize(total * width, 0.0);
+            }
+            Shared(v.as_mut_ptr())
+        };
+        Buffers {
+            x: buffer(&mut self.x, h),
+            qkv: buffer(&mut self.qkv, 3 * h),
+            context: buffer(&mut self.context, h),
+            wide: buffer(&mut self.wide, config.intermediate),
+            starts: &self.starts,
+            next: (0..config.layers).map(|_| AtomicUsize::new(0)).collect(),
+            classes: Mutex::default(),
+        }
+    }
+}
+
+/// Consecutive sequences of at most `tokens` together (one longer sequence stands alone).
+fn groups(batch: &[Sequence<'_>], tokens: usize) -> Vec<Range<usize>> {
+    let mut result = Vec::new();
+    let (mut start, mut sum) = (0, 0);
+    for (i, sequence) in batch.iter().enumerate() {
+        if i > start && sum + sequence.ids.len() > tokens {
+            result.push(start..i);
+            (start, sum) = (i, 0);
+        }
+        sum += sequence.ids.len();
+    }
+    if start < batch.len() {
+        result.push(start..batch.len());
+    }
+    result
+}
+
+/// The lock's content; what a panicking thread left in a buffer is overwritten by the next pass.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

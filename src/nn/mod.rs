@@ -1,0 +1,29 @@
+//! Architectures and layers. Knows tensors, not files; the kernels keep a team of threads.
+
+pub mod bert;
+pub mod kernels;
+pub mod runtime;
+pub mod source;
+
+/// What can go wrong between a checkpoint's tensors and a forward pass.
+#[derive(Debug, thiserror::Error)]
+pub enum NnError {
+    #[error("the weights have no tensor '{0}'")]
+    MissingTensor(String),
+    #[error("tensor '{name}' has shape {found:?}, the configuration asks for {expected:?}")]
+    Shape { name: String, expected: Vec<usize>, found: Vec<usize> },
+    #[error("tensor '{name}' has element type {dtype}, which this model cannot use")]
+    Dtype { name: String, dtype: String },
+    #[error("{0}")]
+    Config(String),
+    #[error("token id {id} is outside the vocabulary of {vocab}")]
+    TokenId { id: u32, vocab: usize },
+    #[error("a sequence of {tokens} tokens is longer than the model's {limit} positions")]
+    TooLong { tokens: usize, limit: usize },
+    #[error("loading was stopped")]
+    Stopped,
+    #[error("a CPU thread could not be started: {0}")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
+    #[error("the tensor library failed: {0}")]
+    Candle(#[from] candle_core::Error),
+}

@@ -1,0 +1,127 @@
+//! The device that models run on: chosen, tested, described.
+
+use super::NnError;
+use super::bert::Target;
+use super::kernels::Isa;
+use super::kernels::gemm::Precision;
+use super::kernels::team::Team;
+use candle_core::{DType, Device, Tensor};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// What a person asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeviceChoice {
+    /// CUDA if it is there and passes its self-test, else CPU.
+    #[default]
+    Auto,
+    Cpu,
+    Cuda,
+}
+
+impl DeviceChoice {
+    /// All choices, with what they are called.
+    pub const ALL: [(Self, &'static str); 3] = [(Self::Auto, "Automatic"), (Self::Cpu, "CPU"), (Self::Cuda, "CUDA")];
+}
+
+/// The device in use, in words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DeviceReport {
+    pub asked: DeviceChoice,
+    /// `cpu` or `cuda`
+    pub used: &'static str,
+    /// Such as "CPU, 2 threads, AVX-512".
+    pub name: String,
+    pub threads: usize,
+    /// Why it is not what was asked for, or why a GPU that is there is not used.
+    pub notice: Option<String>,
+}
+
+/// A device ready to take models.
+pub struct Runtime {
+    pub report: DeviceReport,
+    target: Target,
+}
+
+impl Runtime {
+    /// Opens the device. Where CUDA is asked for and cannot be had, the CPU is used and
+    /// [`DeviceReport::notice`] says why.
+    ///
+    /// # Errors
+    /// If not even the CPU's threads can be started.
+    pub fn new(asked: DeviceChoice, threads: Option<usize>) -> Result<Self, NnError> {
+        let mut notice = None;
+        if asked != DeviceChoice::Cpu {
+            match cuda() {
+                Ok(device) => {
+                    let name = "CUDA 0, f16".to_owned();
+                    let report = DeviceReport { asked, used: "cuda", name, threads: 1, notice: None };
+                    return Ok(Self { report, target: Target::Device { device, dtype: DType::F16 } });
+                }
+                Err(why) if asked == DeviceChoice::Cuda => {
+                    notice = Some(format!("CUDA was asked for, but runs on CPU: {why}"));
+                }
+                Err(why) if cfg!(feature = "cuda") => notice = Some(format!("Runs on CPU: {why}")),
+                Err(_) => {}
+            }
+        }
+        let isa = Isa::detect();
+        let available = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = threads.unwrap_or(available).clamp(1, 256);
+        let team = Arc::new(Team::new(threads)?);
+        let plural = if threads == 1 { "" } else { "s" };
+        let name = format!("CPU, {threads} thread{plural}, {}", isa.name());
+        let report = DeviceReport { asked, used: "cpu", name, threads, notice };
+        Ok(Self { report, target: Target::Cpu { team, isa, precision: Precision::F32 } })
+    }
+
+    /// Where to put a model.
+    pub fn target(&self) -> Target {
+        self.target.clone()
+    }
+
+    /// The precision that weights are kept in, as people write it.
+    pub fn precision(&self) -> &'static str {
+        match &self.target {
+            Target::Cpu { precision: Precision::F32, .. } => "f32",
+            Target::Cpu { precision: Precision::F16, .. } => "f16",
+            Target::Device { dtype, .. } => dtype.as_str(),
+        }
+    }
+
+    /// Keeps weights as f16: half the memory, sums still in f32 on CPU.
+    pub fn with_precision(mut self, half: Precision) -> Self {
+        match &mut self.target {
+            Target::Cpu { precision, .. } => *precision = half,
+            Target::Device { dtype, .. } => {
+                *dtype = if half == Precision::F16 { DType::F16 } else { DType::F32 };
+                self.report.name = format!("CUDA 0, {}", dtype.as_str());
+            }
+        }
+        self
+    }
+}
+
+/// CUDA device 0, after a self-test: a wrong or missing kernel shows here, not in an answer.
+fn cuda() -> Result<Device, String> {
+    if !cfg!(feature = "cuda") {
+        return Err("this build has no CUDA (build with --features cuda)".into());
+    }
+    let device = Device::new_cuda(0).map_err(|e| format!("no CUDA device could be opened ({e})"))?;
+    self_test(&device).map_err(|e| format!("the GPU failed its self-test ({e})"))?;
+    Ok(device)
+}
+
+/// A small product on the GPU against the same on the CPU.
+fn self_test(device: &Device) -> Result<(), String> {
+    let product = |device: &Device| -> candle_core::Result<Vec<f32>> {
+        let a = Tensor::arange(0f32, 64.0, &Device::Cpu)?.reshape((8, 8))?.to_device(device)?;
+        let x = (a.matmul(&a.t()?)? * 0.001)?;
+        candle_nn::ops::softmax_last_dim(&x)?.flatten_all()?.to_vec1()
+    };
+    let here = product(&Device::Cpu).map_err(|e| e.to_string())?;
+    let there = product(device).map_err(|e| e.to_string())?;
+    let worst = here.iter().zip(&there).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
+    if worst < 1e-3 { Ok(()) } else { Err(format!("wrong by {worst}")) }
+}

@@ -1,0 +1,138 @@
+//! The edge between weight files and architectures: named tensors as raw bytes.
+
+use super::NnError;
+use half::{bf16, f16};
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Element types that weights come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dtype {
+    F32,
+    F16,
+    Bf16,
+}
+
+impl Dtype {
+    /// Bytes per element.
+    pub fn size(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 | Self::Bf16 => 2,
+        }
+    }
+}
+
+/// Bytes that stay valid while anybody holds them: a mapped file, or a buffer.
+pub type Bytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
+
+/// A tensor as it lies in its file, row-major, little-endian. Cloning copies no data.
+#[derive(Clone)]
+pub struct RawTensor {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    data: Bytes,
+    range: Range<usize>,
+}
+
+impl RawTensor {
+    /// A view of `range` in `data`.
+    ///
+    /// # Errors
+    /// [`NnError::Config`] if the range is not inside the data or does not fit the shape.
+    pub fn new(dtype: Dtype, shape: Vec<usize>, data: Bytes, range: Range<usize>) -> Result<Self, NnError> {
+        let count = shape.iter().try_fold(dtype.size(), |n, d| n.checked_mul(*d));
+        let inside = range.start <= range.end && range.end <= (*data).as_ref().len();
+        if !inside || count != Some(range.end - range.start) {
+            return Err(NnError::Config(format!("a tensor of shape {shape:?} does not fit its bytes")));
+        }
+        Ok(Self { dtype, shape, data, range })
+    }
+
+    /// Dimensions, outermost first.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// Element type.
+    pub fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    /// Bytes of the tensor.
+    pub fn bytes(&self) -> &[u8] {
+        &(*self.data).as_ref()[self.range.clone()]
+    }
+
+    /// All elements as f32.
+    pub fn to_f32(&self) -> Vec<f32> {
+        let mut out = vec![0f32; self.bytes().len() / self.dtype.size()];
+        widen(self.dtype, self.bytes(), &mut out);
+        out
+    }
+
+    /// Row `index` of a matrix, as f32, into `out` (whose length is the row's).
+    ///
+    /// # Panics
+    /// If the row does not exist.
+    pub fn row(&self, index: usize, out: &mut [f32]) {
+        let width = out.len() * self.dtype.size();
+        widen(self.dtype, &self.bytes()[index * width..(index + 1) * width], out);
+    }
+}
+
+/// Little-endian elements to f32. File offsets need not be aligned.
+fn widen(dtype: Dtype, bytes: &[u8], out: &mut [f32]) {
+    match dtype {
+        Dtype::F32 => {
+            for (o, b) in out.iter_mut().zip(bytes.as_chunks::<4>().0) {
+                *o = f32::from_le_bytes(*b);
+            }
+        }
+        Dtype::F16 => {
+            use half::slice::HalfFloatSliceExt as _;
+            let halves: Cow<'_, [f16]> = bytemuck::try_cast_slice::<u8, u16>(bytes).map_or_else(
+                |_| {
+                    let each = bytes.as_chunks::<2>().0.iter();
+                    Cow::Owned(each.map(|b| f16::from_le_bytes(*b)).collect())
+                },
+                |bits| Cow::Borrowed(half::slice::HalfBitsSliceExt::reinterpret_cast(bits)),
+            );
+            halves.convert_to_f32_slice(out);
+        }
+        Dtype::Bf16 => {
+            for (o, b) in out.iter_mut().zip(bytes.as_chunks::<2>().0) {
+                *o = bf16::from_le_bytes(*b).to_f32();
+            }
+        }
+    }
+}
+
+/// Where an architecture gets its tensors from.
+pub trait TensorSource {
+    /// The tensor called `name`.
+    ///
+    /// # Errors
+    /// [`NnError::MissingTensor`], or [`NnError::Dtype`] for integers and the like.
+    fn tensor(&self, name: &str) -> Result<RawTensor, NnError>;
+
+    /// Whether there is a tensor called `name`.
+    fn has(&self, name: &str) -> bool;
+}
+
+/// The first of `names` that exists, checked against `shape`.
+///
+/// # Errors
+/// [`NnError::MissingTensor`] with the first name, or [`NnError::Shape`].
+pub fn fetch(source: &dyn TensorSource, names: &[String], shape: &[usize]) -> Result<RawTensor, NnError> {
+    let Some(name) = names.iter().find(|n| source.has(n)) else {
+        return Err(NnError::MissingTensor(names.first().cloned().unwrap_or_default()));
+    };
+    let tensor = source.tensor(name)?;
+    if tensor.shape() != shape {
+        let (expected, found) = (shape.to_vec(), tensor.shape().to_vec());
+        return Err(NnError::Shape { name: name.clone(), expected, found });
+    }
+    Ok(tensor)
+}
