@@ -8,6 +8,7 @@ pub mod budget;
 pub mod message;
 pub mod models;
 pub mod queue;
+pub mod record;
 pub mod worker;
 
 use crate::models::library::Library;

@@ -103,7 +103,9 @@ fn from_vocabulary(path: &Path, bytes: &[u8]) -> Result<Tokenizer, ModelError> {
     let lowercase = settings.get("do_lower_case").and_then(|v| v.as_bool()).unwrap_or(true);
     let strip = settings.get("strip_accents").and_then(|v| v.as_bool());
     let chinese = settings.get("tokenize_chinese_chars").and_then(|v| v.as_bool()).unwrap_or(true);
-    let model = WordPiece::from_bytes(bytes).map_err(|e| ModelError::damaged(path, e))?;
+    std::str::from_utf8(bytes).map_err(|e| ModelError::damaged(path, e))?;
+    let words = WordPiece::read_bytes(bytes).map_err(|e| ModelError::damaged(path, e))?;
+    let model = WordPiece::builder().vocab(words).build().map_err(|e| ModelError::damaged(path, e))?;
     let mut tokenizer = Tokenizer::new(model);
     tokenizer
         .with_normalizer(Some(BertNormalizer::new(true, chinese, strip, lowercase)))

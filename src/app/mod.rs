@@ -1,0 +1,257 @@
+//! The window: events in `logic`, paint in `ui`. Holds no model code.
+
+pub mod command;
+pub mod jobs;
+pub mod palette;
+pub mod pulse;
+pub mod settings;
+pub mod shell;
+pub mod tabs;
+pub mod theme;
+pub mod widgets;
+
+use crate::engine::message::{Event, EventSink, Report, Status};
+use crate::engine::{Engine, EngineConfig};
+use crate::telemetry::sampler::{Sampler, SharedStore, lock};
+use crate::telemetry::store::{Outcome, Span, Store};
+use command::UiCommand;
+use crossbeam_channel::Receiver;
+use palette::CommandPalette;
+use pulse::Pulse;
+use settings::{Settings, SettingsFile};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tabs::{Cx, Tab};
+
+/// What the window is started with.
+pub struct AppConfig {
+    pub engine: EngineConfig,
+    /// Where settings are kept; `None` keeps none.
+    pub settings: Option<PathBuf>,
+    /// Root of the sensors' files.
+    pub sysroot: PathBuf,
+}
+
+/// The application.
+pub struct App {
+    engine: Engine,
+    sink: EventSink,
+    events: Receiver<Event>,
+    status: Option<Status>,
+    store: SharedStore,
+    _sampler: Option<Sampler>,
+    settings: Settings,
+    applied: Option<Settings>,
+    file: SettingsFile,
+    tabs: Vec<Box<dyn Tab>>,
+    current: usize,
+    pulse: Pulse,
+    palette: Option<CommandPalette>,
+    notices: Vec<String>,
+}
+
+impl App {
+    /// Starts engine and sampler. Opens no file but the settings.
+    ///
+    /// # Errors
+    /// If the operating system refuses the engine's thread.
+    pub fn new(ctx: &egui::Context, config: AppConfig) -> std::io::Result<Self> {
+        theme::install(ctx);
+        let (file, settings) = SettingsFile::open(config.settings);
+        let waker = ctx.clone();
+        let wake = Arc::new(move || waker.request_repaint_after(Duration::from_millis(8)));
+        let (sink, events) = EventSink::channel(Some(wake));
+        let mut engine = config.engine;
+        engine.device = settings.device;
+        engine.threads = engine.threads.or(settings.threads);
+        engine.status = Some(sink.clone());
+        let store: SharedStore = Arc::new(Mutex::new(Store::default()));
+        let sampler = Sampler::start(Arc::clone(&store), config.sysroot).ok();
+        let tabs = tabs::all();
+        let current = tabs.iter().position(|t| t.id() == settings.tab).unwrap_or(0);
+        let notices = file.problem.clone().into_iter().collect();
+        let app = Self {
+            engine: Engine::start(engine)?,
+            sink,
+            events,
+            status: None,
+            store,
+            _sampler: sampler,
+            settings,
+            applied: None,
+            file,
+            tabs,
+            current,
+            pulse: Pulse::default(),
+            palette: None,
+            notices,
+        };
+        theme::apply(ctx, &app.settings);
+        Ok(app)
+    }
+
+    /// The command line asks for a device: it counts until another is chosen in the settings.
+    pub fn ask_device(&mut self, choice: crate::nn::runtime::DeviceChoice) {
+        if choice != crate::nn::runtime::DeviceChoice::Auto {
+            self.settings.device = choice;
+            if let Err(error) = self.engine.set_device(choice, self.settings.threads) {
+                self.notices.push(error.to_string());
+            }
+        }
+    }
+
+    /// The engine's last status.
+    pub fn status(&self) -> Option<&Status> {
+        self.status.as_ref()
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Runs `f` with tab `index` and what a tab may use.
+    fn with_tab<R>(&mut self, ctx: &egui::Context, index: usize, f: impl FnOnce(&mut dyn Tab, &mut Cx<'_>) -> R) -> R {
+        let mut mark = None;
+        let mut cx = Cx {
+            ctx,
+            palette: theme::palette(ctx),
+            engine: &self.engine,
+            sink: &self.sink,
+            status: self.status.as_ref(),
+            settings: &mut self.settings,
+            notices: &mut self.notices,
+            mark: &mut mark,
+        };
+        let result = f(&mut *self.tabs[index], &mut cx);
+        if let Some(id) = mark {
+            self.pulse.select(id);
+        }
+        result
+    }
+
+    fn take_events(&mut self, ctx: &egui::Context) {
+        while let Ok(event) = self.events.try_recv() {
+            if let Event::Status(status) = &event {
+                if let Some(notice) = &status.notice {
+                    self.notices.push(notice.clone());
+                }
+                self.status = Some(status.clone());
+                continue;
+            }
+            self.record(&event);
+            for index in 0..self.tabs.len() {
+                self.with_tab(ctx, index, |tab, cx| tab.on_event(&event, cx));
+            }
+        }
+    }
+
+    /// Puts an ended request on the time axis.
+    fn record(&self, event: &Event) {
+        let (id, report, outcome) = match event {
+            Event::Done { id, report } => (id, report, Outcome::Done),
+            Event::Cancelled { id, report } => (id, report, Outcome::Cancelled),
+            Event::Failed { id, report, .. } => (id, report, Outcome::Failed),
+            _ => return,
+        };
+        let mut store = lock(&self.store);
+        let span = span_of(&store, id.0, report, outcome);
+        store.push_span(span);
+    }
+
+    fn take_shortcuts(&mut self, ctx: &egui::Context) {
+        let count = u8::try_from(self.tabs.len()).unwrap_or(u8::MAX);
+        let commands = UiCommand::ALL.into_iter().chain((0..count).map(UiCommand::Tab));
+        for command in commands {
+            let Some(key) = command.shortcut() else { continue };
+            let pressed = ctx.input_mut(|i| i.consume_shortcut(&key));
+            // Escape first closes what lies on top.
+            if pressed && !(command == UiCommand::Stop && self.palette.take().is_some()) {
+                self.run_command(ctx, command);
+            }
+        }
+    }
+
+    /// Carries out a command: here if it is the window's, else in the tab that is shown.
+    pub fn run_command(&mut self, ctx: &egui::Context, command: UiCommand) {
+        match command {
+            UiCommand::Theme => {
+                self.settings.theme = match ctx.theme() {
+                    egui::Theme::Dark => settings::ThemeChoice::Light,
+                    egui::Theme::Light => settings::ThemeChoice::Dark,
+                };
+            }
+            UiCommand::Projector => self.settings.projector = !self.settings.projector,
+            UiCommand::Pulse => self.settings.pulse_open = !self.settings.pulse_open,
+            UiCommand::PausePulse => self.pulse.toggle_pause(&self.store),
+            UiCommand::Palette => self.palette = Some(CommandPalette::default()),
+            UiCommand::Tab(index) => self.show_tab(usize::from(index)),
+            UiCommand::Quit => ctx.send_viewport_cmd(egui::ViewportCommand::Close),
+            _ => {
+                let current = self.current;
+                self.with_tab(ctx, current, |tab, cx| tab.on_command(command, cx));
+            }
+        }
+    }
+
+    fn show_tab(&mut self, index: usize) {
+        if let Some(tab) = self.tabs.get(index) {
+            self.current = index;
+            self.settings.tab = tab.id().to_owned();
+        }
+    }
+
+    fn take_drops(&mut self, ctx: &egui::Context) {
+        let dropped: Vec<PathBuf> = ctx.input(|i| i.raw.dropped_files.iter().map(|f| f.path().to_path_buf()).collect());
+        for path in dropped {
+            let current = self.current;
+            self.with_tab(ctx, current, |tab, cx| tab.on_drop(path, cx));
+        }
+    }
+}
+
+/// A request's report as a span of the store's time axis.
+fn span_of(store: &Store, id: u64, report: &Report, outcome: Outcome) -> Span {
+    let t = report.timing;
+    let mut stages = vec![("queue", t.queue), ("load", t.load), ("tokenize", t.tokenize), ("forward", t.forward), ("post", t.postprocess)];
+    stages.retain(|s| s.0 != "load" || s.1 > 0.0);
+    Span {
+        id,
+        task: report.task,
+        start: store.seconds(report.started),
+        end: store.seconds(report.finished),
+        total_ms: t.total,
+        stages,
+        done: report.done,
+        tokens: report.tokens,
+        batch: report.batch,
+        outcome,
+    }
+}
+
+impl eframe::App for App {
+    fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
+        self.take_events(ctx);
+        if self.applied.as_ref() != Some(&self.settings) {
+            theme::apply(ctx, &self.settings);
+            self.applied = Some(self.settings.clone());
+        }
+        let before = self.file.problem.clone();
+        self.file.keep(&self.settings, ctx);
+        if self.file.problem != before {
+            self.notices.extend(self.file.problem.clone());
+        }
+    }
+
+    fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
+        let ctx = ui.ctx().clone();
+        self.take_shortcuts(&ctx);
+        self.take_drops(&ctx);
+        self.shell_ui(ui);
+    }
+
+    fn on_exit(&mut self, _gl: Option<&eframe::glow::Context>) {
+        self.file.finish(&self.settings);
+    }
+}

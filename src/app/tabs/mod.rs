@@ -1,0 +1,70 @@
+//! One file per tab. A new tab is its `mod` line and its line in [`all`].
+
+pub mod sentiment;
+pub mod settings;
+
+use super::command::UiCommand;
+use super::settings::Settings;
+use super::theme::Palette;
+use super::widgets::icons::Icon;
+use crate::engine::message::{Event, EventSink, Request, Status};
+use crate::engine::{Engine, Ticket};
+use crate::error::UserMessage;
+use egui::Ui;
+use std::path::PathBuf;
+
+/// What stands on the stage.
+pub trait Tab {
+    /// Stable: the saved settings name it.
+    fn id(&self) -> &'static str;
+
+    /// Under the icon in the rail.
+    fn title(&self) -> &'static str;
+
+    fn icon(&self) -> Icon;
+
+    /// Draws it.
+    fn ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>);
+
+    /// Hears of every event of every request; those of others are to be ignored.
+    fn on_event(&mut self, _event: &Event, _cx: &mut Cx<'_>) {}
+
+    /// A command while this tab is shown. True if it had a meaning here.
+    fn on_command(&mut self, _command: UiCommand, _cx: &mut Cx<'_>) -> bool {
+        false
+    }
+
+    /// Files dropped on the window while this tab is shown.
+    fn on_drop(&mut self, _path: PathBuf, _cx: &mut Cx<'_>) {}
+}
+
+/// The tabs, in the order of the rail.
+pub fn all() -> Vec<Box<dyn Tab>> {
+    vec![Box::<sentiment::SentimentTab>::default(), Box::<settings::SettingsTab>::default()]
+}
+
+/// What a tab may use of the window.
+pub struct Cx<'a> {
+    pub ctx: &'a egui::Context,
+    pub palette: &'static Palette,
+    pub engine: &'a Engine,
+    pub sink: &'a EventSink,
+    pub status: Option<&'a Status>,
+    pub settings: &'a mut Settings,
+    /// Problems and news that outlive a frame, shown below the stage.
+    pub notices: &'a mut Vec<String>,
+    /// The request that the pulse should mark.
+    pub mark: &'a mut Option<u64>,
+}
+
+impl Cx<'_> {
+    /// Hands a request to the engine; its events come by [`Tab::on_event`].
+    ///
+    /// # Errors
+    /// The engine is busy, or has stopped.
+    pub fn submit(&self, request: Request) -> Result<Ticket, UserMessage> {
+        self.engine
+            .submit(request, self.sink.clone())
+            .map_err(|e| UserMessage::new("Nothing was run", e.to_string(), "Wait a moment, or press Stop, then try again."))
+    }
+}

@@ -1,0 +1,49 @@
+//! An answer as text, as JSON, and many as CSV.
+
+use super::Answer;
+use crate::app::widgets::gauge::percent;
+use crate::engine::message::ItemResult;
+use crate::tasks::Output;
+use std::path::Path;
+
+/// One line: label, probability, text.
+pub fn text(answer: &Answer) -> String {
+    let (label, p) = answer.scores.top();
+    format!("{label} {} — {}", percent(p), answer.text)
+}
+
+/// The same object that the command line prints.
+pub fn json(answer: &Answer) -> String {
+    let output = Output::Scores(answer.scores.clone());
+    let line = crate::engine::record::Record::new(answer.request, &answer.text, &output, &answer.report);
+    serde_json::to_string_pretty(&line).unwrap_or_default()
+}
+
+/// Writes `text,label,probability,error` rows; the folder is made if it is missing.
+///
+/// # Errors
+/// What the disk says, with the file's name.
+pub fn write_csv(path: &Path, rows: &[(String, Option<ItemResult>)]) -> Result<usize, String> {
+    let attempt = || -> Result<usize, csv::Error> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let mut out = csv::Writer::from_path(path)?;
+        out.write_record(["text", "label", "probability", "error"])?;
+        let mut count = 0;
+        for (text, result) in rows {
+            match result {
+                Some(Ok(Output::Scores(scores))) => {
+                    let (label, p) = scores.top();
+                    out.write_record([text, label, &format!("{p:.6}"), ""])?;
+                }
+                Some(Err(message)) => out.write_record([text, "", "", &message.why])?,
+                None => continue,
+            }
+            count += 1;
+        }
+        out.flush()?;
+        Ok(count)
+    };
+    attempt().map_err(|e| format!("'{}' could not be written: {e}. Choose another place.", path.display()))
+}

@@ -1,0 +1,256 @@
+//! What the tab looks like with a single text.
+
+use super::{Answer, EXAMPLES, Outcome, SentimentTab};
+use crate::app::tabs::Cx;
+use crate::app::theme::{Palette, card, figures, size};
+use crate::app::widgets::gauge::gauge;
+use crate::app::widgets::{chips, failure, millis, note, primary, secondary};
+use crate::app::command::UiCommand;
+use egui::{Color32, FontId, Layout, Margin, RichText, ScrollArea, Sense, TextEdit, Ui, vec2};
+
+/// Width of the stage from which gauge and words stand side by side.
+const BESIDE: f32 = 620.0;
+/// Characters that the editor holds without getting slow; longer texts are for a batch.
+const LONG: usize = 20_000;
+
+/// The colour of a label: the two that we know, the accent for others.
+fn label_color(p: &Palette, label: &str) -> Color32 {
+    match label {
+        "positive" => p.positive,
+        "negative" => p.negative,
+        _ => p.accent,
+    }
+}
+
+impl SentimentTab {
+    pub(super) fn single_ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
+        ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+            ui.heading("Sentiment");
+            note(ui, cx.palette, "Is this text positive or negative? And which words say so?");
+            ui.add_space(4.0);
+            self.editor(ui, cx.palette);
+            self.controls(ui, cx);
+            self.result(ui, cx);
+            self.history_ui(ui, cx.palette);
+        });
+    }
+
+    fn editor(&mut self, ui: &mut Ui, p: &Palette) {
+        let height = if ui.ctx().content_rect().height() < 700.0 { 2 } else { 3 };
+        ScrollArea::vertical().id_salt("editor").max_height(160.0).show(ui, |ui| {
+            let field = TextEdit::multiline(&mut self.text)
+                .desired_width(f32::INFINITY)
+                .desired_rows(height)
+                .font(FontId::proportional(size::INPUT))
+                .margin(Margin::symmetric(16, 14))
+                .hint_text("Type or paste a text")
+                .return_key(egui::KeyboardShortcut::new(egui::Modifiers::NONE, egui::Key::Enter));
+            let _ = ui.add(field).accessible_name("Text to analyse");
+        });
+        if self.text.len() > LONG {
+            let kb = self.text.len() / 1000;
+            note(ui, p, format!("A long text ({kb} kB): it is analysed in windows, and the answer is their mean."));
+        }
+    }
+
+    fn controls(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
+        let p = cx.palette;
+        ui.horizontal_wrapped(|ui| {
+            let busy = self.running.is_some() || self.why.is_running();
+            let mut chosen = None;
+            ui.add_enabled_ui(self.running.is_none(), |ui| {
+                if primary(ui, p, "Run", &UiCommand::Run.key_name()).on_hover_text(UiCommand::Run.tooltip()).clicked() {
+                    chosen = Some(UiCommand::Run);
+                }
+            });
+            ui.add_enabled_ui(busy, |ui| {
+                if secondary(ui, p, "Stop", &UiCommand::Stop.key_name()).clicked() {
+                    chosen = Some(UiCommand::Stop);
+                }
+            });
+            if secondary(ui, p, "Batch…", "").on_hover_text(UiCommand::Batch.tooltip()).clicked() {
+                chosen = Some(UiCommand::Batch);
+            }
+            ui.add_space(8.0);
+            for (name, text) in EXAMPLES {
+                if chips::choice(ui, p, name).clicked() {
+                    self.text = text.to_owned();
+                    chosen = Some(UiCommand::Run);
+                }
+            }
+            if let Some(command) = chosen {
+                use crate::app::tabs::Tab as _;
+                self.on_command(command, cx);
+            }
+        });
+    }
+
+    fn result(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
+        if self.running.is_some() {
+            self.running_ui(ui, cx.palette);
+            return;
+        }
+        match self.outcome.take() {
+            None => {
+                card(cx.palette).show(ui, |ui| {
+                    ui.set_width(ui.available_width());
+                    note(ui, cx.palette, "Press Run: the answer appears here, and its cost in the curves.");
+                });
+            }
+            Some(Outcome::Stopped) => {
+                card(cx.palette).show(ui, |ui| {
+                    ui.set_width(ui.available_width());
+                    ui.label("Stopped. Your text is still there.");
+                });
+                self.outcome = Some(Outcome::Stopped);
+            }
+            Some(Outcome::Failed(message)) => {
+                let retry = failure(ui, cx.palette, &message);
+                self.outcome = Some(Outcome::Failed(message));
+                if retry {
+                    self.run(cx);
+                }
+            }
+            Some(Outcome::Answered(answer)) => {
+                self.answer_ui(ui, cx, &answer);
+                // Unless it was cleared meanwhile by another run.
+                if self.outcome.is_none() {
+                    self.outcome = Some(Outcome::Answered(answer));
+                }
+                self.details_ui(ui, cx);
+            }
+        }
+    }
+
+    fn running_ui(&self, ui: &mut Ui, p: &Palette) {
+        let Some(running) = &self.running else { return };
+        card(p).show(ui, |ui| {
+            ui.set_width(ui.available_width());
+            let seconds = running.begun.elapsed().as_secs_f64();
+            match running.loading {
+                Some((share, bytes)) if self.arrived.is_none() && share < 0.999 => {
+                    let mb = bytes as f64 / 1e6;
+                    ui.label(format!("Loading the model: {:.0} of {mb:.0} MB · {seconds:.1} s", f64::from(share) * mb));
+                    ui.add(egui::ProgressBar::new(share));
+                }
+                _ if running.stopping => {
+                    ui.label("Stopping…");
+                }
+                _ => {
+                    ui.label(format!("Running · {seconds:.1} s"));
+                }
+            }
+        });
+        ui.ctx().request_repaint_after(std::time::Duration::from_millis(100));
+    }
+
+    fn answer_ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>, answer: &Answer) {
+        let p = cx.palette;
+        let (label, share) = answer.scores.top();
+        let color = label_color(p, label);
+        card(p).show(ui, |ui| {
+            ui.set_width(ui.available_width());
+            if ui.available_width() >= BESIDE {
+                ui.horizontal_top(|ui| {
+                    gauge(ui, p, share, label, color);
+                    ui.add_space(20.0);
+                    ui.vertical(|ui| self.why.ui(ui, cx, &answer.text));
+                });
+            } else {
+                ui.vertical_centered(|ui| gauge(ui, p, share, label, color));
+                self.why.ui(ui, cx, &answer.text);
+            }
+        });
+    }
+
+    fn details_ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
+        let p = cx.palette;
+        let Some(answer) = self.answer().cloned() else { return };
+        let mut chosen = None;
+        ui.horizontal_wrapped(|ui| {
+            for (label, share) in answer.scores.scores.iter().rev().take(6) {
+                ui.label(label);
+                ui.label(figures(format!("{share:.3}"), size::LABEL).strong());
+                ui.add_space(4.0);
+            }
+            note(ui, p, format!("{} tokens · {}", answer.scores.tokens, millis(answer.report.timing.total)));
+            ui.with_layout(Layout::right_to_left(egui::Align::Center), |ui| {
+                for command in [UiCommand::CopyJson, UiCommand::CopyText, UiCommand::Tokens] {
+                    if secondary(ui, p, command.text(), "").on_hover_text(command.tooltip()).clicked() {
+                        chosen = Some(command);
+                    }
+                }
+            });
+        });
+        for warning in &answer.report.warnings {
+            ui.label(RichText::new(format!("Note: {warning}.")).size(size::LABEL).color(p.warning));
+        }
+        if self.tokens_shown {
+            card(p).show(ui, |ui| {
+                ui.set_width(ui.available_width());
+                note(ui, p, "The pieces that the model reads, each with its number in the vocabulary (plus two marks at the ends).");
+                ui.horizontal_wrapped(|ui| {
+                    for piece in &answer.scores.pieces {
+                        chips::piece(ui, p, &piece.text, piece.id);
+                    }
+                });
+            });
+        }
+        if let Some(command) = chosen {
+            use crate::app::tabs::Tab as _;
+            self.on_command(command, cx);
+        }
+    }
+
+    fn history_ui(&mut self, ui: &mut Ui, p: &Palette) {
+        if self.history.is_empty() {
+            return;
+        }
+        ui.add_space(4.0);
+        note(ui, p, "History");
+        let mut chosen = None;
+        card(p).inner_margin(Margin::same(0)).show(ui, |ui| {
+            ui.spacing_mut().item_spacing.y = 0.0;
+            for (i, answer) in self.history.iter().enumerate() {
+                if i > 0 {
+                    ui.separator();
+                }
+                if history_row(ui, p, answer).clicked() {
+                    chosen = Some(answer.clone());
+                }
+            }
+        });
+        if let Some(answer) = chosen {
+            self.text.clone_from(&answer.text);
+            self.why.clear();
+            self.outcome = Some(Outcome::Answered(Box::new(answer)));
+        }
+    }
+}
+
+fn history_row(ui: &mut Ui, p: &Palette, answer: &Answer) -> egui::Response {
+    let (label, share) = answer.scores.top();
+    let color = label_color(p, label);
+    let mark = match label {
+        "positive" => "▲",
+        "negative" => "▼",
+        _ => "●",
+    };
+    let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 38.0), Sense::click());
+    if response.hovered() || response.has_focus() {
+        ui.painter().rect_filled(rect, f32::from(size::RADIUS), p.raised);
+    }
+    let name = format!("history {label} {}", answer.text);
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, &name));
+    let mut row = ui.new_child(egui::UiBuilder::new().max_rect(rect.shrink2(vec2(16.0, 0.0))).layout(Layout::left_to_right(egui::Align::Center)));
+    row.label(RichText::new(format!("{mark} {share:.2}")).color(color));
+    row.add_space(20.0);
+    row.with_layout(Layout::right_to_left(egui::Align::Center), |ui| {
+        ui.label(figures(millis(answer.report.timing.total), size::LABEL).color(p.muted));
+        ui.with_layout(Layout::left_to_right(egui::Align::Center), |ui| {
+            let first: String = answer.text.chars().take(200).collect();
+            ui.add(egui::Label::new(first.replace('\n', " ")).truncate().selectable(false));
+        });
+    });
+    response
+}

@@ -1,0 +1,61 @@
+//! Words with a colour and a number each.
+
+use crate::app::theme::{Palette, blend, size};
+use egui::{Align2, FontId, Rect, Response, Role, Sense, Stroke, StrokeKind, Ui, WidgetInfo, pos2, vec2};
+
+/// Effects smaller than this are not marked.
+const FAINT: f64 = 0.02;
+
+/// A word with its effect (-1 to 1): colour, underline and number say the same thing.
+pub fn word(ui: &mut Ui, p: &Palette, text: &str, effect: Option<f64>, selected: bool) -> Response {
+    let font = FontId::proportional(size::RESULT);
+    let galley = ui.painter().layout_no_wrap(text.to_owned(), font, p.text);
+    let extent = vec2(galley.size().x + 12.0, 48.0);
+    let (rect, response) = ui.allocate_exact_size(extent, Sense::click());
+    let shown = effect.unwrap_or(0.0);
+    let color = if shown >= 0.0 { p.positive } else { p.negative };
+    let upper = Rect::from_min_size(rect.min, vec2(rect.width(), 32.0));
+    let painter = ui.painter();
+    if shown.abs() >= FAINT {
+        let strength = (0.12 + shown.abs() as f32 * 0.75).min(0.6);
+        painter.rect_filled(upper, 4.0, blend(p.panel, color, strength));
+        painter.hline(upper.x_range(), upper.bottom(), Stroke::new(2.0, color));
+        let number = format!("{shown:+.2}");
+        let below = pos2(rect.center().x, rect.bottom() - 1.0);
+        painter.text(below, Align2::CENTER_BOTTOM, number, FontId::monospace(11.0), color);
+    }
+    if selected || response.hovered() || response.has_focus() {
+        painter.rect_stroke(upper, 4.0, Stroke::new(1.0, p.accent), StrokeKind::Outside);
+    }
+    let place = pos2(upper.left() + 6.0, upper.center().y - galley.size().y / 2.0);
+    painter.galley(place, galley, p.text);
+    let name = match effect {
+        Some(e) => format!("word {text} {e:+.2}"),
+        None => format!("word {text}"),
+    };
+    response.widget_info(|| WidgetInfo::selected(Role::Button, true, selected, &name));
+    response
+}
+
+/// A rounded choice, such as an example.
+pub fn choice(ui: &mut Ui, p: &Palette, text: &str) -> Response {
+    let label = egui::RichText::new(text).size(size::LABEL).color(p.muted);
+    ui.add(egui::Button::new(label).corner_radius(16).min_size(vec2(0.0, ui.spacing().interact_size.y.min(36.0))))
+}
+
+/// A piece as the model reads it, with its number.
+pub fn piece(ui: &mut Ui, p: &Palette, text: &str, id: u32) -> Response {
+    let shown = egui::RichText::new(text).font(FontId::monospace(size::LABEL));
+    egui::Frame::new()
+        .fill(p.raised)
+        .corner_radius(4)
+        .inner_margin(egui::Margin::symmetric(6, 3))
+        .show(ui, |ui| {
+            ui.vertical(|ui| {
+                ui.spacing_mut().item_spacing.y = 0.0;
+                ui.label(shown);
+                ui.label(egui::RichText::new(id.to_string()).font(FontId::monospace(10.0)).color(p.muted));
+            });
+        })
+        .response
+}

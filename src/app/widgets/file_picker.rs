@@ -1,0 +1,151 @@
+//! Chooses a file to read or to write, without any program of the desktop's: a kiosk has none.
+
+use crate::app::jobs::Pending;
+use crate::app::theme::{Palette, size, strong};
+use crate::app::widgets::{note, primary, secondary};
+use egui::{Id, Modal, ScrollArea, TextEdit, Ui};
+use std::path::{Path, PathBuf};
+
+/// What the file is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    Open,
+    Save,
+}
+
+/// Entries of a folder: folders first, then files.
+type Listing = Result<(Vec<String>, Vec<String>), String>;
+
+/// An open picker.
+pub struct FilePicker {
+    purpose: Purpose,
+    /// The text field: a folder's or a file's path.
+    path: String,
+    folder: PathBuf,
+    listing: Option<Listing>,
+    reading: Option<Pending<Listing>>,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Picked {
+    File(PathBuf),
+    Closed,
+}
+
+impl FilePicker {
+    /// Starts in `folder`, with `name` proposed.
+    pub fn new(purpose: Purpose, folder: PathBuf, name: &str) -> Self {
+        let path = folder.join(name).display().to_string();
+        Self { purpose, path, folder, listing: None, reading: None }
+    }
+
+    /// The user's home, or the current folder.
+    pub fn home() -> PathBuf {
+        directories::UserDirs::new().map_or_else(|| PathBuf::from("."), |d| d.home_dir().to_owned())
+    }
+
+    /// Whether it was opened for this purpose.
+    pub fn is_for(&self, purpose: Purpose) -> bool {
+        self.purpose == purpose
+    }
+
+    fn enter(&mut self, folder: PathBuf) {
+        let name = match self.purpose {
+            Purpose::Save => Path::new(&self.path).file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
+            Purpose::Open => String::new(),
+        };
+        self.path = folder.join(name).display().to_string();
+        self.folder = folder;
+        self.listing = None;
+        self.reading = None;
+    }
+
+    /// Draws it; `Some` when it is over.
+    pub fn show(&mut self, ui: &Ui, p: &Palette) -> Option<Picked> {
+        if self.listing.is_none() {
+            let folder = self.folder.clone();
+            let reading = self.reading.get_or_insert_with(|| Pending::spawn(ui.ctx(), move || list(&folder)));
+            if let Some(listing) = reading.poll() {
+                self.listing = Some(listing);
+                self.reading = None;
+            }
+        }
+        let mut picked = None;
+        let modal = Modal::new(Id::unique("file picker")).show(ui.ctx(), |ui| {
+            ui.set_width(520.0_f32.min(ui.ctx().content_rect().width() - 64.0));
+            let title = if self.purpose == Purpose::Open { "Open a text file" } else { "Save as" };
+            ui.label(strong(title, size::INPUT));
+            ui.add(TextEdit::singleline(&mut self.path).desired_width(f32::INFINITY)).accessible_name("File path");
+            self.entries(ui, p);
+            ui.horizontal(|ui| {
+                let verb = if self.purpose == Purpose::Open { "Open" } else { "Save" };
+                if primary(ui, p, verb, "").clicked() {
+                    let path = PathBuf::from(self.path.trim());
+                    if path.is_dir() {
+                        self.enter(path);
+                    } else {
+                        picked = Some(Picked::File(path));
+                    }
+                }
+                if secondary(ui, p, "Cancel", "Esc").clicked() {
+                    picked = Some(Picked::Closed);
+                }
+            });
+        });
+        if modal.should_close() && picked.is_none() {
+            picked = Some(Picked::Closed);
+        }
+        picked
+    }
+
+    fn entries(&mut self, ui: &mut Ui, p: &Palette) {
+        let mut go = None;
+        let rows = ui.spacing().interact_size.y;
+        ScrollArea::vertical().max_height(260.0).min_scrolled_height(260.0).auto_shrink(false).show(ui, |ui| {
+            if let Some(up) = self.folder.parent()
+                && ui.add_sized([ui.available_width(), rows], egui::Button::new("↑  folder above").frame(false)).clicked()
+            {
+                go = Some(up.to_owned());
+            }
+            match &self.listing {
+                None => {
+                    note(ui, p, "reading…");
+                }
+                Some(Err(why)) => {
+                    ui.label(egui::RichText::new(why).color(p.negative));
+                }
+                Some(Ok((folders, files))) => {
+                    for name in folders {
+                        if ui.button(format!("{name}/")).clicked() {
+                            go = Some(self.folder.join(name));
+                        }
+                    }
+                    for name in files {
+                        if ui.add(egui::Button::new(name).frame(false)).clicked() {
+                            self.path = self.folder.join(name).display().to_string();
+                        }
+                    }
+                }
+            }
+        });
+        if let Some(folder) = go {
+            self.enter(folder);
+        }
+    }
+}
+
+fn list(folder: &Path) -> Listing {
+    let entries = std::fs::read_dir(folder).map_err(|e| format!("'{}' cannot be read: {e}", folder.display()))?;
+    let (mut folders, mut files) = (Vec::new(), Vec::new());
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with('.') {
+            continue;
+        }
+        if entry.path().is_dir() { folders.push(name) } else { files.push(name) }
+    }
+    folders.sort_by_key(|n| n.to_lowercase());
+    files.sort_by_key(|n| n.to_lowercase());
+    Ok((folders, files))
+}

@@ -1,0 +1,42 @@
+//! Icons drawn as lines of one weight, on a grid of 20 points.
+
+use egui::{Color32, Painter, Pos2, Rect, Shape, Stroke, pos2, vec2};
+
+/// The icons there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Icon {
+    Smile,
+    Gear,
+}
+
+/// Draws `icon` in the middle of `rect`.
+pub fn paint(painter: &Painter, rect: Rect, icon: Icon, color: Color32) {
+    let stroke = Stroke::new(1.6, color);
+    let origin = rect.center() - vec2(10.0, 10.0);
+    let at = |x: f32, y: f32| origin + vec2(x, y);
+    match icon {
+        Icon::Smile => {
+            painter.circle_stroke(at(10.0, 10.0), 8.0, stroke);
+            for x in [7.2, 12.8] {
+                painter.circle_filled(at(x, 8.2), 1.1, color);
+            }
+            let mouth: Vec<Pos2> = (0..=12)
+                .map(|i| {
+                    let angle = std::f32::consts::PI * (0.15 + 0.7 * i as f32 / 12.0);
+                    at(10.0 + 4.4 * angle.cos(), 10.2 + 4.0 * angle.sin())
+                })
+                .collect();
+            painter.add(Shape::line(mouth, stroke));
+        }
+        Icon::Gear => {
+            painter.circle_stroke(at(10.0, 10.0), 3.0, stroke);
+            painter.circle_stroke(at(10.0, 10.0), 6.2, stroke);
+            for i in 0..8 {
+                let angle = std::f32::consts::TAU * i as f32 / 8.0;
+                let ray = vec2(angle.cos(), angle.sin());
+                let center = pos2(origin.x + 10.0, origin.y + 10.0);
+                painter.line_segment([center + ray * 6.2, center + ray * 8.6], stroke);
+            }
+        }
+    }
+}

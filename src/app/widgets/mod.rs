@@ -1,0 +1,87 @@
+//! Pictures and controls that know no task.
+
+pub mod chips;
+pub mod file_picker;
+pub mod gauge;
+pub mod icons;
+pub mod stages;
+
+use super::theme::{Palette, card, size, strong};
+use crate::error::UserMessage;
+use egui::{Button, Response, Ui, WidgetText, vec2};
+
+/// The one button that matters most here.
+pub fn primary(ui: &mut Ui, p: &Palette, text: &str, key: &str) -> Response {
+    let label = strong(text, size::BODY).color(p.on_accent);
+    let mut button = Button::new(label).fill(p.accent).min_size(vec2(96.0, ui.spacing().interact_size.y));
+    if !key.is_empty() {
+        button = button.right_text(egui::RichText::new(key).size(size::SMALL).color(p.on_accent));
+    }
+    let response = ui.add(button);
+    named(&response, text, ui.is_enabled());
+    response
+}
+
+/// An ordinary button, with its key in small letters.
+pub fn secondary(ui: &mut Ui, p: &Palette, text: &str, key: &str) -> Response {
+    let mut button = Button::new(text).min_size(vec2(0.0, ui.spacing().interact_size.y));
+    if !key.is_empty() {
+        button = button.right_text(egui::RichText::new(key).size(size::SMALL).color(p.muted));
+    }
+    let response = ui.add(button);
+    named(&response, text, ui.is_enabled());
+    response
+}
+
+/// Gives a button a name without its key, for screen readers and tests.
+fn named(response: &Response, text: &str, enabled: bool) {
+    let text = text.to_owned();
+    response.widget_info(move || egui::WidgetInfo::labeled(egui::Role::Button, enabled, &text));
+}
+
+/// Muted small text.
+pub fn note(ui: &mut Ui, p: &Palette, text: impl Into<String>) -> Response {
+    ui.label(egui::RichText::new(text).size(size::LABEL).color(p.muted))
+}
+
+/// A "?" that explains a term when it is clicked or tapped.
+pub fn explain(ui: &mut Ui, term: &str, text: &str) {
+    let button = Button::new("?").small().min_size(vec2(24.0, 24.0));
+    let response = ui.add(button).accessible_name(format!("What is {term}?"));
+    egui::Popup::from_toggle_button_response(&response).show(|ui| {
+        ui.set_max_width(320.0);
+        ui.label(WidgetText::from(text));
+    });
+}
+
+/// A failure: what, why, what next. Returns whether Retry was pressed.
+pub fn failure(ui: &mut Ui, p: &Palette, message: &UserMessage) -> bool {
+    let mut retry = false;
+    card(p).stroke(egui::Stroke::new(1.0, p.negative)).show(ui, |ui| {
+        ui.set_width(ui.available_width());
+        ui.label(strong(&message.what, size::BODY).color(p.negative));
+        ui.label(&message.why);
+        if !message.next.is_empty() {
+            ui.label(egui::RichText::new(&message.next).color(p.muted));
+        }
+        retry = secondary(ui, p, "Retry", "").clicked();
+    });
+    retry
+}
+
+/// Bytes as people read them: MB and GB of a thousand.
+pub fn bytes(count: u64) -> String {
+    let n = count as f64;
+    if n >= 1e9 { format!("{:.1} GB", n / 1e9) } else { format!("{:.0} MB", n / 1e6) }
+}
+
+/// Milliseconds with as many digits as mean something.
+pub fn millis(ms: f64) -> String {
+    if ms >= 10_000.0 {
+        format!("{:.1} s", ms / 1e3)
+    } else if ms >= 100.0 {
+        format!("{ms:.0} ms")
+    } else {
+        format!("{ms:.1} ms")
+    }
+}

@@ -1,0 +1,61 @@
+//! `glossa bench TASK`: speed at fixed lengths and batch sizes.
+
+use super::{Common, TaskName, print_json, progress_bar, write_line};
+use crate::error::UserMessage;
+use crate::labs::bench::{BATCHES, Bench, LENGTHS, Plan};
+use clap::Args;
+use std::process::ExitCode;
+
+#[derive(Args)]
+pub(super) struct BenchArgs {
+    /// Task
+    task: TaskName,
+    /// Model id, or a checkpoint folder
+    #[arg(long, value_name = "ID|DIR")]
+    model: Option<String>,
+    /// Tokens per sequence, comma-separated
+    #[arg(long, value_delimiter = ',', default_values_t = LENGTHS)]
+    lengths: Vec<usize>,
+    /// Sequences per forward pass, comma-separated
+    #[arg(long, value_delimiter = ',', default_values_t = BATCHES)]
+    batches: Vec<usize>,
+    /// Measured seconds per cell
+    #[arg(long, default_value_t = 3.0)]
+    seconds: f64,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &BenchArgs, common: &Common) -> Result<ExitCode, UserMessage> {
+    let usable = |v: &[usize]| !v.is_empty() && v.iter().all(|n| (1..=65_536).contains(n));
+    if !usable(&args.lengths) || !usable(&args.batches) || !(0.0..=3600.0).contains(&args.seconds) {
+        return Err(UserMessage::new("Nothing was measured", "lengths and batches must be 1 to 65536, seconds 0 to 3600", "Correct the numbers."));
+    }
+    let runtime = common.runtime()?;
+    let bar = progress_bar((args.lengths.len() * args.batches.len()) as u64);
+    let plan = Plan {
+        task: args.task.id(),
+        model: args.model.as_deref(),
+        lengths: &args.lengths,
+        batches: &args.batches,
+        seconds: args.seconds,
+    };
+    let bench = crate::labs::bench::run(&common.library()?, &runtime, &plan, |done, _| bar.set_position(done as u64));
+    bar.finish_and_clear();
+    let bench = bench?;
+    if args.json { print_json(&bench)? } else { write_line(&table(&bench))? }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn table(b: &Bench) -> String {
+    let mut lines = vec![
+        format!("{} · {} · weights in {} · network alone, warm ({} passes before the clock)", b.model, b.device, b.precision, b.warm_up),
+        format!("{:>6} {:>7} {:>10} {:>10} {:>10} {:>6} {:>12}", "batch", "tokens", "p50 ms", "p95 ms", "p99 ms", "n", "sequences/s"),
+    ];
+    for c in &b.cells {
+        let l = &c.latency_ms;
+        lines.push(format!("{:>6} {:>7} {:>10.2} {:>10.2} {:>10.2} {:>6} {:>12.1}", c.batch, c.tokens, l.p50, l.p95, l.p99, l.n, c.sequences_per_second));
+    }
+    lines.join("\n")
+}

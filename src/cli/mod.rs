@@ -1,0 +1,209 @@
+//! The command line: one file per subcommand. JSON alone on stdout, everything else on stderr.
+
+mod bench;
+mod doctor;
+mod eval;
+mod gui;
+mod run;
+
+use crate::engine::{Engine, EngineConfig};
+use crate::error::UserMessage;
+use crate::models::library::Library;
+use crate::nn::kernels::gemm::Precision;
+use crate::nn::runtime::{DeviceChoice, Runtime};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Shows language AI at work: models on one side, the hardware's curves on the other.
+#[derive(Parser)]
+#[command(version, about, after_help = "Without a command the window opens. Settings, models and texts stay on this machine.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Options of every command.
+#[derive(Args, Clone)]
+struct Common {
+    /// Folder with models (also GLOSSA_MODELS)
+    #[arg(long, global = true, value_name = "DIR")]
+    models: Option<PathBuf>,
+    /// Device to compute on
+    #[arg(long, global = true, value_enum, default_value_t = Device::Auto)]
+    device: Device,
+    /// CPU threads (default: one per core)
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
+    /// How weights are kept: f32 is fastest on CPU, f16 takes half the memory (default: f32 on CPU, f16 on CUDA)
+    #[arg(long, global = true, value_enum)]
+    precision: Option<Weights>,
+    /// Say more on stderr (-vv for all); GLOSSA_LOG takes a filter such as glossa=debug
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Device {
+    Auto,
+    Cpu,
+    Cuda,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Weights {
+    F32,
+    F16,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Open the window (the default)
+    Gui(gui::GuiArgs),
+    /// Answer texts, without a window
+    Run(run::RunArgs),
+    /// Measure accuracy on labelled data
+    Eval(eval::EvalArgs),
+    /// Measure speed at fixed lengths and batch sizes
+    Bench(bench::BenchArgs),
+    /// Say what hardware, models and display were found, and what to do about what is missing
+    Doctor(doctor::DoctorArgs),
+}
+
+/// Tasks that the command line knows.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum TaskName {
+    Sentiment,
+}
+
+impl TaskName {
+    fn id(self) -> &'static str {
+        match self {
+            Self::Sentiment => "sentiment",
+        }
+    }
+}
+
+/// Reads the arguments and runs. Usage errors exit 2, failures 1 with the reason on stderr.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log(cli.common.verbose);
+    let common = cli.common;
+    let result = match cli.command {
+        None => gui::run(&gui::GuiArgs::default(), &common),
+        Some(Command::Gui(args)) => gui::run(&args, &common),
+        Some(Command::Run(args)) => run::run(&args, &common),
+        Some(Command::Eval(args)) => eval::run(&args, &common),
+        Some(Command::Bench(args)) => bench::run(&args, &common),
+        Some(Command::Doctor(args)) => doctor::run(&args, &common),
+    };
+    match result {
+        Ok(code) => code,
+        Err(message) => {
+            eprintln!("glossa: {message}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+/// Tracing to stderr: warnings, more with -v, or what GLOSSA_LOG says.
+fn log(verbose: u8) {
+    use tracing_subscriber::EnvFilter;
+    let level = match verbose {
+        0 => "error",
+        1 => "glossa=info,warn",
+        _ => "glossa=trace,info",
+    };
+    let filter = EnvFilter::try_from_env("GLOSSA_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}
+
+impl Common {
+    fn library(&self) -> Result<Library, UserMessage> {
+        if let Some(dir) = self.models.as_ref().filter(|d| !d.is_dir()) {
+            let why = format!("'{}' is not a folder", dir.display());
+            return Err(UserMessage::new("No models", why, "Give --models the folder that holds one folder per model."));
+        }
+        Ok(Library::find(self.models.as_deref()))
+    }
+
+    fn choice(&self) -> DeviceChoice {
+        match self.device {
+            Device::Auto => DeviceChoice::Auto,
+            Device::Cpu => DeviceChoice::Cpu,
+            Device::Cuda => DeviceChoice::Cuda,
+        }
+    }
+
+    fn threads(&self) -> Option<usize> {
+        self.threads.map(usize::from)
+    }
+
+    fn precision(&self) -> Option<Precision> {
+        self.precision.map(|w| match w {
+            Weights::F32 => Precision::F32,
+            Weights::F16 => Precision::F16,
+        })
+    }
+
+    fn engine_config(&self) -> Result<EngineConfig, UserMessage> {
+        let mut config = EngineConfig::new(self.library()?);
+        config.device = self.choice();
+        config.threads = self.threads();
+        config.precision = self.precision();
+        Ok(config)
+    }
+
+    /// An engine. A device that was asked for and cannot be had is an error here: a measurement
+    /// on another one would mislead.
+    fn engine(&self) -> Result<Engine, UserMessage> {
+        self.runtime_check()?;
+        let config = self.engine_config()?;
+        Engine::start(config).map_err(|e| UserMessage::new("The engine could not start", e.to_string(), "Close other programs."))
+    }
+
+    fn runtime(&self) -> Result<Runtime, UserMessage> {
+        let runtime = Runtime::new(self.choice(), self.threads())
+            .map_err(|e| UserMessage::new("No device to compute on", e.to_string(), "Try --threads 1."))?;
+        if let (DeviceChoice::Cuda, Some(notice)) = (self.choice(), &runtime.report.notice) {
+            return Err(UserMessage::new("CUDA cannot be used", notice.clone(), "Run with --device cpu or auto; 'glossa doctor' says what is missing."));
+        }
+        Ok(match self.precision() {
+            Some(p) => runtime.with_precision(p),
+            None => runtime,
+        })
+    }
+
+    fn runtime_check(&self) -> Result<(), UserMessage> {
+        if self.choice() == DeviceChoice::Cuda { self.runtime().map(|_| ()) } else { Ok(()) }
+    }
+}
+
+/// A progress bar on stderr, where that is a terminal.
+fn progress_bar(total: u64) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:32} {pos}/{len} {per_sec} {eta}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(total).with_style(style)
+}
+
+/// Prints JSON, for people (indented) or for programs.
+fn print_json(value: &impl serde::Serialize) -> Result<(), UserMessage> {
+    let text = serde_json::to_string_pretty(value).map_err(|e| UserMessage::new("The result could not be written", e.to_string(), ""))?;
+    write_line(&text)
+}
+
+/// Writes one line to stdout. A reader that has gone (`| head`) is no error worth a message.
+fn write_line(text: &str) -> Result<(), UserMessage> {
+    use std::io::Write as _;
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Ok(()) => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(e) => Err(UserMessage::new("The result could not be written", e.to_string(), "Check the disk or the pipe behind stdout.")),
+    }
+}

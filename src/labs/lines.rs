@@ -1,0 +1,70 @@
+//! Text files of inputs, one per line, read with errors that name the file and the remedy.
+
+use crate::error::UserMessage;
+use std::io::Read;
+use std::path::Path;
+
+/// Largest file that is read.
+pub const MAX_BYTES: u64 = 64 << 20;
+
+/// The lines of a UTF-8 file (a byte-order mark and blank lines are dropped).
+///
+/// # Errors
+/// A file that is missing, unreadable, too large, not UTF-8 or without a line of text.
+pub fn read(path: &Path) -> Result<Vec<String>, UserMessage> {
+    let shown = path.display();
+    let fail = |why: String, next: &str| UserMessage::new("The file could not be read", why, next);
+    let file = std::fs::File::open(path)
+        .map_err(|e| fail(format!("'{shown}': {e}"), "Check the name, or choose another file."))?;
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|e| fail(format!("'{shown}': {e}"), "Check the file and its permissions."))?;
+    if bytes.len() as u64 > MAX_BYTES {
+        let limit = MAX_BYTES >> 20;
+        return Err(fail(format!("'{shown}' is larger than {limit} MiB"), "Split it into smaller files."));
+    }
+    decode(&bytes, &format!("'{shown}'"))
+}
+
+/// The lines of `bytes`; `name` says where they come from.
+///
+/// # Errors
+/// Bytes that are not UTF-8, or no line of text.
+pub fn decode(bytes: &[u8], name: &str) -> Result<Vec<String>, UserMessage> {
+    let text = std::str::from_utf8(bytes).map_err(|e| {
+        let line = 1 + bytes[..e.valid_up_to()].iter().filter(|b| **b == b'\n').count();
+        UserMessage::new(
+            "The file could not be read",
+            format!("{name} is not UTF-8 text (line {line})"),
+            "Save it as plain text in UTF-8, then choose it again.",
+        )
+    })?;
+    let lines: Vec<String> = text
+        .trim_start_matches('\u{feff}')
+        .lines()
+        .filter(|l| !l.trim().is_empty())
+        .map(str::to_owned)
+        .collect();
+    if lines.is_empty() {
+        return Err(UserMessage::new("There is nothing to analyse", format!("{name} has no line of text"), "Choose a file with one text per line."));
+    }
+    Ok(lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blank_lines_and_the_byte_order_mark_are_dropped() {
+        assert_eq!(decode("\u{feff}a\r\n\n  \nb".as_bytes(), "x").expect("lines"), ["a", "b"]);
+    }
+
+    #[test]
+    fn other_encodings_are_named_with_their_line() {
+        let error = decode(b"fine\ncaf\xe9\n", "'menu.txt'").unwrap_err();
+        assert!(error.why.contains("'menu.txt'") && error.why.contains("line 2"), "{error}");
+        assert!(decode(b"\n \n", "x").unwrap_err().why.contains("no line"));
+    }
+}

@@ -1,0 +1,6 @@
+//! Experiments: inputs in, rows out. No screen here; the window and the command line show them.
+
+pub mod bench;
+pub mod evaluate;
+pub mod lines;
+pub mod occlusion;
