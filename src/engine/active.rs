@@ -18,6 +18,8 @@ pub struct Active {
     /// Inputs tokenized and not yet answered, by index.
     pub open: Vec<(usize, Box<dyn Work>)>,
     next_input: usize,
+    /// Inputs to be tokenized once more: a step that held them has panicked.
+    again: Vec<usize>,
     done: usize,
     started: Option<Instant>,
     timing: Timing,
@@ -52,6 +54,7 @@ impl Active {
             alone: false,
             open: Vec::new(),
             next_input: 0,
+            again: Vec::new(),
             done: 0,
             started: None,
             timing: Timing::default(),
@@ -112,9 +115,20 @@ impl Active {
         if self.open.len() >= OPEN {
             return None;
         }
-        let text = self.submission.request.inputs.get(self.next_input)?.clone();
-        self.next_input += 1;
-        Some((self.next_input - 1, text))
+        let index = self.again.pop().unwrap_or(self.next_input);
+        let text = self.submission.request.inputs.get(index)?.clone();
+        self.next_input = self.next_input.max(index + 1);
+        Some((index, text))
+    }
+
+    /// Starts the open inputs afresh and runs alone from now on: after a panic their work may be
+    /// half written.
+    pub fn isolate(&mut self) {
+        self.alone = true;
+        for (index, work) in self.open.drain(..).rev() {
+            self.tokens -= work.tokens();
+            self.again.push(index);
+        }
     }
 
     /// Takes a tokenized input in.

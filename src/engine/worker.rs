@@ -165,9 +165,14 @@ impl Worker {
         let tickets: Vec<_> = self.active.iter().map(Active::ticket).collect();
         let group = next_group(&tickets);
         let Some(&leader) = group.first() else { return };
-        if !self.ensure_model(leader) {
+        let key = self.active[leader].key.clone();
+        self.active[leader].start();
+        if self.models.get(&key).is_none() {
+            // What arrived while the model was read may share the first step: look again.
+            self.load_model(leader, &key);
             return;
         }
+        self.models.touch(&key);
         let ids: Vec<_> = group.iter().map(|&i| self.active[i].id()).collect();
         let mut tokens = 0;
         for id in &ids {
@@ -188,14 +193,8 @@ impl Worker {
         self.active.iter().position(|a| a.id() == id)
     }
 
-    /// Whether the leader's model is loaded; loads it if not, and ends the leader if it cannot be.
-    fn ensure_model(&mut self, leader: usize) -> bool {
-        let key = self.active[leader].key.clone();
-        self.active[leader].start();
-        if self.models.get(&key).is_some() {
-            self.models.touch(&key);
-            return true;
-        }
+    /// Reads the leader's model, and ends the leader if that fails.
+    fn load_model(&mut self, leader: usize, key: &str) {
         let begun = Instant::now();
         let active = &self.active[leader];
         let (id, request) = (active.id(), &active.submission.request);
@@ -204,9 +203,9 @@ impl Worker {
             let why = format!("there is no task '{}'", request.task);
             let next = format!("Known tasks: {}.", known.join(", "));
             self.end(leader, End::Failed(UserMessage::new("Nothing was run", why, next)));
-            return false;
+            return;
         };
-        let wanted = Wanted { key: &key, task: &**task, model: request.model.as_deref(), runtime: &self.runtime };
+        let wanted = Wanted { key, task: &**task, model: request.model.as_deref(), runtime: &self.runtime };
         let (sink, cancel, halt) = (&active.submission.sink, &active.submission.cancel, &self.link.halt);
         let mut shown = -1f32;
         let mut progress = |model: &str, share: f32, bytes: u64| {
@@ -227,13 +226,14 @@ impl Worker {
         self.active[leader].add_load(ms(begun, Instant::now()));
         match end {
             None => {
+                if let Some(loaded) = self.models.get(key) {
+                    let model = loaded.id.clone();
+                    let sink = &self.active[leader].submission.sink;
+                    sink.send(Event::Loading { id, model, share: 1.0, bytes: 0 });
+                }
                 self.send_status(None);
-                true
             }
-            Some(end) => {
-                self.end(leader, end);
-                false
-            }
+            Some(end) => self.end(leader, end),
         }
     }
 
@@ -323,7 +323,7 @@ impl Worker {
         for id in ids {
             let Some(index) = self.find(*id) else { continue };
             if ids.len() > 1 {
-                self.active[index].alone = true;
+                self.active[index].isolate();
             } else {
                 self.end(index, End::Failed(message.clone()));
             }

@@ -4,12 +4,16 @@ mod plots;
 
 use super::settings::{Settings, WINDOWS};
 use super::theme::{Palette, card, size, strong};
+use super::widgets::icons::{self, Icon};
 use super::widgets::{bytes, millis, note, stages};
 use crate::telemetry::sampler::{SharedStore, lock};
 use crate::telemetry::stats::percentiles;
 use crate::telemetry::store::{Outcome, Span};
 use egui::{ComboBox, ScrollArea, Ui};
 use plots::Frame;
+
+/// Height of everything in the pulse that is no plot.
+const FIXED: f32 = 310.0;
 
 /// What the pulse remembers between frames.
 #[derive(Default)]
@@ -40,12 +44,13 @@ impl Pulse {
 
     /// Draws header, four plots and the marked request.
     pub fn ui(&mut self, ui: &mut Ui, p: &Palette, settings: &mut Settings, store: &SharedStore) {
+        let room = ui.available_height();
         ui.horizontal(|ui| {
             ui.label(strong("Pulse", size::BODY));
             ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
                 let moving = self.is_moving();
-                let pause = ui.button(if moving { "⏸" } else { "▶" });
-                if pause.accessible_name(if moving { "Pause the pulse" } else { "Let the pulse run" }).clicked() {
+                let (icon, name) = if moving { (Icon::Pause, "Pause the pulse") } else { (Icon::Play, "Let the pulse run") };
+                if icons::button(ui, p, icon, name).clicked() {
                     self.toggle_pause(store);
                 }
                 let chosen = format!("last {}", settings.window_name());
@@ -58,14 +63,17 @@ impl Pulse {
                 let _ = shown.response.accessible_name("Time window");
             });
         });
-        ScrollArea::vertical().auto_shrink(false).show(ui, |ui| self.content(ui, p, settings, store));
+        ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+            ui.spacing_mut().item_spacing.y = 4.0;
+            self.content(ui, p, settings, store, ((room - FIXED) / 4.0).clamp(56.0, 120.0));
+        });
     }
 
-    fn content(&mut self, ui: &mut Ui, p: &Palette, settings: &Settings, store: &SharedStore) {
+    fn content(&mut self, ui: &mut Ui, p: &Palette, settings: &Settings, store: &SharedStore, height: f32) {
         let (frame, last) = {
             let store = lock(store);
             let now = self.held.unwrap_or_else(|| store.now());
-            (Frame::collect(&store, now, settings.window_secs), store.last_span().cloned())
+            (Frame::collect(&store, now, settings.window_secs, height), store.last_span().cloned())
         };
         let marked = self.selected.and_then(|id| lock(store).span(id).cloned()).or(last);
         let marked_id = marked.as_ref().map(|s| s.id);
@@ -126,13 +134,21 @@ fn request_card(ui: &mut Ui, p: &Palette, span: &Span) {
 
 impl Frame {
     fn latency_text(&self) -> String {
-        let values: Vec<f64> = self.requests().map(|s| s.total_ms).collect();
-        percentiles(&values).map_or_else(|| "no request yet".into(), |p| format!("p50 {:.1} · p95 {}", p.p50, millis(p.p95)))
+        let values: Vec<f64> = self.requests(true).map(|s| s.total_ms).collect();
+        match (percentiles(&values), self.requests(false).last()) {
+            (Some(p), _) => format!("p50 {:.1} · p95 {}", p.p50, millis(p.p95)),
+            (None, Some(cold)) => format!("cold start {}", millis(cold.total_ms)),
+            (None, None) => "no request yet".into(),
+        }
     }
 
     fn throughput_text(&self) -> String {
         let best = self.rates.iter().map(|r| r[1]).fold(0.0, f64::max);
-        if best > 0.0 { format!("up to {best:.0} texts/s") } else { "–".into() }
+        match best {
+            0.0 => "–".into(),
+            best if best < 10.0 => format!("up to {best:.1} texts/s"),
+            best => format!("up to {best:.0} texts/s"),
+        }
     }
 
     fn memory_text(&self) -> String {

@@ -3,10 +3,8 @@
 use crate::app::theme::Palette;
 use crate::telemetry::sources::Sample;
 use crate::telemetry::store::{Outcome, Span, Store};
-use egui::{Color32, Role, Ui, WidgetInfo};
+use egui::{Color32, Rect, Role, Ui, WidgetInfo, vec2};
 use egui_plot::{Line, Plot, PlotPoints, Points, Span as PlotSpan};
-
-const HEIGHT: f32 = 92.0;
 
 /// All that one frame draws, times in seconds before its end (0 = now).
 pub struct Frame {
@@ -19,11 +17,13 @@ pub struct Frame {
     pub cpu: Vec<[f64; 2]>,
     pub gpu: Vec<[f64; 2]>,
     pub latest: Option<Sample>,
+    /// Points of each plot.
+    pub height: f32,
 }
 
 impl Frame {
     /// What the store holds of the last `window` seconds before `now`.
-    pub fn collect(store: &Store, now: f64, window: f64) -> Self {
+    pub fn collect(store: &Store, now: f64, window: f64, height: f32) -> Self {
         let from = now - window;
         let samples = || store.samples_since(from).filter(move |s| s.time <= now);
         let curve = |value: &dyn Fn(&Sample) -> Option<f64>| -> Vec<[f64; 2]> {
@@ -39,12 +39,15 @@ impl Frame {
             cpu: curve(&|s| s.cpu.map(f64::from)),
             gpu: curve(&|s| s.gpu.map(f64::from)),
             latest: samples().last().copied(),
+            height,
         }
     }
 
-    /// Requests that were answered.
-    pub fn requests(&self) -> impl Iterator<Item = &Span> {
-        self.spans.iter().filter(|s| s.outcome == Outcome::Done)
+    /// Requests that were answered by a model that was loaded before (`warm`), or that waited for
+    /// its loading: the two are never mixed.
+    pub fn requests(&self, warm: bool) -> impl Iterator<Item = &Span> {
+        let loaded = move |s: &&Span| s.stages.iter().all(|stage| stage.0 != "load") == warm;
+        self.spans.iter().filter(|s| s.outcome == Outcome::Done).filter(loaded)
     }
 
     /// The request at `time` (seconds before the right edge), or the nearest one close by.
@@ -62,8 +65,10 @@ fn base<'a>(ui: &mut Ui, p: &Palette, frame: &'a Frame, name: &'static str, top:
     let width = f64::from(ui.available_width()).max(1.0);
     let thinnest = frame.window / width * 3.0;
     let accent = p.accent;
+    let ground = Rect::from_min_size(ui.cursor().min, vec2(width as f32, frame.height));
+    ui.painter().rect_filled(ground, 6.0, p.ground);
     let response = Plot::new(name)
-        .height(HEIGHT)
+        .height(frame.height)
         .show_axes(false)
         .show_grid([false, true])
         .grid_color(p.hairline)
@@ -97,11 +102,16 @@ fn base<'a>(ui: &mut Ui, p: &Palette, frame: &'a Frame, name: &'static str, top:
 
 /// A dot per request, milliseconds.
 pub fn latency(ui: &mut Ui, p: &Palette, frame: &Frame, marked: Option<u64>) -> Option<f64> {
-    let dots: Vec<[f64; 2]> = frame.requests().map(|s| [s.end - frame.now, s.total_ms]).collect();
-    let top = dots.iter().map(|d| d[1]).fold(1.0, f64::max) * 1.25;
+    let dots = |warm| -> Vec<[f64; 2]> { frame.requests(warm).map(|s| [s.end - frame.now, s.total_ms]).collect() };
+    let (warm, cold) = (dots(true), dots(false));
+    let shown = if warm.is_empty() { &cold } else { &warm };
+    let top = shown.iter().map(|d| d[1]).fold(1.0, f64::max) * 1.25;
     let color = p.latency;
     base(ui, p, frame, "Latency", top, marked, move |plot| {
-        plot.points(Points::new("latency", dots).radius(3.0).color(color).allow_hover(false));
+        plot.points(Points::new("latency", warm).radius(3.0).color(color).allow_hover(false));
+        // A cold start is hollow, and stays at the top edge where it is off the scale.
+        let cold: Vec<[f64; 2]> = cold.into_iter().map(|[x, y]| [x, y.min(top * 0.95)]).collect();
+        plot.points(Points::new("cold start", cold).radius(3.5).filled(false).color(color).allow_hover(false));
     })
 }
 
@@ -161,7 +171,7 @@ mod tests {
         };
         store.push_span(span(1, 10.0, 10.01));
         store.push_span(span(2, 50.0, 55.0));
-        let frame = Frame::collect(&store, 60.0, 60.0);
+        let frame = Frame::collect(&store, 60.0, 60.0, 90.0);
         assert_eq!(frame.span_at(-8.0), Some(2));
         assert_eq!(frame.span_at(-49.0), Some(1));
         assert_eq!(frame.span_at(-30.0), None);

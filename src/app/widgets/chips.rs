@@ -4,7 +4,7 @@ use crate::app::theme::{Palette, blend, size};
 use egui::{Align2, FontId, Rect, Response, Role, Sense, Stroke, StrokeKind, Ui, WidgetInfo, pos2, vec2};
 
 /// Effects smaller than this are not marked.
-const FAINT: f64 = 0.02;
+const FAINT: f64 = 0.005;
 
 /// A word with its effect (-1 to 1): colour, underline and number say the same thing.
 pub fn word(ui: &mut Ui, p: &Palette, text: &str, effect: Option<f64>, selected: bool) -> Response {

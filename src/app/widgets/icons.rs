@@ -1,12 +1,26 @@
 //! Icons drawn as lines of one weight, on a grid of 20 points.
 
-use egui::{Color32, Painter, Pos2, Rect, Shape, Stroke, pos2, vec2};
+use super::Palette;
+use egui::{Color32, Painter, Pos2, Rect, Response, Sense, Shape, Stroke, StrokeKind, Ui, pos2, vec2};
+
+/// A square button with an icon; `name` is its tooltip and its name for screen readers.
+pub fn button(ui: &mut Ui, p: &Palette, icon: Icon, name: &str) -> Response {
+    let side = ui.spacing().interact_size.y;
+    let (rect, response) = ui.allocate_exact_size(vec2(side, side), Sense::click());
+    let line = if response.hovered() || response.has_focus() { p.accent } else { p.hairline };
+    ui.painter().rect_stroke(rect, 8.0, Stroke::new(1.0, line), StrokeKind::Inside);
+    paint(ui.painter(), rect, icon, p.text);
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, name));
+    response.on_hover_text(name)
+}
 
 /// The icons there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Icon {
     Smile,
     Gear,
+    Pause,
+    Play,
 }
 
 /// Draws `icon` in the middle of `rect`.
@@ -27,6 +41,15 @@ pub fn paint(painter: &Painter, rect: Rect, icon: Icon, color: Color32) {
                 })
                 .collect();
             painter.add(Shape::line(mouth, stroke));
+        }
+        Icon::Pause => {
+            for x in [7.0, 13.0] {
+                painter.line_segment([at(x, 5.0), at(x, 15.0)], Stroke::new(2.4, color));
+            }
+        }
+        Icon::Play => {
+            let corners = vec![at(6.0, 4.5), at(15.5, 10.0), at(6.0, 15.5)];
+            painter.add(Shape::convex_polygon(corners, color, Stroke::NONE));
         }
         Icon::Gear => {
             painter.circle_stroke(at(10.0, 10.0), 3.0, stroke);

@@ -1,5 +1,6 @@
 //! Many lines at once: from a file or pasted, with progress, Stop and CSV.
 
+use super::view::{LONG, take_long_paste};
 use super::{export, request};
 use crate::app::jobs::Pending;
 use crate::app::tabs::Cx;
@@ -110,7 +111,7 @@ impl Batch {
             && let Some(result) = pending.poll()
         {
             match result {
-                Ok(lines) => self.file = Some((path.display().to_string(), lines)),
+                Ok(lines) => self.file = Some((format!("'{}'", path.display()), lines)),
                 Err(message) => self.problem = Some(message),
             }
             self.reading = None;
@@ -170,7 +171,7 @@ impl Batch {
             card(p).show(ui, |ui| {
                 ui.set_width(ui.available_width());
                 ui.horizontal_wrapped(|ui| {
-                    ui.label(format!("{} lines from '{name}'", lines.len()));
+                    ui.label(format!("{} lines from {name}", lines.len()));
                     drop = secondary(ui, p, "Remove", "").clicked();
                 });
             });
@@ -182,8 +183,17 @@ impl Batch {
         if let Some((path, _)) = &self.reading {
             note(ui, p, format!("Reading '{}'…", path.display()));
         }
+        let id = egui::Id::unique("batch lines");
+        if ui.memory(|m| m.has_focus(id))
+            && let Some(text) = take_long_paste(ui, LONG)
+        {
+            match lines::decode(text.as_bytes(), "the pasted text") {
+                Ok(lines) => self.file = Some(("the pasted text".into(), lines)),
+                Err(message) => self.problem = Some(message),
+            }
+        }
         ScrollArea::vertical().id_salt("pasted").max_height(150.0).show(ui, |ui| {
-            let field = TextEdit::multiline(&mut self.pasted).desired_width(f32::INFINITY).desired_rows(4).hint_text("Paste lines here");
+            let field = TextEdit::multiline(&mut self.pasted).id(id).desired_width(f32::INFINITY).desired_rows(4).hint_text("Paste lines here");
             let _ = ui.add(field).accessible_name("Lines to analyse");
         });
     }

@@ -10,8 +10,24 @@ use egui::{Color32, FontId, Layout, Margin, RichText, ScrollArea, Sense, TextEdi
 
 /// Width of the stage from which gauge and words stand side by side.
 const BESIDE: f32 = 620.0;
-/// Characters that the editor holds without getting slow; longer texts are for a batch.
-const LONG: usize = 20_000;
+/// Bytes of text that can be edited without the window getting slow.
+pub(super) const LONG: usize = 20_000;
+
+fn editor_id() -> egui::Id {
+    egui::Id::unique("sentiment editor")
+}
+
+/// A pasted text longer than `limit`, taken before the editor lays it out.
+pub(super) fn take_long_paste(ui: &Ui, limit: usize) -> Option<String> {
+    ui.input_mut(|input| {
+        let is_long = |e: &egui::Event| matches!(e, egui::Event::Paste(text) if text.len() > limit);
+        let at = input.events.iter().position(is_long)?;
+        match input.events.remove(at) {
+            egui::Event::Paste(text) => Some(text),
+            _ => None,
+        }
+    })
+}
 
 /// The colour of a label: the two that we know, the accent for others.
 fn label_color(p: &Palette, label: &str) -> Color32 {
@@ -36,20 +52,45 @@ impl SentimentTab {
     }
 
     fn editor(&mut self, ui: &mut Ui, p: &Palette) {
+        if self.text.len() > LONG {
+            self.long_text(ui, p);
+            return;
+        }
         let height = if ui.ctx().content_rect().height() < 700.0 { 2 } else { 3 };
+        let focused = ui.memory(|m| m.has_focus(editor_id()));
+        if focused && let Some(text) = take_long_paste(ui, LONG) {
+            self.text.push_str(&text);
+            return;
+        }
         ScrollArea::vertical().id_salt("editor").max_height(160.0).show(ui, |ui| {
             let field = TextEdit::multiline(&mut self.text)
+                .id(editor_id())
                 .desired_width(f32::INFINITY)
                 .desired_rows(height)
                 .font(FontId::proportional(size::INPUT))
                 .margin(Margin::symmetric(16, 14))
-                .hint_text("Type or paste a text")
-                .return_key(egui::KeyboardShortcut::new(egui::Modifiers::NONE, egui::Key::Enter));
+                .hint_text("Type or paste a text");
             let _ = ui.add(field).accessible_name("Text to analyse");
         });
-        if self.text.len() > LONG {
-            let kb = self.text.len() / 1000;
-            note(ui, p, format!("A long text ({kb} kB): it is analysed in windows, and the answer is their mean."));
+    }
+
+    /// A text too long to edit smoothly: its beginning, its size, and a way back.
+    fn long_text(&mut self, ui: &mut Ui, p: &Palette) {
+        let mut clear = false;
+        card(p).show(ui, |ui| {
+            ui.set_width(ui.available_width());
+            let first: String = self.text.chars().take(280).collect();
+            let shown = ui.label(RichText::new(format!("{}…", first.trim())).size(size::BODY));
+            let name = format!("Long text: {first}");
+            shown.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, &name));
+            ui.horizontal_wrapped(|ui| {
+                let kb = self.text.len() as f64 / 1e3;
+                note(ui, p, format!("{kb:.0} kB: analysed in windows of up to 512 tokens; the answer is their mean, weighted by length."));
+                clear = secondary(ui, p, "Clear", "").clicked();
+            });
+        });
+        if clear {
+            self.text.clear();
         }
     }
 

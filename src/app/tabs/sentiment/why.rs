@@ -159,15 +159,17 @@ impl Why {
                     ui.set_width(260.0);
                     ui.label(strong(shown, size::BODY));
                     if let Some(e) = effect {
+                        let points = e.abs() * 100.0;
                         let way = if *e >= 0.0 { "up" } else { "down" };
-                        note(ui, p, format!("It moved 'positive' {way} by {:.1} points.", e.abs() * 100.0));
+                        let moved = if points < 0.05 { "It hardly moved the answer.".into() } else { format!("It moved 'positive' {way} by {points:.1} points.") };
+                        note(ui, p, moved);
                     }
                     if secondary(ui, p, "Leave out", "").clicked() {
                         wanted = Some(occlusion::without(&asked.text, word));
                         ui.close();
                     }
                     ui.horizontal(|ui| {
-                        let field = TextEdit::singleline(&mut self.replacement).desired_width(130.0).hint_text("another word");
+                        let field = TextEdit::singleline(&mut self.replacement).desired_width(130.0).background_color(p.ground).hint_text("another word");
                         let field = ui.add(field).accessible_name("Another word");
                         let entered = field.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter));
                         if (primary(ui, p, "Replace", "").clicked() || entered) && !self.replacement.trim().is_empty() {
