@@ -1,11 +1,8 @@
 #!/usr/bin/env python3
 """Fine-tunes the MiniLM encoder on SST-2 and writes models/sentiment-minilm.
 
-    for seed in 0 1; do
-      python3 training/sentiment.py train --data ../shared/data --work ~/.cache/glossa/sentiment-$seed --seed $seed --bf16
-    done
-    python3 training/sentiment.py export --data ../shared/data --models models \
-      --work ~/.cache/glossa/sentiment-0 ~/.cache/glossa/sentiment-1
+    python3 training/sentiment.py train  --data ../shared/data --work ~/.cache/glossa/sentiment --bf16
+    python3 training/sentiment.py export --data ../shared/data --work ~/.cache/glossa/sentiment --models models
 
 What is learned: the six encoder layers, the position and type embeddings, the pooler and the
 two-class head. The vocabulary embedding stays frozen, so that every encoder that Glossa ships can
@@ -14,8 +11,7 @@ share one copy of it (models/minilm-vocab).
 Training data: SST-2 train only (all labelled phrases, and the whole sentences twice more). The
 corpus is lower-cased and tokenized ("wo n't"), people are not: a part of the examples is put back
 into ordinary spelling each time it is drawn, with or without a closing mark. The dev split chooses
-nothing: each run gives the exponential moving average of its weights at its last step, and what is
-exported is the mean over the runs (a "model soup", Wortsman et al. 2022, arXiv:2203.05482).
+nothing: the exported weights are the exponential moving average at the last step of the one run.
 """
 
 import argparse
@@ -36,7 +32,7 @@ from tokenizers import Tokenizer
 from transformers import BertConfig, BertForSequenceClassification
 
 SEED = 20261124
-EPOCHS = (3, 2, 2)  # of the run with this --seed
+EPOCHS = 3
 BATCH = 48
 MAX_TOKENS = 96
 LEARNING_RATE = 6e-5
@@ -85,8 +81,8 @@ def base_model(data):
 class Batches:
     """Shuffled batches of similar length; the order depends on the seed and the epoch alone."""
 
-    def __init__(self, rows, tokenizer, seed, epoch):
-        rng = random.Random(SEED + 1000 * seed + epoch)
+    def __init__(self, rows, tokenizer, epoch):
+        rng = random.Random(SEED + epoch)
         order = list(range(len(rows)))
         rng.shuffle(order)
         texts = [rows[i][1] for i in order]
@@ -146,10 +142,10 @@ def tokenizer_of(data):
 
 
 def train(args):
-    torch.manual_seed(SEED + args.seed)
-    random.seed(SEED + args.seed)
-    np.random.seed(SEED + args.seed)
-    data, work = Path(args.data), Path(args.work[0]).expanduser()
+    torch.manual_seed(SEED)
+    random.seed(SEED)
+    np.random.seed(SEED)
+    data, work = Path(args.data), Path(args.work).expanduser()
     work.mkdir(parents=True, exist_ok=True)
     tokenizer = tokenizer_of(data)
     dev, dev_punct = (read_tsv(data / f"sst2/{n}.tsv") for n in ("dev", "dev_punct"))
@@ -159,7 +155,7 @@ def train(args):
     model = base_model(data)
     optimizer = optimizer_for(model)
     per_epoch = math.ceil(len(rows) / BATCH)
-    total = per_epoch * EPOCHS[args.seed]
+    total = per_epoch * EPOCHS
     warm = int(total * WARM_UP)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda s: (s + 1) / warm if s < warm else max(0.0, (total - s) / (total - warm))
@@ -178,7 +174,7 @@ def train(args):
     model.train()
     started, seen, running = time.time(), 0, 0.0
     while step < total:
-        for ids, labels in Batches(rows, tokenizer, args.seed, step // per_epoch).batches[step % per_epoch :]:
+        for ids, labels in Batches(rows, tokenizer, step // per_epoch).batches[step % per_epoch :]:
             tokens, mask = pad(ids)
             with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
                 logits = model(input_ids=tokens, attention_mask=mask).logits
@@ -227,9 +223,8 @@ def export(args):
     """Writes f16 safetensors, config, tokenizer and manifest; the accuracy is filled in by hand
     from `glossa eval`, which is the one that counts."""
     data, models = Path(args.data), Path(args.models)
-    runs = [torch.load(Path(w).expanduser() / "checkpoint.pt")["ema"] for w in args.work]
     model = base_model(data)
-    model.load_state_dict({n: sum(r[n] for r in runs) / len(runs) for n in runs[0]}, strict=False)
+    model.load_state_dict(torch.load(Path(args.work).expanduser() / "checkpoint.pt")["ema"], strict=False)
     tokenizer = tokenizer_of(data)
     half = model.half().float()  # what the shipped f16 weights will compute
     for name in ("dev", "dev_punct"):
@@ -244,6 +239,8 @@ def export(args):
     (vocab / "tokenizer.json").chmod(0o644)
     weights.pop("bert.embeddings.position_ids", None)
     save_file(weights, out / "model.safetensors", metadata={"format": "pt"})
+    for file in (vocab / "word_embeddings.safetensors", out / "model.safetensors"):
+        file.chmod(0o644)
     config = {k: v for k, v in model.config.to_dict().items() if k in KEPT}
     config["architectures"] = ["BertForSequenceClassification"]
     (out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
@@ -266,8 +263,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("what", choices=["train", "export"])
     parser.add_argument("--data", required=True)
-    parser.add_argument("--work", required=True, nargs="+", help="the folder of a run; for export, of every run")
-    parser.add_argument("--seed", type=int, default=0, choices=range(len(EPOCHS)))
+    parser.add_argument("--work", required=True, help="where the run keeps its checkpoints")
     parser.add_argument("--models", default="models")
     parser.add_argument("--steps", type=int, help="stop after this many steps (a trial)")
     parser.add_argument("--bf16", action="store_true", help="autocast to bfloat16 (faster where the CPU has it)")

@@ -250,7 +250,7 @@ fn commands_are_found_by_name() {
     w.harness.key_press_modifiers(Modifiers::CTRL, Key::K);
     w.harness.run_steps(3);
     w.harness.get_by_label("Find a command").type_text("settings");
-    w.harness.run_steps(2);
+    w.harness.run_steps(6);
     w.click("Go to Settings");
     w.until_label("Kept between starts.");
 }

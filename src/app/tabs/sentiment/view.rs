@@ -52,16 +52,15 @@ impl SentimentTab {
     }
 
     fn editor(&mut self, ui: &mut Ui, p: &Palette) {
+        let focused = ui.memory(|m| m.has_focus(editor_id()));
+        if focused && let Some(text) = take_long_paste(ui, LONG) {
+            self.text.push_str(&text);
+        }
         if self.text.len() > LONG {
             self.long_text(ui, p);
             return;
         }
         let height = if ui.ctx().content_rect().height() < 700.0 { 2 } else { 3 };
-        let focused = ui.memory(|m| m.has_focus(editor_id()));
-        if focused && let Some(text) = take_long_paste(ui, LONG) {
-            self.text.push_str(&text);
-            return;
-        }
         ScrollArea::vertical().id_salt("editor").max_height(160.0).show(ui, |ui| {
             let field = TextEdit::multiline(&mut self.text)
                 .id(editor_id())
