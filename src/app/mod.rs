@@ -214,7 +214,13 @@ impl App {
 /// A request's report as a span of the store's time axis.
 fn span_of(store: &Store, id: u64, report: &Report, outcome: Outcome) -> Span {
     let t = report.timing;
-    let mut stages = vec![("queue", t.queue), ("load", t.load), ("tokenize", t.tokenize), ("forward", t.forward), ("post", t.postprocess)];
+    let mut stages = vec![
+        ("queue", t.queue),
+        ("load", t.load),
+        ("tokenize", t.tokenize),
+        ("forward", t.forward),
+        ("post", t.postprocess),
+    ];
     stages.retain(|s| s.0 != "load" || s.1 > 0.0);
     Span {
         id,

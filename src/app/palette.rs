@@ -23,7 +23,8 @@ impl CommandPalette {
     /// Draws it over the window. `tabs` are the titles of the rail.
     pub fn show(&mut self, ui: &Ui, p: &Palette, tabs: &[&str]) -> Choice {
         let found = self.matches(tabs);
-        let (down, up, enter) = ui.input(|i| (i.key_pressed(Key::ArrowDown), i.key_pressed(Key::ArrowUp), i.key_pressed(Key::Enter)));
+        let (down, up, enter) =
+            ui.input(|i| (i.key_pressed(Key::ArrowDown), i.key_pressed(Key::ArrowUp), i.key_pressed(Key::Enter)));
         let last = found.len().saturating_sub(1);
         self.marked = (self.marked + usize::from(down)).saturating_sub(usize::from(up)).min(last);
         let mut choice = Choice::Open;
@@ -60,7 +61,10 @@ impl CommandPalette {
         let tabs = (0u8..).zip(tabs).map(|(i, t)| (format!("Go to {t}"), UiCommand::Tab(i)));
         commands
             .chain(tabs)
-            .filter(|(name, c)| *c != UiCommand::Palette && (name.to_lowercase().contains(&query) || c.tooltip().to_lowercase().contains(&query)))
+            .filter(|(name, c)| {
+                *c != UiCommand::Palette
+                    && (name.to_lowercase().contains(&query) || c.tooltip().to_lowercase().contains(&query))
+            })
             .collect()
     }
 }

@@ -53,7 +53,8 @@ impl Default for Settings {
 }
 
 /// Time windows of the pulse: seconds and words.
-pub const WINDOWS: [(f64, &str); 5] = [(15.0, "15 s"), (30.0, "30 s"), (60.0, "60 s"), (180.0, "3 min"), (600.0, "10 min")];
+pub const WINDOWS: [(f64, &str); 5] =
+    [(15.0, "15 s"), (30.0, "30 s"), (60.0, "60 s"), (180.0, "3 min"), (600.0, "10 min")];
 
 impl Settings {
     /// The factor by which everything is drawn larger.
@@ -102,7 +103,9 @@ impl SettingsFile {
             self.writing = None;
             self.problem = result.err();
         }
-        let Some(path) = self.path.clone().filter(|_| self.writing.is_none() && *settings != self.written) else { return };
+        let Some(path) = self.path.clone().filter(|_| self.writing.is_none() && *settings != self.written) else {
+            return;
+        };
         self.written = settings.clone();
         let settings = settings.clone();
         self.writing = Some(Pending::spawn(ctx, move || write(&path, &settings)));

@@ -6,20 +6,35 @@ use super::palette::Choice;
 use super::theme::{self, Palette, size, strong};
 use super::widgets::{bytes, icons, note};
 use crate::telemetry::sampler::{PERIOD, lock};
-use egui::{Align, Align2, CentralPanel, FontId, Frame, Layout, Margin, Panel, Rect, RichText, ScrollArea, Sense, Stroke, Ui, pos2, vec2};
+use egui::{
+    Align, Align2, CentralPanel, FontId, Frame, Layout, Margin, Panel, Rect, RichText, ScrollArea, Sense, Stroke, Ui,
+    pos2, vec2,
+};
 
 impl App {
     pub(super) fn shell_ui(&mut self, ui: &mut Ui) {
         let p = theme::palette(ui.ctx());
         let wide = ui.ctx().content_rect().width() >= size::FOLD;
         let side = Frame::new().fill(p.panel).stroke(Stroke::NONE);
-        Panel::bottom("status").exact_size(size::STATUS).resizable(false).frame(side.inner_margin(Margin::symmetric(16, 0))).show(ui, |ui| self.status_ui(ui, p, wide));
-        Panel::left("rail").exact_size(size::RAIL).resizable(false).frame(side.inner_margin(Margin::symmetric(8, 12))).show(ui, |ui| self.rail_ui(ui, p));
+        Panel::bottom("status")
+            .exact_size(size::STATUS)
+            .resizable(false)
+            .frame(side.inner_margin(Margin::symmetric(16, 0)))
+            .show(ui, |ui| self.status_ui(ui, p, wide));
+        Panel::left("rail")
+            .exact_size(size::RAIL)
+            .resizable(false)
+            .frame(side.inner_margin(Margin::symmetric(8, 12)))
+            .show(ui, |ui| self.rail_ui(ui, p));
         if wide || self.settings.pulse_open {
             let width = if wide { size::PULSE } else { 280.0 };
-            Panel::right("pulse").exact_size(width).resizable(false).frame(side.inner_margin(Margin::symmetric(14, 12))).show(ui, |ui| {
-                self.pulse.ui(ui, p, &mut self.settings, &self.store);
-            });
+            Panel::right("pulse")
+                .exact_size(width)
+                .resizable(false)
+                .frame(side.inner_margin(Margin::symmetric(14, 12)))
+                .show(ui, |ui| {
+                    self.pulse.ui(ui, p, &mut self.settings, &self.store);
+                });
             if self.pulse.is_moving() {
                 ui.ctx().request_repaint_after(PERIOD);
             }
@@ -70,19 +85,22 @@ impl App {
         let extra = self.notices.len().saturating_sub(3);
         self.notices.drain(..extra);
         for (i, notice) in self.notices.iter().enumerate() {
-            Frame::new().fill(p.raised).corner_radius(size::RADIUS).inner_margin(Margin::symmetric(12, 6)).show(ui, |ui| {
-                ui.horizontal(|ui| {
-                    ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                        let close = ui.add(egui::Button::new("×").frame(false)).accessible_name("Dismiss");
-                        if close.clicked() {
-                            gone = Some(i);
-                        }
-                        ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
-                            ui.add(egui::Label::new(notice).wrap());
+            Frame::new().fill(p.raised).corner_radius(size::RADIUS).inner_margin(Margin::symmetric(12, 6)).show(
+                ui,
+                |ui| {
+                    ui.horizontal(|ui| {
+                        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                            let close = ui.add(egui::Button::new("×").frame(false)).accessible_name("Dismiss");
+                            if close.clicked() {
+                                gone = Some(i);
+                            }
+                            ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+                                ui.add(egui::Label::new(notice).wrap());
+                            });
                         });
                     });
-                });
-            });
+                },
+            );
         }
         if let Some(i) = gone {
             self.notices.remove(i);
@@ -130,7 +148,11 @@ impl App {
             }
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 let small = |text: &str| RichText::new(text).size(size::LABEL).color(p.muted);
-                if ui.add(egui::Button::new(small("Ctrl+K commands")).frame(false)).accessible_name("Commands").clicked() {
+                if ui
+                    .add(egui::Button::new(small("Ctrl+K commands")).frame(false))
+                    .accessible_name("Commands")
+                    .clicked()
+                {
                     chosen = Some(UiCommand::Palette);
                 }
                 if !wide {

@@ -1,11 +1,11 @@
 //! Every colour, size and font of the window.
-#![allow(
-    clippy::disallowed_methods,
-    reason = "the one place where colours are made"
-)]
+#![allow(clippy::disallowed_methods, reason = "the one place where colours are made")]
 
 use super::settings::{Settings, ThemeChoice};
-use egui::{Color32, Context, CornerRadius, FontData, FontDefinitions, FontFamily, FontId, Margin, RichText, Stroke, TextStyle, Theme, Visuals, vec2};
+use egui::{
+    Color32, Context, CornerRadius, FontData, FontDefinitions, FontFamily, FontId, Margin, RichText, Stroke, TextStyle,
+    Theme, Visuals, vec2,
+};
 use std::sync::Arc;
 
 /// Widths and heights in points.

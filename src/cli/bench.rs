@@ -30,7 +30,11 @@ pub(super) struct BenchArgs {
 pub(super) fn run(args: &BenchArgs, common: &Common) -> Result<ExitCode, UserMessage> {
     let usable = |v: &[usize]| !v.is_empty() && v.iter().all(|n| (1..=65_536).contains(n));
     if !usable(&args.lengths) || !usable(&args.batches) || !(0.0..=3600.0).contains(&args.seconds) {
-        return Err(UserMessage::new("Nothing was measured", "lengths and batches must be 1 to 65536, seconds 0 to 3600", "Correct the numbers."));
+        return Err(UserMessage::new(
+            "Nothing was measured",
+            "lengths and batches must be 1 to 65536, seconds 0 to 3600",
+            "Correct the numbers.",
+        ));
     }
     let runtime = common.runtime()?;
     let bar = progress_bar((args.lengths.len() * args.batches.len()) as u64);
@@ -44,18 +48,31 @@ pub(super) fn run(args: &BenchArgs, common: &Common) -> Result<ExitCode, UserMes
     let bench = crate::labs::bench::run(&common.library()?, &runtime, &plan, |done, _| bar.set_position(done as u64));
     bar.finish_and_clear();
     let bench = bench?;
-    if args.json { print_json(&bench)? } else { write_line(&table(&bench))? }
+    if args.json {
+        print_json(&bench)?
+    } else {
+        write_line(&table(&bench))?
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 fn table(b: &Bench) -> String {
     let mut lines = vec![
-        format!("{} · {} · weights in {} · network alone, warm ({} passes before the clock)", b.model, b.device, b.precision, b.warm_up),
-        format!("{:>6} {:>7} {:>10} {:>10} {:>10} {:>6} {:>12}", "batch", "tokens", "p50 ms", "p95 ms", "p99 ms", "n", "sequences/s"),
+        format!(
+            "{} · {} · weights in {} · network alone, warm ({} passes before the clock)",
+            b.model, b.device, b.precision, b.warm_up
+        ),
+        format!(
+            "{:>6} {:>7} {:>10} {:>10} {:>10} {:>6} {:>12}",
+            "batch", "tokens", "p50 ms", "p95 ms", "p99 ms", "n", "sequences/s"
+        ),
     ];
     for c in &b.cells {
         let l = &c.latency_ms;
-        lines.push(format!("{:>6} {:>7} {:>10.2} {:>10.2} {:>10.2} {:>6} {:>12.1}", c.batch, c.tokens, l.p50, l.p95, l.p99, l.n, c.sequences_per_second));
+        lines.push(format!(
+            "{:>6} {:>7} {:>10.2} {:>10.2} {:>10.2} {:>6} {:>12.1}",
+            c.batch, c.tokens, l.p50, l.p95, l.p99, l.n, c.sequences_per_second
+        ));
     }
     lines.join("\n")
 }

@@ -31,7 +31,11 @@ pub(super) fn run(args: &EvalArgs, common: &Common) -> Result<ExitCode, UserMess
     });
     bar.finish_and_clear();
     let evaluation = result?;
-    if args.json { print_json(&evaluation)? } else { write_line(&table(&evaluation))? }
+    if args.json {
+        print_json(&evaluation)?
+    } else {
+        write_line(&table(&evaluation))?
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -41,7 +45,11 @@ fn table(e: &Evaluation) -> String {
     let mut lines = vec![
         format!("model       {} ({}, {})", e.model, e.device, e.precision),
         format!("data        {} (n = {})", e.data, e.n),
-        format!("accuracy    {:.2} %   95 % interval {low:.2} to {high:.2}   ({} right)", e.accuracy * 100.0, e.correct),
+        format!(
+            "accuracy    {:.2} %   95 % interval {low:.2} to {high:.2}   ({} right)",
+            e.accuracy * 100.0,
+            e.correct
+        ),
         format!("macro F1    {:.4}", e.macro_f1),
         format!("latency     p50 {:.2} ms   p95 {:.2} ms   p99 {:.2} ms   (one text per request)", l.p50, l.p95, l.p99),
         format!("throughput  {:.1} texts/s", e.texts_per_second),

@@ -19,7 +19,11 @@ use std::process::ExitCode;
 
 /// Shows language AI at work: models on one side, the hardware's curves on the other.
 #[derive(Parser)]
-#[command(version, about, after_help = "Without a command the window opens. Settings, models and texts stay on this machine.")]
+#[command(
+    version,
+    about,
+    after_help = "Without a command the window opens. Settings, models and texts stay on this machine."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -126,7 +130,11 @@ impl Common {
     fn library(&self) -> Result<Library, UserMessage> {
         if let Some(dir) = self.models.as_ref().filter(|d| !d.is_dir()) {
             let why = format!("'{}' is not a folder", dir.display());
-            return Err(UserMessage::new("No models", why, "Give --models the folder that holds one folder per model."));
+            return Err(UserMessage::new(
+                "No models",
+                why,
+                "Give --models the folder that holds one folder per model.",
+            ));
         }
         Ok(Library::find(self.models.as_deref()))
     }
@@ -163,14 +171,19 @@ impl Common {
     fn engine(&self) -> Result<Engine, UserMessage> {
         self.runtime_check()?;
         let config = self.engine_config()?;
-        Engine::start(config).map_err(|e| UserMessage::new("The engine could not start", e.to_string(), "Close other programs."))
+        Engine::start(config)
+            .map_err(|e| UserMessage::new("The engine could not start", e.to_string(), "Close other programs."))
     }
 
     fn runtime(&self) -> Result<Runtime, UserMessage> {
         let runtime = Runtime::new(self.choice(), self.threads())
             .map_err(|e| UserMessage::new("No device to compute on", e.to_string(), "Try --threads 1."))?;
         if let (DeviceChoice::Cuda, Some(notice)) = (self.choice(), &runtime.report.notice) {
-            return Err(UserMessage::new("CUDA cannot be used", notice.clone(), "Run with --device cpu or auto; 'glossa doctor' says what is missing."));
+            return Err(UserMessage::new(
+                "CUDA cannot be used",
+                notice.clone(),
+                "Run with --device cpu or auto; 'glossa doctor' says what is missing.",
+            ));
         }
         Ok(match self.precision() {
             Some(p) => runtime.with_precision(p),
@@ -188,13 +201,15 @@ fn progress_bar(total: u64) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("{bar:32} {pos}/{len} {per_sec} {eta}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style = ProgressStyle::with_template("{bar:32} {pos}/{len} {per_sec} {eta}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(total).with_style(style)
 }
 
 /// Prints JSON, for people (indented) or for programs.
 fn print_json(value: &impl serde::Serialize) -> Result<(), UserMessage> {
-    let text = serde_json::to_string_pretty(value).map_err(|e| UserMessage::new("The result could not be written", e.to_string(), ""))?;
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|e| UserMessage::new("The result could not be written", e.to_string(), ""))?;
     write_line(&text)
 }
 
@@ -204,6 +219,10 @@ fn write_line(text: &str) -> Result<(), UserMessage> {
     match writeln!(std::io::stdout().lock(), "{text}") {
         Ok(()) => Ok(()),
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
-        Err(e) => Err(UserMessage::new("The result could not be written", e.to_string(), "Check the disk or the pipe behind stdout.")),
+        Err(e) => Err(UserMessage::new(
+            "The result could not be written",
+            e.to_string(),
+            "Check the disk or the pipe behind stdout.",
+        )),
     }
 }

@@ -40,7 +40,15 @@ pub(super) fn run(args: &RunArgs, common: &Common) -> Result<ExitCode, UserMessa
     let engine = common.engine()?;
     let bar = if texts.len() > 1 { progress_bar(texts.len() as u64) } else { indicatif::ProgressBar::hidden() };
     let (sink, events) = EventSink::channel(None);
-    let mut open = Open { args, texts: &texts, by_id: BTreeMap::new(), outputs: BTreeMap::new(), waiting: BTreeMap::new(), next: 0, failures: 0 };
+    let mut open = Open {
+        args,
+        texts: &texts,
+        by_id: BTreeMap::new(),
+        outputs: BTreeMap::new(),
+        waiting: BTreeMap::new(),
+        next: 0,
+        failures: 0,
+    };
     let mut sent = 0;
     while sent < texts.len() || !open.by_id.is_empty() {
         while sent < texts.len() && open.by_id.len() < IN_FLIGHT {
@@ -74,7 +82,12 @@ fn texts(args: &RunArgs) -> Result<Vec<String>, UserMessage> {
 }
 
 fn submit(engine: &Engine, args: &RunArgs, text: &str, sink: &EventSink) -> Result<RequestId, SubmitError> {
-    let request = Request { task: args.task.id(), model: args.model.clone(), inputs: vec![text.to_owned()], priority: Priority::Batch };
+    let request = Request {
+        task: args.task.id(),
+        model: args.model.clone(),
+        inputs: vec![text.to_owned()],
+        priority: Priority::Batch,
+    };
     Ok(engine.submit(request, sink.clone())?.id)
 }
 
@@ -111,7 +124,8 @@ impl Open<'_> {
                     let text = &self.texts[index];
                     let line = if self.args.json {
                         let record = Record::new(index as u64, text, &output, &report);
-                        serde_json::to_string(&record).map_err(|e| UserMessage::new("The result could not be written", e.to_string(), ""))?
+                        serde_json::to_string(&record)
+                            .map_err(|e| UserMessage::new("The result could not be written", e.to_string(), ""))?
                     } else {
                         plain(text, &output, &report.warnings)
                     };

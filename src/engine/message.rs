@@ -77,7 +77,10 @@ impl EventSink {
 pub enum Command {
     Submit(Submission),
     /// Uses another device from the next step on; loaded models are dropped.
-    SetDevice { choice: DeviceChoice, threads: Option<usize> },
+    SetDevice {
+        choice: DeviceChoice,
+        threads: Option<usize>,
+    },
     /// Frees all models that no request uses.
     Unload,
     Shutdown,
@@ -96,14 +99,36 @@ pub struct Submission {
 #[derive(Clone, Debug)]
 pub enum Event {
     /// The model is being read; share 0 to 1.
-    Loading { id: RequestId, model: String, share: f32, bytes: u64 },
+    Loading {
+        id: RequestId,
+        model: String,
+        share: f32,
+        bytes: u64,
+    },
     /// Work on the request has begun.
-    Started { id: RequestId },
+    Started {
+        id: RequestId,
+    },
     /// Some inputs are answered: index and answer of each, and how many of all are done.
-    Items { id: RequestId, items: Vec<(usize, ItemResult)>, done: usize, total: usize },
-    Done { id: RequestId, report: Report },
-    Cancelled { id: RequestId, report: Report },
-    Failed { id: RequestId, message: UserMessage, report: Report },
+    Items {
+        id: RequestId,
+        items: Vec<(usize, ItemResult)>,
+        done: usize,
+        total: usize,
+    },
+    Done {
+        id: RequestId,
+        report: Report,
+    },
+    Cancelled {
+        id: RequestId,
+        report: Report,
+    },
+    Failed {
+        id: RequestId,
+        message: UserMessage,
+        report: Report,
+    },
     /// State of the engine itself; goes to the status sink only.
     Status(Status),
 }

@@ -106,9 +106,8 @@ impl Engine {
         let capacity = config.capacity;
         let halt = CancelToken::default();
         let link = worker::Link { inbox, in_flight: Arc::clone(&in_flight), halt: halt.clone() };
-        let thread = std::thread::Builder::new()
-            .name("glossa-engine".into())
-            .spawn(move || worker::run(config, link))?;
+        let thread =
+            std::thread::Builder::new().name("glossa-engine".into()).spawn(move || worker::run(config, link))?;
         Ok(Self { commands, in_flight, capacity, next_id: AtomicU64::new(1), halt, thread: Some(thread) })
     }
 
@@ -150,9 +149,7 @@ impl Engine {
     }
 
     fn tell(&self, command: Command) -> Result<(), SubmitError> {
-        self.commands
-            .try_send(command)
-            .map_err(|e| if e.is_full() { SubmitError::Busy } else { SubmitError::Stopped })
+        self.commands.try_send(command).map_err(|e| if e.is_full() { SubmitError::Busy } else { SubmitError::Stopped })
     }
 
     /// Requests waiting or running.

@@ -46,7 +46,11 @@ impl Models {
     ///
     /// # Errors
     /// What is wrong with the files, or [`TaskError::Stopped`].
-    pub fn load(&mut self, wanted: &Wanted<'_>, progress: &mut dyn FnMut(&str, f32, u64) -> bool) -> Result<(), TaskError> {
+    pub fn load(
+        &mut self,
+        wanted: &Wanted<'_>,
+        progress: &mut dyn FnMut(&str, f32, u64) -> bool,
+    ) -> Result<(), TaskError> {
         let entry: ModelEntry = self.library.resolve(wanted.model, wanted.task.id())?;
         let bytes = entry.weight_bytes();
         if progress(&entry.id, 0.0, bytes) {

@@ -24,9 +24,7 @@ pub fn next_group(tickets: &[Ticket]) -> Vec<usize> {
     if tickets[leader].alone {
         return vec![leader];
     }
-    let fits = |t: &Ticket| {
-        t.key == tickets[leader].key && t.priority == tickets[leader].priority && !t.alone
-    };
+    let fits = |t: &Ticket| t.key == tickets[leader].key && t.priority == tickets[leader].priority && !t.alone;
     let mut group: Vec<usize> = (0..tickets.len()).filter(|&i| fits(&tickets[i])).collect();
     group.sort_by_key(order);
     group

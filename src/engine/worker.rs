@@ -73,7 +73,11 @@ pub fn run(config: EngineConfig, link: Link) {
     refuse_rest(&worker);
 }
 
-fn open_runtime(choice: DeviceChoice, threads: Option<usize>, precision: Option<Precision>) -> Result<Runtime, UserMessage> {
+fn open_runtime(
+    choice: DeviceChoice,
+    threads: Option<usize>,
+    precision: Option<Precision>,
+) -> Result<Runtime, UserMessage> {
     match Runtime::new(choice, threads) {
         Ok(runtime) => Ok(match precision {
             Some(p) => runtime.with_precision(p),
@@ -183,7 +187,8 @@ impl Worker {
                 break;
             }
         }
-        let ids: Vec<_> = ids.into_iter().filter(|id| self.find(*id).is_some_and(|i| !self.active[i].open.is_empty())).collect();
+        let ids: Vec<_> =
+            ids.into_iter().filter(|id| self.find(*id).is_some_and(|i| !self.active[i].open.is_empty())).collect();
         if !ids.is_empty() {
             self.step(&ids);
         }

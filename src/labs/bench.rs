@@ -56,7 +56,12 @@ const WARM_UP: usize = 3;
 ///
 /// # Errors
 /// A model that cannot be opened, or an error of the device.
-pub fn run(library: &Library, runtime: &Runtime, plan: &Plan<'_>, mut progress: impl FnMut(usize, usize)) -> Result<Bench, UserMessage> {
+pub fn run(
+    library: &Library,
+    runtime: &Runtime,
+    plan: &Plan<'_>,
+    mut progress: impl FnMut(usize, usize),
+) -> Result<Bench, UserMessage> {
     let entry = library.resolve(plan.model, plan.task)?;
     let here = |source| TaskError::Checkpoint { dir: entry.dir.display().to_string(), source };
     let config = Config::from_json(&entry.read_config()?).map_err(here)?;

@@ -63,7 +63,13 @@ pub struct Evaluation {
 ///
 /// # Errors
 /// An empty data set, or the message with which the first request failed if all do.
-pub fn evaluate(engine: &Engine, task: &'static str, model: Option<&str>, data: &Path, mut progress: impl FnMut(usize, usize)) -> Result<Evaluation, UserMessage> {
+pub fn evaluate(
+    engine: &Engine,
+    task: &'static str,
+    model: Option<&str>,
+    data: &Path,
+    mut progress: impl FnMut(usize, usize),
+) -> Result<Evaluation, UserMessage> {
     let rows = read_rows(data)?;
     let warm = ask(engine, task, model, &rows[0].text)?;
     let load_ms = warm.timing.load;
@@ -131,7 +137,12 @@ pub struct Answer {
 /// The message with which the request failed.
 pub fn ask(engine: &Engine, task: &'static str, model: Option<&str>, text: &str) -> Result<Answer, UserMessage> {
     let (sink, events) = EventSink::channel(None);
-    let request = Request { task, model: model.map(str::to_owned), inputs: vec![text.to_owned()], priority: Priority::Interactive };
+    let request = Request {
+        task,
+        model: model.map(str::to_owned),
+        inputs: vec![text.to_owned()],
+        priority: Priority::Interactive,
+    };
     let stopped = || UserMessage::new("Nothing was run", "the engine has stopped", "Start again.");
     engine.submit(request, sink).map_err(|e| UserMessage::new("Nothing was run", e.to_string(), "Try again."))?;
     let mut output = None;
@@ -161,7 +172,9 @@ fn f1_by_label(gold: &[String], guesses: &[String]) -> BTreeMap<String, f64> {
     let mut result = BTreeMap::new();
     for label in gold {
         result.entry(label.clone()).or_insert_with(|| {
-            let count = |f: &dyn Fn(bool, bool) -> bool| gold.iter().zip(guesses).filter(|(g, p)| f(*g == label, *p == label)).count() as f64;
+            let count = |f: &dyn Fn(bool, bool) -> bool| {
+                gold.iter().zip(guesses).filter(|(g, p)| f(*g == label, *p == label)).count() as f64
+            };
             let (both, gold_only, guess_only) = (count(&|g, p| g && p), count(&|g, p| g && !p), count(&|g, p| !g && p));
             if both == 0.0 { 0.0 } else { 2.0 * both / (2.0 * both + gold_only + guess_only) }
         });

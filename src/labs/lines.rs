@@ -40,14 +40,14 @@ pub fn decode(bytes: &[u8], name: &str) -> Result<Vec<String>, UserMessage> {
             "Save it as plain text in UTF-8, then choose it again.",
         )
     })?;
-    let lines: Vec<String> = text
-        .trim_start_matches('\u{feff}')
-        .lines()
-        .filter(|l| !l.trim().is_empty())
-        .map(str::to_owned)
-        .collect();
+    let lines: Vec<String> =
+        text.trim_start_matches('\u{feff}').lines().filter(|l| !l.trim().is_empty()).map(str::to_owned).collect();
     if lines.is_empty() {
-        return Err(UserMessage::new("There is nothing to analyse", format!("{name} has no line of text"), "Choose a file with one text per line."));
+        return Err(UserMessage::new(
+            "There is nothing to analyse",
+            format!("{name} has no line of text"),
+            "Choose a file with one text per line.",
+        ));
     }
     Ok(lines)
 }

@@ -111,11 +111,7 @@ impl ModelEntry {
     /// # Errors
     /// A missing or damaged file.
     pub fn open(dir: &Path) -> Result<Self, ModelError> {
-        if dir.join("manifest.json").is_file() {
-            Self::from_manifest(dir)
-        } else {
-            Self::from_checkpoint(dir)
-        }
+        if dir.join("manifest.json").is_file() { Self::from_manifest(dir) } else { Self::from_checkpoint(dir) }
     }
 
     fn from_manifest(dir: &Path) -> Result<Self, ModelError> {

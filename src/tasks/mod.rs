@@ -136,14 +136,20 @@ impl From<TaskError> for UserMessage {
                 why,
                 "Choose a checkpoint of this task: BERT or DistilBERT with a sequence-classification head.",
             ),
-            TaskError::Input(_) => Self::new("There is nothing to analyse", why, "Type or paste a sentence, then press Run."),
-            TaskError::Tokenizer(_) => Self::new("The text could not be read by the model", why, "Try a shorter or simpler text."),
+            TaskError::Input(_) => {
+                Self::new("There is nothing to analyse", why, "Type or paste a sentence, then press Run.")
+            }
+            TaskError::Tokenizer(_) => {
+                Self::new("The text could not be read by the model", why, "Try a shorter or simpler text.")
+            }
             TaskError::NotANumber => Self::new(
                 "The model gave no answer",
                 why,
                 "The weights are damaged, or this precision is too small for them: try f32 or another model.",
             ),
-            TaskError::Nn(_) => Self::new("The model failed", why, "Try again; if it repeats, choose the CPU in Settings."),
+            TaskError::Nn(_) => {
+                Self::new("The model failed", why, "Try again; if it repeats, choose the CPU in Settings.")
+            }
             TaskError::Stopped => Self::new("Stopped", why, ""),
         }
     }

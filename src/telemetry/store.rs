@@ -45,7 +45,11 @@ pub struct Store {
 
 impl Default for Store {
     fn default() -> Self {
-        Self { origin: Instant::now(), samples: VecDeque::with_capacity(SAMPLES), spans: VecDeque::with_capacity(SPANS) }
+        Self {
+            origin: Instant::now(),
+            samples: VecDeque::with_capacity(SAMPLES),
+            spans: VecDeque::with_capacity(SPANS),
+        }
     }
 }
 
@@ -127,7 +131,18 @@ mod tests {
     use super::*;
 
     fn span(id: u64, start: f64, end: f64, done: usize) -> Span {
-        Span { id, task: "t", start, end, total_ms: 1.0, stages: vec![], done, tokens: 0, batch: 1, outcome: Outcome::Done }
+        Span {
+            id,
+            task: "t",
+            start,
+            end,
+            total_ms: 1.0,
+            stages: vec![],
+            done,
+            tokens: 0,
+            batch: 1,
+            outcome: Outcome::Done,
+        }
     }
 
     #[test]

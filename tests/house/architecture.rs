@@ -37,7 +37,8 @@ fn nothing_calls_upward() {
             let text = std::fs::read_to_string(&file).expect("source");
             for used in text.split("crate::").skip(1) {
                 let fits = |name: &str| {
-                    used.strip_prefix(name).is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+                    used.strip_prefix(name)
+                        .is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
                 };
                 if !fits(room) && !fits("error") && !allowed.iter().any(|a| fits(a)) {
                     wrong.push(format!("{}: crate::{}", file.display(), used.lines().next().unwrap_or("")));

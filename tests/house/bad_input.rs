@@ -67,7 +67,8 @@ fn a_megabyte_is_analysed_in_windows_and_says_so() {
 #[test]
 fn emoji_right_to_left_and_nul_bytes() {
     let engine = engine(&shipped());
-    for text in ["🙂🙂🙂 what a day", "סרט נהדר", "فيلم رائع", "good\0film", "e\u{301}te\u{301}", "\u{202e}evil"] {
+    for text in ["🙂🙂🙂 what a day", "סרט נהדר", "فيلم رائع", "good\0film", "e\u{301}te\u{301}", "\u{202e}evil"]
+    {
         let answer = sentiment(&engine, text).expect(text);
         let Output::Scores(scores) = &answer.output;
         for piece in &scores.pieces {
@@ -98,7 +99,14 @@ fn missing_and_truncated_weights() {
     for keep in [whole.len() - 100, 5000, 9, 3, 0] {
         std::fs::write(&weights, &whole[..keep]).expect("cut");
         let said = refused(folder.path());
-        assert!(said.contains("model.safetensors") && (said.contains("truncated") || said.contains("bytes long") || said.contains("damaged") || said.contains("read")), "{keep}: {said}");
+        assert!(
+            said.contains("model.safetensors")
+                && (said.contains("truncated")
+                    || said.contains("bytes long")
+                    || said.contains("damaged")
+                    || said.contains("read")),
+            "{keep}: {said}"
+        );
     }
     std::fs::remove_file(&weights).expect("removed");
     let said = refused(folder.path());

@@ -8,7 +8,12 @@ use std::process::{Command, Output, Stdio};
 /// Runs glossa with the shipped models and no display.
 pub fn glossa(args: &[&str], input: Option<&[u8]>) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_glossa"));
-    command.args(args).env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").env_remove("GLOSSA_MODELS").env_remove("GLOSSA_LOG");
+    command
+        .args(args)
+        .env_remove("DISPLAY")
+        .env_remove("WAYLAND_DISPLAY")
+        .env_remove("GLOSSA_MODELS")
+        .env_remove("GLOSSA_LOG");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("glossa");
     let mut stdin = child.stdin.take().expect("stdin");
@@ -50,7 +55,8 @@ fn json_has_the_promised_fields_and_stdout_nothing_else() {
 
 #[test]
 fn many_lines_come_back_in_their_order() {
-    let texts: Vec<String> = (0..300).map(|i| format!("line {i} is {}", if i % 2 == 0 { "great" } else { "bad" })).collect();
+    let texts: Vec<String> =
+        (0..300).map(|i| format!("line {i} is {}", if i % 2 == 0 { "great" } else { "bad" })).collect();
     let output = glossa(&["run", "sentiment", "--json", "--input", "-"], Some(texts.join("\n").as_bytes()));
     assert!(output.status.success(), "{}", stderr(&output));
     let inputs: Vec<String> = stdout(&output)
@@ -74,7 +80,13 @@ fn a_file_of_lines_and_another_checkpoint() {
 
 #[test]
 fn usage_errors_exit_2_and_failures_1() {
-    for args in [&["run"][..], &["run", "poetry", "x"], &["run", "sentiment"], &["--device", "abacus"], &["run", "sentiment", "x", "--threads", "0"]] {
+    for args in [
+        &["run"][..],
+        &["run", "poetry", "x"],
+        &["run", "sentiment"],
+        &["--device", "abacus"],
+        &["run", "sentiment", "x", "--threads", "0"],
+    ] {
         let output = glossa(args, None);
         assert_eq!(output.status.code(), Some(2), "{args:?}");
         assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{args:?}");
@@ -99,7 +111,8 @@ fn without_a_display_the_window_says_so_and_points_to_the_command_line() {
 fn eval_reports_accuracy_with_its_interval() {
     let folder = tempfile::tempdir().expect("folder");
     let file = folder.path().join("data.tsv");
-    std::fs::write(&file, "1\tA wonderful film.\n0\tAn awful bore.\nnegative\tI hated it.\npositive\tLovely.\n").expect("file");
+    std::fs::write(&file, "1\tA wonderful film.\n0\tAn awful bore.\nnegative\tI hated it.\npositive\tLovely.\n")
+        .expect("file");
     let output = glossa(&["eval", "sentiment", "--data", &file.display().to_string(), "--json"], None);
     assert!(output.status.success(), "{}", stderr(&output));
     let e: Value = serde_json::from_str(&stdout(&output)).expect("json");
@@ -117,14 +130,16 @@ fn eval_reports_accuracy_with_its_interval() {
 
 #[test]
 fn bench_and_doctor_speak_json() {
-    let output = glossa(&["bench", "sentiment", "--lengths", "16", "--batches", "1,2", "--seconds", "0.05", "--json"], None);
+    let output =
+        glossa(&["bench", "sentiment", "--lengths", "16", "--batches", "1,2", "--seconds", "0.05", "--json"], None);
     assert!(output.status.success(), "{}", stderr(&output));
     let b: Value = serde_json::from_str(&stdout(&output)).expect("json");
     assert_eq!(b["cells"].as_array().map(Vec::len), Some(2));
     assert!(b["cells"][1]["sequences_per_second"].as_f64().is_some_and(|v| v > 0.0));
     let output = glossa(&["doctor", "--json"], None);
     let findings: Value = serde_json::from_str(&stdout(&output)).expect("json");
-    let of = |what: &str| findings.as_array().expect("list").iter().find(|f| f["what"] == what).cloned().unwrap_or_default();
+    let of =
+        |what: &str| findings.as_array().expect("list").iter().find(|f| f["what"] == what).cloned().unwrap_or_default();
     assert_eq!(of("model")["state"], "ok");
     assert_eq!(of("display")["state"], "missing");
     assert!(of("cpu")["found"].as_str().is_some_and(|s| s.contains("thread")));

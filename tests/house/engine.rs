@@ -101,7 +101,9 @@ fn interactive_goes_before_a_running_batch() {
 #[test]
 fn requests_that_wait_together_share_a_step() {
     let (engine, log) = engine(5, 60, 64);
-    let waiting: Vec<_> = (0..8).map(|i| submit(&engine, &[["a", "b", "c", "d", "e", "f", "g", "h"][i]], Priority::Interactive)).collect();
+    let waiting: Vec<_> = (0..8)
+        .map(|i| submit(&engine, &[["a", "b", "c", "d", "e", "f", "g", "h"][i]], Priority::Interactive))
+        .collect();
     for (_, events) in &waiting {
         let Some(Event::Done { report, .. }) = all_events(events).pop() else { panic!("not done") };
         assert_eq!(report.batch, 8);

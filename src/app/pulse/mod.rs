@@ -49,7 +49,8 @@ impl Pulse {
             ui.label(strong("Pulse", size::BODY));
             ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
                 let moving = self.is_moving();
-                let (icon, name) = if moving { (Icon::Pause, "Pause the pulse") } else { (Icon::Play, "Let the pulse run") };
+                let (icon, name) =
+                    if moving { (Icon::Pause, "Pause the pulse") } else { (Icon::Play, "Let the pulse run") };
                 if icons::button(ui, p, icon, name).clicked() {
                     self.toggle_pause(store);
                 }

@@ -60,7 +60,15 @@ impl Frame {
 }
 
 /// A plot of the frame's time axis with its requests shaded; returns the time that was clicked.
-fn base<'a>(ui: &mut Ui, p: &Palette, frame: &'a Frame, name: &'static str, top: f64, marked: Option<u64>, draw: impl FnOnce(&mut egui_plot::PlotUi<'a>) + 'a) -> Option<f64> {
+fn base<'a>(
+    ui: &mut Ui,
+    p: &Palette,
+    frame: &'a Frame,
+    name: &'static str,
+    top: f64,
+    marked: Option<u64>,
+    draw: impl FnOnce(&mut egui_plot::PlotUi<'a>) + 'a,
+) -> Option<f64> {
     let link = egui::Id::unique("pulse cursor");
     let width = f64::from(ui.available_width()).max(1.0);
     let thinnest = frame.window / width * 3.0;
@@ -91,7 +99,9 @@ fn base<'a>(ui: &mut Ui, p: &Palette, frame: &'a Frame, name: &'static str, top:
                 let start = (span.start - frame.now).min(end - thinnest);
                 let share = if marked == Some(span.id) { 0.35 } else { 0.16 };
                 let fill = accent.gamma_multiply(share);
-                plot.span(PlotSpan::new("", start..=end).fill(fill).border_width(0.0).border_color(Color32::TRANSPARENT));
+                plot.span(
+                    PlotSpan::new("", start..=end).fill(fill).border_width(0.0).border_color(Color32::TRANSPARENT),
+                );
             }
             draw(plot);
             plot.pointer_coordinate().map(|c| c.x)

@@ -49,7 +49,14 @@ impl Tab for SettingsTab {
                     }
                 }
             });
-            note(ui, cx.palette, format!("Glossa {} · everything here runs on this machine; nothing you type leaves it.", env!("CARGO_PKG_VERSION")));
+            note(
+                ui,
+                cx.palette,
+                format!(
+                    "Glossa {} · everything here runs on this machine; nothing you type leaves it.",
+                    env!("CARGO_PKG_VERSION")
+                ),
+            );
         });
     }
 }
@@ -58,7 +65,9 @@ impl SettingsTab {
     fn look(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
         ui.label("Theme");
         ui.horizontal(|ui| {
-            for (choice, name) in [(ThemeChoice::System, "As the system"), (ThemeChoice::Light, "Light"), (ThemeChoice::Dark, "Dark")] {
+            for (choice, name) in
+                [(ThemeChoice::System, "As the system"), (ThemeChoice::Light, "Light"), (ThemeChoice::Dark, "Dark")]
+            {
                 if ui.selectable_label(cx.settings.theme == choice, name).clicked() {
                     cx.settings.theme = choice;
                 }

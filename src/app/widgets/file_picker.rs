@@ -52,7 +52,9 @@ impl FilePicker {
 
     fn enter(&mut self, folder: PathBuf) {
         let name = match self.purpose {
-            Purpose::Save => Path::new(&self.path).file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
+            Purpose::Save => {
+                Path::new(&self.path).file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
+            }
             Purpose::Open => String::new(),
         };
         self.path = folder.join(name).display().to_string();
@@ -104,7 +106,9 @@ impl FilePicker {
         let rows = ui.spacing().interact_size.y;
         ScrollArea::vertical().max_height(260.0).min_scrolled_height(260.0).auto_shrink(false).show(ui, |ui| {
             if let Some(up) = self.folder.parent()
-                && ui.add_sized([ui.available_width(), rows], egui::Button::new("↑  folder above").frame(false)).clicked()
+                && ui
+                    .add_sized([ui.available_width(), rows], egui::Button::new("↑  folder above").frame(false))
+                    .clicked()
             {
                 go = Some(up.to_owned());
             }

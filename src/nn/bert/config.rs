@@ -51,10 +51,7 @@ impl Config {
         };
         let bert = family == Family::Bert;
         let pick = |b: &'static str, d: &'static str| if bert { b } else { d };
-        let act = json
-            .get(pick("hidden_act", "activation"))
-            .and_then(Value::as_str)
-            .unwrap_or("gelu");
+        let act = json.get(pick("hidden_act", "activation")).and_then(Value::as_str).unwrap_or("gelu");
         let activation = Activation::from_name(act)
             .ok_or_else(|| NnError::Config(format!("config.json asks for the unknown activation '{act}'")))?;
         let position_type = json.get("position_embedding_type").and_then(Value::as_str);
@@ -76,7 +73,8 @@ impl Config {
         };
         if !config.hidden.is_multiple_of(config.heads) {
             return Err(NnError::Config(format!(
-                "config.json: hidden size {} is not a multiple of {} heads", config.hidden, config.heads
+                "config.json: hidden size {} is not a multiple of {} heads",
+                config.hidden, config.heads
             )));
         }
         Ok(config)
@@ -106,10 +104,8 @@ fn size(json: &Value, key: &str) -> Result<usize, NnError> {
 /// `id2label` in order of the ids; without it `LABEL_0`, … as many as `num_labels` (default 2).
 fn labels(json: &Value) -> Vec<String> {
     if let Some(map) = json.get("id2label").and_then(Value::as_object) {
-        let mut pairs: Vec<(usize, String)> = map
-            .iter()
-            .filter_map(|(k, v)| Some((k.parse().ok()?, v.as_str()?.to_owned())))
-            .collect();
+        let mut pairs: Vec<(usize, String)> =
+            map.iter().filter_map(|(k, v)| Some((k.parse().ok()?, v.as_str()?.to_owned()))).collect();
         pairs.sort();
         if !pairs.is_empty() {
             return pairs.into_iter().map(|p| p.1).collect();

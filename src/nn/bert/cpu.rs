@@ -106,13 +106,10 @@ impl CpuEncoder {
 
     /// Bytes of packed weights and tables (the mapped word table counts in full).
     pub fn bytes(&self) -> usize {
-        let layers: usize = self
-            .layers
-            .iter()
-            .map(|l| l.qkv.bytes() + l.out.bytes() + l.up.bytes() + l.down.bytes())
-            .sum();
-        let tables = self.embeddings.words.bytes().len()
-            + 4 * (self.embeddings.positions.len() + self.embeddings.types.len());
+        let layers: usize =
+            self.layers.iter().map(|l| l.qkv.bytes() + l.out.bytes() + l.up.bytes() + l.down.bytes()).sum();
+        let tables =
+            self.embeddings.words.bytes().len() + 4 * (self.embeddings.positions.len() + self.embeddings.types.len());
         layers + tables + self.head.dense.bytes() + self.head.out.bytes()
     }
 

@@ -113,7 +113,20 @@ impl DeviceEncoder {
         let (dense, classifier) = (to.linear(dense)?, to.linear(out)?);
         let bytes = to.bytes;
         let device = device.clone();
-        Ok(Self { config, device, dtype, words, positions, types, norm, layers, dense, head_activation: activation, classifier, bytes })
+        Ok(Self {
+            config,
+            device,
+            dtype,
+            words,
+            positions,
+            types,
+            norm,
+            layers,
+            dense,
+            head_activation: activation,
+            classifier,
+            bytes,
+        })
     }
 
     /// Bytes of weights on the device.

@@ -44,8 +44,8 @@ pub enum Target {
 }
 
 enum Backend {
-    Cpu(cpu::CpuEncoder),
-    Device(device::DeviceEncoder),
+    Cpu(Box<cpu::CpuEncoder>),
+    Device(Box<device::DeviceEncoder>),
 }
 
 /// An encoder with a classification head on the first token.
@@ -68,10 +68,10 @@ impl SequenceClassifier {
         let reader = weights::Reader { config: &config, source };
         let backend = match target {
             Target::Cpu { team, isa, precision } => {
-                Backend::Cpu(cpu::CpuEncoder::load(&reader, team, isa, precision, progress)?)
+                Backend::Cpu(Box::new(cpu::CpuEncoder::load(&reader, team, isa, precision, progress)?))
             }
             Target::Device { device, dtype } => {
-                Backend::Device(device::DeviceEncoder::load(&reader, &device, dtype, progress)?)
+                Backend::Device(Box::new(device::DeviceEncoder::load(&reader, &device, dtype, progress)?))
             }
         };
         Ok(Self { config, backend })

@@ -96,11 +96,7 @@ impl Reader<'_> {
         Ok(Embeddings {
             words: fetch(self.source, &table("word"), &[c.vocab, c.hidden])?,
             positions: self.vector(&table("position"), &[c.positions, c.hidden])?,
-            types: if c.types > 0 {
-                self.vector(&table("token_type"), &[c.types, c.hidden])?
-            } else {
-                Vec::new()
-            },
+            types: if c.types > 0 { self.vector(&table("token_type"), &[c.types, c.hidden])? } else { Vec::new() },
             norm: self.norm("embeddings.LayerNorm")?,
         })
     }

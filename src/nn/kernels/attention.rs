@@ -98,15 +98,18 @@ unsafe fn attention_body<S: Simd, const NV: usize, const MR: usize>(a: &mut Atte
         }
         for (first, rows) in even_blocks(a.queries, MR) {
             for panel in 0..key_panels {
-                tile_rows::<S, f32, NV>(rows, Tile {
-                    k: dim,
-                    a: q.add(first * a.stride),
-                    lda: a.stride,
-                    b: keys.as_ptr().add(panel * dim * width),
-                    bias: std::ptr::null(),
-                    c: scores.as_mut_ptr().add(panel * width),
-                    ldc: padded,
-                });
+                tile_rows::<S, f32, NV>(
+                    rows,
+                    Tile {
+                        k: dim,
+                        a: q.add(first * a.stride),
+                        lda: a.stride,
+                        b: keys.as_ptr().add(panel * dim * width),
+                        bias: std::ptr::null(),
+                        c: scores.as_mut_ptr().add(panel * width),
+                        ldc: padded,
+                    },
+                );
             }
             let mut inverse = [0f32; 12];
             for (i, inv) in inverse.iter_mut().enumerate().take(rows) {
@@ -115,15 +118,18 @@ unsafe fn attention_body<S: Simd, const NV: usize, const MR: usize>(a: &mut Atte
             }
             for panel in 0..value_panels {
                 let columns = width.min(dim - panel * width);
-                tile_rows::<S, f32, NV>(rows, Tile {
-                    k: tokens,
-                    a: scores.as_ptr(),
-                    lda: padded,
-                    b: values.as_ptr().add(panel * tokens * width),
-                    bias: std::ptr::null(),
-                    c: context.as_mut_ptr(),
-                    ldc: width,
-                });
+                tile_rows::<S, f32, NV>(
+                    rows,
+                    Tile {
+                        k: tokens,
+                        a: scores.as_ptr(),
+                        lda: padded,
+                        b: values.as_ptr().add(panel * tokens * width),
+                        bias: std::ptr::null(),
+                        c: context.as_mut_ptr(),
+                        ldc: width,
+                    },
+                );
                 for (i, inv) in inverse.iter().enumerate().take(rows) {
                     let to = a.out.0.add((first + i) * a.out_stride + panel * width);
                     for c in 0..columns {
@@ -176,8 +182,7 @@ mod tests {
             for (tokens, dim) in [(1, 8), (7, 16), (33, 32), (70, 64), (5, 40)] {
                 let heads = 2;
                 let stride = 3 * heads * dim;
-                let qkv: Vec<f32> =
-                    (0..tokens * stride).map(|i| ((i * 7919) % 1000) as f32 / 250.0 - 2.0).collect();
+                let qkv: Vec<f32> = (0..tokens * stride).map(|i| ((i * 7919) % 1000) as f32 / 250.0 - 2.0).collect();
                 let mut out = vec![0f32; tokens * heads * dim];
                 let mut scratch = Scratch::default();
                 for head in 0..heads {
@@ -198,13 +203,19 @@ mod tests {
                     unsafe { attention(isa, &mut a) };
                     for t in 0..tokens {
                         let dot = |s: usize| -> f64 {
-                            (0..dim).map(|d| f64::from(qkv[t * stride + at(0) + d]) * f64::from(qkv[s * stride + at(1) + d])).sum::<f64>() / (dim as f64).sqrt()
+                            (0..dim)
+                                .map(|d| {
+                                    f64::from(qkv[t * stride + at(0) + d]) * f64::from(qkv[s * stride + at(1) + d])
+                                })
+                                .sum::<f64>()
+                                / (dim as f64).sqrt()
                         };
                         let top = (0..tokens).map(dot).fold(f64::MIN, f64::max);
                         let weights: Vec<f64> = (0..tokens).map(|s| (dot(s) - top).exp()).collect();
                         let sum: f64 = weights.iter().sum();
                         for d in 0..dim {
-                            let want: f64 = (0..tokens).map(|s| weights[s] / sum * f64::from(qkv[s * stride + at(2) + d])).sum();
+                            let want: f64 =
+                                (0..tokens).map(|s| weights[s] / sum * f64::from(qkv[s * stride + at(2) + d])).sum();
                             let got = f64::from(out[t * heads * dim + head * dim + d]);
                             assert!((got - want).abs() < 1e-4, "{isa:?} {tokens} tokens, dim {dim}: {got} {want}");
                         }

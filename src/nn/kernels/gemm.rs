@@ -216,10 +216,7 @@ pub(super) fn even_blocks(rows: usize, most: usize) -> impl Iterator<Item = (usi
 }
 
 #[inline(always)]
-unsafe fn gemm_typed<S: Simd, W: Weight, const NV: usize, const MR: usize>(
-    g: &Gemm<'_>,
-    weights: *const W,
-) {
+unsafe fn gemm_typed<S: Simd, W: Weight, const NV: usize, const MR: usize>(g: &Gemm<'_>, weights: *const W) {
     let (n, k, width) = (g.weight.n, g.weight.k, NV * S::LANES);
     let mut spill = [0f32; 12 * 32];
     let block = (ROW_BLOCK_FLOATS / k / MR).max(1) * MR;
@@ -238,15 +235,18 @@ unsafe fn gemm_typed<S: Simd, W: Weight, const NV: usize, const MR: usize>(
                     let c = g.c.0.add(row * n + column);
                     let aside = columns < width || matches!(g.epilogue, Epilogue::Accumulate);
                     let (out, ldc) = if aside { (spill.as_mut_ptr(), width) } else { (c, n) };
-                    tile_rows::<S, W, NV>(rows, Tile {
-                        k,
-                        a: g.a.add(row * g.lda),
-                        lda: g.lda,
-                        b: weights.add(panel * k * width),
-                        bias: g.weight.bias.as_ptr().add(column),
-                        c: out,
-                        ldc,
-                    });
+                    tile_rows::<S, W, NV>(
+                        rows,
+                        Tile {
+                            k,
+                            a: g.a.add(row * g.lda),
+                            lda: g.lda,
+                            b: weights.add(panel * k * width),
+                            bias: g.weight.bias.as_ptr().add(column),
+                            c: out,
+                            ldc,
+                        },
+                    );
                     for i in 0..rows {
                         let (from, to) = (out.add(i * ldc), c.add(i * n));
                         match g.epilogue {
@@ -344,13 +344,15 @@ mod tests {
                     for i in 0..m {
                         for j in 0..n {
                             let want: f64 = f64::from(bias[j])
-                                + (0..k).map(|p| {
-                                    let v = match precision {
-                                        Precision::F32 => w[j * k + p],
-                                        Precision::F16 => f16::from_f32(w[j * k + p]).to_f32(),
-                                    };
-                                    f64::from(a[i * k + p]) * f64::from(v)
-                                }).sum::<f64>();
+                                + (0..k)
+                                    .map(|p| {
+                                        let v = match precision {
+                                            Precision::F32 => w[j * k + p],
+                                            Precision::F16 => f16::from_f32(w[j * k + p]).to_f32(),
+                                        };
+                                        f64::from(a[i * k + p]) * f64::from(v)
+                                    })
+                                    .sum::<f64>();
                             let got = f64::from(c[i * n + j]);
                             assert!((got - want).abs() < 1e-4, "{isa:?} {m}x{n}x{k} {precision:?}");
                         }

@@ -1,9 +1,6 @@
 //! Elementwise functions on vectors, and the row kernels made of them: activations, layer norm.
 
-#![allow(
-    clippy::excessive_precision,
-    reason = "coefficients as their sources print them"
-)]
+#![allow(clippy::excessive_precision, reason = "coefficients as their sources print them")]
 
 use super::simd::Simd;
 use super::{Isa, dispatch};
@@ -48,13 +45,7 @@ pub unsafe fn exp<S: Simd>(x: S::V) -> S::V {
         let r = S::fma(n, S::splat(-0.693_359_375), x);
         let r = S::fma(n, S::splat(2.121_944_4e-4), r);
         let mut p = S::splat(1.987_569_1e-4);
-        for c in [
-            1.398_199_9e-3,
-            8.333_452e-3,
-            4.166_579_6e-2,
-            1.666_666_5e-1,
-            0.5,
-        ] {
+        for c in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
             p = S::fma(p, r, S::splat(c));
         }
         let y = S::fma(S::mul(r, r), p, S::add(r, S::splat(1.0)));
@@ -85,23 +76,11 @@ pub unsafe fn erf<S: Simd>(x: S::V) -> S::V {
         let x = S::min(S::max(x, S::splat(-4.0)), S::splat(4.0));
         let z = S::mul(x, x);
         let mut p = S::splat(-2.726_142_3e-10);
-        for c in [
-            2.770_681_4e-8,
-            -2.101_024e-6,
-            -5.692_506_4e-5,
-            -7.349_906_6e-4,
-            -2.954_6e-3,
-            -1.609_603_3e-2,
-        ] {
+        for c in [2.770_681_4e-8, -2.101_024e-6, -5.692_506_4e-5, -7.349_906_6e-4, -2.954_6e-3, -1.609_603_3e-2] {
             p = S::fma(p, z, S::splat(c));
         }
         let mut q = S::splat(-1.456_607_2e-5);
-        for c in [
-            -2.133_740_6e-4,
-            -1.682_827e-3,
-            -7.373_329e-3,
-            -1.426_473_9e-2,
-        ] {
+        for c in [-2.133_740_6e-4, -1.682_827e-3, -7.373_329e-3, -1.426_473_9e-2] {
             q = S::fma(q, z, S::splat(c));
         }
         S::div(S::mul(x, p), q)
@@ -120,10 +99,7 @@ unsafe fn activate<S: Simd>(act: Activation, x: S::V) -> S::V {
             }
             Activation::GeluTanh => {
                 let x3 = S::mul(S::mul(x, x), x);
-                let inner = S::mul(
-                    S::splat(0.797_884_6),
-                    S::fma(x3, S::splat(0.044_715), x),
-                );
+                let inner = S::mul(S::splat(0.797_884_6), S::fma(x3, S::splat(0.044_715), x));
                 S::mul(S::mul(x, S::splat(0.5)), S::add(one, tanh::<S>(inner)))
             }
             Activation::Relu => S::max(x, S::splat(0.0)),
@@ -212,8 +188,9 @@ unsafe fn layer_norm_body<S: Simd, const NV: usize, const MR: usize>(args: Layer
                 S::store(p.add(i), S::fma(d, S::load(g.add(i)), S::load(b.add(i))));
                 i += S::LANES;
             }
-            for j in whole..width {
-                row[j] = (row[j] - mean) * inv * args.gamma[j] + args.beta[j];
+            let rest = row[whole..].iter_mut().zip(&args.gamma[whole..]).zip(&args.beta[whole..]);
+            for ((x, gamma), beta) in rest {
+                *x = (*x - mean) * inv * gamma + beta;
             }
         }
     }
@@ -259,13 +236,7 @@ mod tests {
     fn activations_match_their_definitions_on_every_instruction_set() {
         let xs: Vec<f32> = (-5000..5000).map(|i| i as f32 * 0.0021).collect();
         for isa in Isa::available() {
-            for act in [
-                Activation::Gelu,
-                Activation::GeluTanh,
-                Activation::Relu,
-                Activation::Silu,
-                Activation::Tanh,
-            ] {
+            for act in [Activation::Gelu, Activation::GeluTanh, Activation::Relu, Activation::Silu, Activation::Tanh] {
                 let mut ys = xs.clone();
                 apply(isa, act, &mut ys);
                 for (x, y) in xs.iter().zip(&ys) {
@@ -290,7 +261,8 @@ mod tests {
                     let mean = row.iter().map(|v| f64::from(*v)).sum::<f64>() / width as f64;
                     let var = row.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / width as f64;
                     for j in 0..width {
-                        let want = (f64::from(row[j]) - mean) / (var + 1e-12).sqrt() * f64::from(gamma[j]) + f64::from(beta[j]);
+                        let want = (f64::from(row[j]) - mean) / (var + 1e-12).sqrt() * f64::from(gamma[j])
+                            + f64::from(beta[j]);
                         assert!((f64::from(out[j]) - want).abs() < 1e-4, "{isa:?} width {width}");
                     }
                 }

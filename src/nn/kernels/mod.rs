@@ -6,14 +6,8 @@
 //!
 //! This is the one folder where `unsafe` is at home: raw pointers let several threads write
 //! disjoint parts of one buffer, and intrinsics need the CPU feature that [`Isa`] vouches for.
-#![expect(
-    unsafe_code,
-    reason = "intrinsics and disjoint writes by several threads"
-)]
-#![allow(
-    clippy::missing_safety_doc,
-    reason = "contracts stand on the trait and the structs"
-)]
+#![expect(unsafe_code, reason = "intrinsics and disjoint writes by several threads")]
+#![allow(clippy::missing_safety_doc, reason = "contracts stand on the trait and the structs")]
 
 pub mod attention;
 pub mod gemm;
@@ -49,9 +43,8 @@ impl Isa {
         let mut sets = Vec::new();
         #[cfg(target_arch = "x86_64")]
         {
-            let avx2 = is_x86_feature_detected!("avx2")
-                && is_x86_feature_detected!("fma")
-                && is_x86_feature_detected!("f16c");
+            let avx2 =
+                is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c");
             let avx512 = is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512bw")
                 && is_x86_feature_detected!("avx512dq")
@@ -121,9 +114,7 @@ macro_rules! dispatch {
             $crate::nn::kernels::Isa::Avx2 => unsafe { avx2($arg) },
             #[cfg(target_arch = "aarch64")]
             // SAFETY: NEON is part of the architecture.
-            $crate::nn::kernels::Isa::Neon => unsafe {
-                $body::<crate::nn::kernels::neon::Neon, 4, 6>($arg)
-            },
+            $crate::nn::kernels::Isa::Neon => unsafe { $body::<crate::nn::kernels::neon::Neon, 4, 6>($arg) },
             // SAFETY: plain Rust; pointers as the kernel's contract says.
             _ => unsafe { $body::<crate::nn::kernels::simd::Portable, 2, 6>($arg) },
         }

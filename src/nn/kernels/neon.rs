@@ -21,14 +21,7 @@ impl Simd for Neon {
     type V = float32x4_t;
     const LANES: usize = 4;
 
-    direct!(
-        add = vaddq_f32,
-        sub = vsubq_f32,
-        mul = vmulq_f32,
-        div = vdivq_f32,
-        min = vminq_f32,
-        max = vmaxq_f32
-    );
+    direct!(add = vaddq_f32, sub = vsubq_f32, mul = vmulq_f32, div = vdivq_f32, min = vminq_f32, max = vmaxq_f32);
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> float32x4_t {

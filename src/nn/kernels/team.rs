@@ -31,12 +31,7 @@ impl Drop for BreakOnPanic<'_> {
 
 impl Barrier {
     fn new(count: usize) -> Self {
-        Self {
-            count,
-            arrived: AtomicUsize::new(0),
-            generation: AtomicUsize::new(0),
-            broken: AtomicBool::new(false),
-        }
+        Self { count, arrived: AtomicUsize::new(0), generation: AtomicUsize::new(0), broken: AtomicBool::new(false) }
     }
 
     fn wait(&self) {
@@ -126,11 +121,7 @@ impl Team {
         let barrier = Barrier::new(self.threads);
         pool.broadcast(|context| {
             let _guard = BreakOnPanic(&barrier);
-            program(&Member {
-                index: context.index(),
-                count: self.threads,
-                barrier: Some(&barrier),
-            });
+            program(&Member { index: context.index(), count: self.threads, barrier: Some(&barrier) });
         });
     }
 }
@@ -175,9 +166,8 @@ mod tests {
     fn parts_cover_everything_once() {
         for count in 1..7 {
             for total in 0..20 {
-                let all: Vec<usize> = (0..count)
-                    .flat_map(|index| Member { index, count, barrier: None }.part(total))
-                    .collect();
+                let all: Vec<usize> =
+                    (0..count).flat_map(|index| Member { index, count, barrier: None }.part(total)).collect();
                 assert_eq!(all, (0..total).collect::<Vec<_>>());
             }
         }

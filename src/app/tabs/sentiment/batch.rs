@@ -16,13 +16,16 @@ use egui::{RichText, ScrollArea, TextEdit, Ui, vec2};
 use std::path::PathBuf;
 use std::time::Instant;
 
+/// Lines of a file, or why there are none.
+type ReadLines = Result<Vec<String>, UserMessage>;
+
 /// The batch view.
 #[derive(Default)]
 pub struct Batch {
     pasted: String,
     /// Lines of the file that was read, and its name.
     file: Option<(String, Vec<String>)>,
-    reading: Option<(PathBuf, Pending<Result<Vec<String>, UserMessage>>)>,
+    reading: Option<(PathBuf, Pending<ReadLines>)>,
     saving: Option<(PathBuf, Pending<Result<usize, String>>)>,
     picker: Option<FilePicker>,
     problem: Option<UserMessage>,
@@ -64,7 +67,11 @@ impl Batch {
         }
         let lines = self.lines();
         if lines.is_empty() {
-            self.problem = Some(UserMessage::new("There is nothing to analyse", "no line has been given", "Choose a file, or paste some lines."));
+            self.problem = Some(UserMessage::new(
+                "There is nothing to analyse",
+                "no line has been given",
+                "Choose a file, or paste some lines.",
+            ));
             return;
         }
         self.problem = None;
@@ -193,7 +200,11 @@ impl Batch {
             }
         }
         ScrollArea::vertical().id_salt("pasted").max_height(150.0).show(ui, |ui| {
-            let field = TextEdit::multiline(&mut self.pasted).id(id).desired_width(f32::INFINITY).desired_rows(4).hint_text("Paste lines here");
+            let field = TextEdit::multiline(&mut self.pasted)
+                .id(id)
+                .desired_width(f32::INFINITY)
+                .desired_rows(4)
+                .hint_text("Paste lines here");
             let _ = ui.add(field).accessible_name("Lines to analyse");
         });
     }
@@ -243,7 +254,11 @@ impl Run {
         };
         let rate = if seconds > 0.0 { self.done as f64 / seconds } else { 0.0 };
         let state = self.end.as_ref().map_or("running", |e| e.0.as_str());
-        let mut words = format!("{state} · {} of {total} · {rate:.0} texts/s · {positive} positive, {} negative", self.done, self.count("negative"));
+        let mut words = format!(
+            "{state} · {} of {total} · {rate:.0} texts/s · {positive} positive, {} negative",
+            self.done,
+            self.count("negative")
+        );
         if failed > 0 {
             words.push_str(&format!(", {failed} not analysed"));
         }

@@ -162,7 +162,9 @@ impl SentimentTab {
         self.arrived = None;
         let text = self.text.clone();
         match cx.submit(request(vec![text.clone()], Priority::Interactive)) {
-            Ok(ticket) => self.running = Some(Running { ticket, text, begun: Instant::now(), loading: None, stopping: false }),
+            Ok(ticket) => {
+                self.running = Some(Running { ticket, text, begun: Instant::now(), loading: None, stopping: false })
+            }
             Err(message) => self.outcome = Some(Outcome::Failed(message)),
         }
     }

@@ -1,11 +1,11 @@
 //! What the tab looks like with a single text.
 
 use super::{Answer, EXAMPLES, Outcome, SentimentTab};
+use crate::app::command::UiCommand;
 use crate::app::tabs::Cx;
 use crate::app::theme::{Palette, card, figures, size};
 use crate::app::widgets::gauge::gauge;
 use crate::app::widgets::{chips, failure, millis, note, primary, secondary};
-use crate::app::command::UiCommand;
 use egui::{Color32, FontId, Layout, Margin, RichText, ScrollArea, Sense, TextEdit, Ui, vec2};
 
 /// Width of the stage from which gauge and words stand side by side.
@@ -282,7 +282,11 @@ fn history_row(ui: &mut Ui, p: &Palette, answer: &Answer) -> egui::Response {
     }
     let name = format!("history {label} {}", answer.text);
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, &name));
-    let mut row = ui.new_child(egui::UiBuilder::new().max_rect(rect.shrink2(vec2(16.0, 0.0))).layout(Layout::left_to_right(egui::Align::Center)));
+    let mut row = ui.new_child(
+        egui::UiBuilder::new()
+            .max_rect(rect.shrink2(vec2(16.0, 0.0)))
+            .layout(Layout::left_to_right(egui::Align::Center)),
+    );
     row.label(RichText::new(format!("{mark} {share:.2}")).color(color));
     row.add_space(20.0);
     row.with_layout(Layout::right_to_left(egui::Align::Center), |ui| {

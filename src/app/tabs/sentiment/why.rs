@@ -108,7 +108,11 @@ impl Why {
     pub fn ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>, text: &str) {
         let p = cx.palette;
         let Some(asked) = &self.asked else {
-            note(ui, p, "Which words say so? Each word is left out in turn, and its colour shows how far the answer moved without it.");
+            note(
+                ui,
+                p,
+                "Which words say so? Each word is left out in turn, and its colour shows how far the answer moved without it.",
+            );
             if secondary(ui, p, "Why?", "Ctrl+Y").clicked() {
                 self.start(text, cx);
             }
@@ -130,7 +134,11 @@ impl Why {
                 ui.label(egui::RichText::new(message.to_string()).color(p.negative));
             }
             Some(End::Done { effects: Some(effects), ms }) => {
-                note(ui, p, "Why? Each word left out in turn; colour and number show how far the answer moved. Click a word to change it.");
+                note(
+                    ui,
+                    p,
+                    "Why? Each word left out in turn; colour and number show how far the answer moved. Click a word to change it.",
+                );
                 let (effects, ms) = (effects.clone(), *ms);
                 self.words_ui(ui, cx, &effects);
                 if let Some(asked) = &self.asked {
@@ -161,7 +169,11 @@ impl Why {
                     if let Some(e) = effect {
                         let points = e.abs() * 100.0;
                         let way = if *e >= 0.0 { "up" } else { "down" };
-                        let moved = if points < 0.05 { "It hardly moved the answer.".into() } else { format!("It moved 'positive' {way} by {points:.1} points.") };
+                        let moved = if points < 0.05 {
+                            "It hardly moved the answer.".into()
+                        } else {
+                            format!("It moved 'positive' {way} by {points:.1} points.")
+                        };
                         note(ui, p, moved);
                     }
                     if secondary(ui, p, "Leave out", "").clicked() {
@@ -169,7 +181,10 @@ impl Why {
                         ui.close();
                     }
                     ui.horizontal(|ui| {
-                        let field = TextEdit::singleline(&mut self.replacement).desired_width(130.0).background_color(p.ground).hint_text("another word");
+                        let field = TextEdit::singleline(&mut self.replacement)
+                            .desired_width(130.0)
+                            .background_color(p.ground)
+                            .hint_text("another word");
                         let field = ui.add(field).accessible_name("Another word");
                         let entered = field.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter));
                         if (primary(ui, p, "Replace", "").clicked() || entered) && !self.replacement.trim().is_empty() {
