@@ -49,6 +49,8 @@ pub struct App {
     pulse: Pulse,
     palette: Option<CommandPalette>,
     notices: Vec<String>,
+    /// Frames left in which a window that should fill the screen is looked at.
+    filling: u8,
 }
 
 impl App {
@@ -86,6 +88,7 @@ impl App {
             pulse: Pulse::default(),
             palette: None,
             notices,
+            filling: 0,
         };
         theme::apply(ctx, &app.settings);
         Ok(app)
@@ -99,6 +102,28 @@ impl App {
                 self.notices.push(error.to_string());
             }
         }
+    }
+
+    /// Asks for a window that fills the screen. A kiosk often has no window manager that would
+    /// maximize it: then its size is set to the monitor's.
+    pub fn fill_screen(&mut self, fill: bool) {
+        self.filling = if fill { 30 } else { 0 };
+    }
+
+    fn grow(&mut self, ctx: &egui::Context) {
+        if self.filling == 0 {
+            return;
+        }
+        self.filling -= 1;
+        let (monitor, here) = ctx.input(|i| (i.viewport().monitor_size, i.viewport().inner_rect));
+        if let (0, Some(monitor), Some(here)) = (self.filling, monitor, here)
+            && here.width() < monitor.x * 0.9
+            && here.height() < monitor.y * 0.9
+        {
+            ctx.send_viewport_cmd(egui::ViewportCommand::OuterPosition(egui::Pos2::ZERO));
+            ctx.send_viewport_cmd(egui::ViewportCommand::InnerSize(monitor));
+        }
+        ctx.request_repaint_after(Duration::from_millis(20));
     }
 
     /// The engine's last status.
@@ -254,6 +279,7 @@ impl eframe::App for App {
         let ctx = ui.ctx().clone();
         self.take_shortcuts(&ctx);
         self.take_drops(&ctx);
+        self.grow(&ctx);
         self.shell_ui(ui);
     }
 

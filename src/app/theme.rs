@@ -168,6 +168,7 @@ pub fn apply(ctx: &Context, settings: &Settings) {
         style.spacing.interact_size = vec2(height, height);
         style.spacing.menu_margin = Margin::same(8);
         style.spacing.slider_width = 220.0;
+        style.spacing.scroll.floating_allocated_width = 10.0;
         style.animation_time = 0.08;
         style.visuals.text_cursor.blink = false;
     });

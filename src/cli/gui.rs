@@ -10,9 +10,12 @@ use std::process::ExitCode;
 
 #[derive(Args, Default)]
 pub(super) struct GuiArgs {
-    /// Not full-screen
-    #[arg(long)]
+    /// An ordinary window instead of one that fills the screen
+    #[arg(long, conflicts_with = "fullscreen")]
     windowed: bool,
+    /// Full-screen, without the desktop's bars
+    #[arg(long)]
+    fullscreen: bool,
     /// Read sensors below this folder instead of / (recorded trees)
     #[arg(long, value_name = "DIR")]
     sysroot: Option<PathBuf>,
@@ -32,11 +35,13 @@ pub(super) fn run(args: &GuiArgs, common: &Common) -> Result<ExitCode, UserMessa
         .with_inner_size([1280.0, 800.0])
         .with_min_inner_size([640.0, 400.0])
         .with_maximized(!args.windowed)
-        .with_fullscreen(!args.windowed && std::env::var_os("GLOSSA_FULLSCREEN").is_some());
+        .with_fullscreen(args.fullscreen);
     let options = eframe::NativeOptions { viewport, renderer: eframe::Renderer::Glow, ..Default::default() };
+    let fill = !args.windowed;
     let created = Box::new(move |cc: &eframe::CreationContext<'_>| {
         let mut app = App::new(&cc.egui_ctx, config)?;
         app.ask_device(device);
+        app.fill_screen(fill);
         Ok(Box::new(app) as Box<dyn eframe::App>)
     });
     let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| eframe::run_native("Glossa", options, created)));

@@ -13,7 +13,7 @@ use egui::{ComboBox, ScrollArea, Ui};
 use plots::Frame;
 
 /// Height of everything in the pulse that is no plot.
-const FIXED: f32 = 310.0;
+const FIXED: f32 = 330.0;
 
 /// What the pulse remembers between frames.
 #[derive(Default)]
@@ -66,7 +66,8 @@ impl Pulse {
         });
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
             ui.spacing_mut().item_spacing.y = 4.0;
-            self.content(ui, p, settings, store, ((room - FIXED) / 4.0).clamp(56.0, 120.0));
+            ui.spacing_mut().interact_size.y = 18.0;
+            self.content(ui, p, settings, store, ((room - FIXED) / 4.0).clamp(56.0, 180.0));
         });
     }
 

@@ -77,7 +77,7 @@ impl SettingsTab {
         ui.label("Text size");
         ui.horizontal(|ui| {
             let mut scale = self.scale.unwrap_or(cx.settings.scale);
-            let slider = Slider::new(&mut scale, 0.8..=2.0).step_by(0.1).suffix(" ×");
+            let slider = Slider::new(&mut scale, 0.8..=2.0).step_by(0.1).fixed_decimals(1).suffix(" ×");
             let response = ui.add(slider).accessible_name("Text size");
             self.scale = Some(scale);
             if response.drag_stopped() || (response.changed() && !response.dragged()) {

@@ -17,7 +17,7 @@ pub fn word(ui: &mut Ui, p: &Palette, text: &str, effect: Option<f64>, selected:
     let upper = Rect::from_min_size(rect.min, vec2(rect.width(), 32.0));
     let painter = ui.painter();
     if shown.abs() >= FAINT {
-        let strength = (0.12 + shown.abs() as f32 * 0.75).min(0.6);
+        let strength = (0.04 + shown.abs() as f32 * 0.9).min(0.6);
         painter.rect_filled(upper, 4.0, blend(p.panel, color, strength));
         painter.hline(upper.x_range(), upper.bottom(), Stroke::new(2.0, color));
         let number = format!("{shown:+.2}");

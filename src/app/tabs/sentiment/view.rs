@@ -9,7 +9,7 @@ use crate::app::widgets::{chips, failure, millis, note, primary, secondary};
 use egui::{Color32, FontId, Layout, Margin, RichText, ScrollArea, Sense, TextEdit, Ui, vec2};
 
 /// Width of the stage from which gauge and words stand side by side.
-const BESIDE: f32 = 620.0;
+const BESIDE: f32 = 540.0;
 /// Bytes of text that can be edited without the window getting slow.
 pub(super) const LONG: usize = 20_000;
 
