@@ -6,10 +6,15 @@ use super::palette::Choice;
 use super::theme::{self, Palette, size, strong};
 use super::widgets::{bytes, icons, note};
 use crate::telemetry::sampler::{PERIOD, lock};
+use std::time::Duration;
+
 use egui::{
     Align, Align2, CentralPanel, FontId, Frame, Layout, Margin, Panel, Rect, RichText, ScrollArea, Sense, Stroke, Ui,
     pos2, vec2,
 };
+
+/// Time between two pictures of the pulse while nothing happens.
+const IDLE: Duration = Duration::from_millis(500);
 
 impl App {
     pub(super) fn shell_ui(&mut self, ui: &mut Ui) {
@@ -36,7 +41,7 @@ impl App {
                     self.pulse.ui(ui, p, &mut self.settings, &self.store);
                 });
             if self.pulse.is_moving() {
-                ui.ctx().request_repaint_after(PERIOD);
+                ui.ctx().request_repaint_after(self.pace());
             }
         }
         let margin = if wide { Margin::symmetric(28, 20) } else { Margin::symmetric(20, 14) };
@@ -46,6 +51,14 @@ impl App {
             self.with_tab(&ctx, current, |tab, cx| tab.ui(ui, cx));
         });
         self.palette_ui(ui, p);
+    }
+
+    /// Time between two pictures of the pulse: the sampler's while something happens or has just
+    /// happened, otherwise slow, since drawing costs more than anything else here.
+    fn pace(&self) -> Duration {
+        let store = lock(&self.store);
+        let recent = store.last_span().is_some_and(|s| store.now() - s.end < 3.0);
+        if recent || self.engine.queue() > 0 { PERIOD } else { IDLE }
     }
 
     fn rail_ui(&mut self, ui: &mut Ui, p: &Palette) {
