@@ -12,6 +12,7 @@ pub mod widgets;
 
 use crate::engine::message::{Event, EventSink, Report, Status};
 use crate::engine::{Engine, EngineConfig};
+use crate::nn::runtime::DeviceChoice;
 use crate::telemetry::sampler::{Sampler, SharedStore, lock};
 use crate::telemetry::store::{Outcome, Span, Store};
 use command::UiCommand;
@@ -65,7 +66,10 @@ impl App {
         let wake = Arc::new(move || waker.request_repaint_after(Duration::from_millis(8)));
         let (sink, events) = EventSink::channel(Some(wake));
         let mut engine = config.engine;
-        engine.device = settings.device;
+        // A device named on the command line counts for this run and is not kept.
+        if engine.device == DeviceChoice::Auto {
+            engine.device = settings.device;
+        }
         engine.threads = engine.threads.or(settings.threads);
         engine.status = Some(sink.clone());
         let store: SharedStore = Arc::new(Mutex::new(Store::default()));
@@ -92,16 +96,6 @@ impl App {
         };
         theme::apply(ctx, &app.settings);
         Ok(app)
-    }
-
-    /// The command line asks for a device: it counts until another is chosen in the settings.
-    pub fn ask_device(&mut self, choice: crate::nn::runtime::DeviceChoice) {
-        if choice != crate::nn::runtime::DeviceChoice::Auto {
-            self.settings.device = choice;
-            if let Err(error) = self.engine.set_device(choice, self.settings.threads) {
-                self.notices.push(error.to_string());
-            }
-        }
     }
 
     /// Asks for a window that fills the screen. A kiosk often has no window manager that would

@@ -1,9 +1,9 @@
 //! Finds a command by typing a part of its name.
 
 use super::command::UiCommand;
-use super::theme::{Palette, size};
+use super::theme::{Palette, dialog, size};
 use super::widgets::note;
-use egui::{Id, Key, Modal, TextEdit, Ui};
+use egui::{Align, Id, Key, Modal, ScrollArea, TextEdit, Ui};
 
 /// The open palette.
 #[derive(Default)]
@@ -31,20 +31,30 @@ impl CommandPalette {
         if enter && let Some(command) = found.get(self.marked) {
             choice = Choice::Command(command.1);
         }
-        let modal = Modal::new(Id::unique("command palette")).show(ui.ctx(), |ui| {
+        let modal = Modal::new(Id::unique("command palette")).frame(dialog(p)).show(ui.ctx(), |ui| {
             ui.set_width(460.0_f32.min(ui.ctx().content_rect().width() - 64.0));
-            let field = TextEdit::singleline(&mut self.query).desired_width(f32::INFINITY).hint_text("Find a command");
+            let field = TextEdit::singleline(&mut self.query)
+                .vertical_align(Align::Center)
+                .desired_width(f32::INFINITY)
+                .hint_text("Find a command");
             let field = ui.add(field).accessible_name("Find a command");
             field.request_focus();
-            for (i, (name, command)) in found.iter().enumerate() {
-                let key = egui::RichText::new(command.key_name()).size(size::SMALL).color(p.muted);
-                let button = egui::Button::selectable(i == self.marked, name.as_str()).right_text(key);
-                let response = ui.add_sized([ui.available_width(), 28.0], button);
-                response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::MenuItem, true, name));
-                if response.on_hover_text(command.tooltip()).clicked() {
-                    choice = Choice::Command(*command);
+            let room = ui.ctx().content_rect().height() - 140.0;
+            ScrollArea::vertical().max_height(room.max(120.0)).show(ui, |ui| {
+                for (i, (name, command)) in found.iter().enumerate() {
+                    let key = egui::RichText::new(command.key_name()).size(size::SMALL).color(p.muted);
+                    let button = egui::Button::selectable(i == self.marked, name.as_str()).right_text(key);
+                    let height = ui.spacing().interact_size.y;
+                    let response = ui.add_sized([ui.available_width(), height], button);
+                    if i == self.marked && (down || up) {
+                        response.scroll_to_me(None);
+                    }
+                    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::MenuItem, true, name));
+                    if response.on_hover_text(command.tooltip()).clicked() {
+                        choice = Choice::Command(*command);
+                    }
                 }
-            }
+            });
             if found.is_empty() {
                 note(ui, p, "No command has that in its name.");
             }

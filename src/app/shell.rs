@@ -20,9 +20,11 @@ impl App {
     pub(super) fn shell_ui(&mut self, ui: &mut Ui) {
         let p = theme::palette(ui.ctx());
         let wide = ui.ctx().content_rect().width() >= size::FOLD;
+        // Under the panels: at odd scales a gap of a pixel may stay between them.
+        ui.painter().rect_filled(ui.ctx().content_rect(), 0.0, p.ground);
         let side = Frame::new().fill(p.panel).stroke(Stroke::NONE);
         Panel::bottom("status")
-            .exact_size(size::STATUS)
+            .exact_size(if self.settings.touch { size::TOUCH } else { size::STATUS })
             .resizable(false)
             .frame(side.inner_margin(Margin::symmetric(16, 0)))
             .show(ui, |ui| self.status_ui(ui, p, wide));
@@ -124,6 +126,7 @@ impl App {
         let mut chosen = None;
         ui.horizontal_centered(|ui| {
             ui.spacing_mut().item_spacing.x = 6.0;
+            ui.spacing_mut().interact_size.y = 28.0;
             match &self.status {
                 None => {
                     note(ui, p, "starting…");

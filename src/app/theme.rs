@@ -211,6 +211,11 @@ fn visuals(p: &Palette, base: Visuals) -> Visuals {
     v
 }
 
+/// What a dialog stands in.
+pub fn dialog(p: &Palette) -> egui::Frame {
+    card(p).inner_margin(Margin::same(20))
+}
+
 /// A card: panel colour, hairline, rounded.
 pub fn card(p: &Palette) -> egui::Frame {
     egui::Frame::new()

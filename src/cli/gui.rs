@@ -28,7 +28,6 @@ pub(super) fn run(args: &GuiArgs, common: &Common) -> Result<ExitCode, UserMessa
         settings: SettingsFile::default_path(),
         sysroot: args.sysroot.clone().unwrap_or_else(|| PathBuf::from("/")),
     };
-    let device = common.choice();
     let viewport = egui::ViewportBuilder::default()
         .with_title("Glossa")
         .with_app_id("glossa")
@@ -40,7 +39,6 @@ pub(super) fn run(args: &GuiArgs, common: &Common) -> Result<ExitCode, UserMessa
     let fill = !args.windowed;
     let created = Box::new(move |cc: &eframe::CreationContext<'_>| {
         let mut app = App::new(&cc.egui_ctx, config)?;
-        app.ask_device(device);
         app.fill_screen(fill);
         Ok(Box::new(app) as Box<dyn eframe::App>)
     });

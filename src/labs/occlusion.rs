@@ -69,7 +69,7 @@ pub struct Effects {
 /// Puts the answers of a batch of [`variants`] together. `None` until all are there.
 pub fn effects(answers: &[Option<ItemResult>], label: &str) -> Option<Effects> {
     let probability = |answer: &Option<ItemResult>| match answer {
-        Some(Ok(Output::Scores(scores))) => Some(scores.of(label)),
+        Some(Ok(Output::Scores(scores))) => scores.of(label),
         _ => None,
     };
     if answers.iter().any(Option::is_none) {
@@ -117,5 +117,6 @@ mod tests {
         let e = effects(&[answer(0.9), answer(0.5), failed], "positive").expect("complete");
         assert!((e.by_word[0].expect("number") - 0.4).abs() < 1e-12);
         assert_eq!(e.by_word[1], None);
+        assert!(effects(&[answer(0.9), answer(0.5)], "joy").is_none(), "the model has no such label");
     }
 }

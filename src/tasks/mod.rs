@@ -101,9 +101,9 @@ impl Scores {
         best.map_or(("", 0.0), |(label, p)| (label, *p))
     }
 
-    /// The probability of `label`, 0 if there is none of that name.
-    pub fn of(&self, label: &str) -> f64 {
-        self.scores.iter().find(|s| s.0 == label).map_or(0.0, |s| s.1)
+    /// The probability of `label`, if the model has one of that name.
+    pub fn of(&self, label: &str) -> Option<f64> {
+        self.scores.iter().find(|s| s.0 == label).map(|s| s.1)
     }
 }
 

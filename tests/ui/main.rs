@@ -111,6 +111,26 @@ fn why_colours_the_words_and_a_word_can_be_left_out_or_replaced() {
 }
 
 #[test]
+fn tokens_are_shown_and_the_answer_is_copied() {
+    let mut w = window();
+    w.harness.run_steps(2);
+    w.write("Text to analyse", "A superb film");
+    w.click("Run");
+    w.until_label("positive 9");
+    w.click("Tokens");
+    w.until_label("piece superb 21688");
+    for (button, part) in [("Copy", "positive 9"), ("JSON", "\"timing_ms\"")] {
+        w.harness.get_by_label(button).click();
+        let copied = (0..4).any(|_| {
+            w.harness.run_steps(1);
+            let commands = &w.harness.output().platform_output.commands;
+            commands.iter().any(|c| matches!(c, egui::OutputCommand::CopyText(text) if text.contains(part)))
+        });
+        assert!(copied, "{button}");
+    }
+}
+
+#[test]
 fn stop_ends_a_long_run_and_keeps_the_text() {
     let mut w = window();
     w.harness.run_steps(2);

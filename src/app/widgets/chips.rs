@@ -45,17 +45,13 @@ pub fn choice(ui: &mut Ui, p: &Palette, text: &str) -> Response {
 
 /// A piece as the model reads it, with its number.
 pub fn piece(ui: &mut Ui, p: &Palette, text: &str, id: u32) -> Response {
-    let shown = egui::RichText::new(text).font(FontId::monospace(size::LABEL));
-    egui::Frame::new()
-        .fill(p.raised)
-        .corner_radius(4)
-        .inner_margin(egui::Margin::symmetric(6, 3))
-        .show(ui, |ui| {
-            ui.vertical(|ui| {
-                ui.spacing_mut().item_spacing.y = 0.0;
-                ui.label(shown);
-                ui.label(egui::RichText::new(id.to_string()).font(FontId::monospace(10.0)).color(p.muted));
-            });
-        })
-        .response
+    let upper = ui.painter().layout_no_wrap(text.to_owned(), FontId::monospace(size::LABEL), p.text);
+    let lower = ui.painter().layout_no_wrap(id.to_string(), FontId::monospace(10.0), p.muted);
+    let width = upper.size().x.max(lower.size().x) + 12.0;
+    let (rect, response) = ui.allocate_exact_size(vec2(width, 34.0), Sense::hover());
+    ui.painter().rect_filled(rect, 4.0, p.raised);
+    ui.painter().galley(rect.min + vec2(6.0, 3.0), upper, p.text);
+    ui.painter().galley(rect.min + vec2(6.0, 19.0), lower, p.muted);
+    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, format!("piece {text} {id}")));
+    response
 }

@@ -1,9 +1,9 @@
 //! Chooses a file to read or to write, without any program of the desktop's: a kiosk has none.
 
 use crate::app::jobs::Pending;
-use crate::app::theme::{Palette, size, strong};
+use crate::app::theme::{Palette, dialog, size, strong};
 use crate::app::widgets::{note, primary, secondary};
-use egui::{Id, Modal, ScrollArea, TextEdit, Ui};
+use egui::{Align, Id, Modal, ScrollArea, TextEdit, Ui};
 use std::path::{Path, PathBuf};
 
 /// What the file is for.
@@ -74,11 +74,12 @@ impl FilePicker {
             }
         }
         let mut picked = None;
-        let modal = Modal::new(Id::unique("file picker")).show(ui.ctx(), |ui| {
+        let modal = Modal::new(Id::unique("file picker")).frame(dialog(p)).show(ui.ctx(), |ui| {
             ui.set_width(520.0_f32.min(ui.ctx().content_rect().width() - 64.0));
             let title = if self.purpose == Purpose::Open { "Open a text file" } else { "Save as" };
             ui.label(strong(title, size::INPUT));
-            ui.add(TextEdit::singleline(&mut self.path).desired_width(f32::INFINITY)).accessible_name("File path");
+            ui.add(TextEdit::singleline(&mut self.path).vertical_align(Align::Center).desired_width(f32::INFINITY))
+                .accessible_name("File path");
             self.entries(ui, p);
             ui.horizontal(|ui| {
                 let verb = if self.purpose == Purpose::Open { "Open" } else { "Save" };
@@ -103,12 +104,9 @@ impl FilePicker {
 
     fn entries(&mut self, ui: &mut Ui, p: &Palette) {
         let mut go = None;
-        let rows = ui.spacing().interact_size.y;
         ScrollArea::vertical().max_height(260.0).min_scrolled_height(260.0).auto_shrink(false).show(ui, |ui| {
             if let Some(up) = self.folder.parent()
-                && ui
-                    .add_sized([ui.available_width(), rows], egui::Button::new("↑  folder above").frame(false))
-                    .clicked()
+                && ui.button("↑ folder above").clicked()
             {
                 go = Some(up.to_owned());
             }

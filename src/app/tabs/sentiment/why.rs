@@ -182,6 +182,7 @@ impl Why {
                     }
                     ui.horizontal(|ui| {
                         let field = TextEdit::singleline(&mut self.replacement)
+                            .vertical_align(egui::Align::Center)
                             .desired_width(130.0)
                             .background_color(p.ground)
                             .hint_text("another word");
@@ -210,7 +211,7 @@ impl Why {
         }
         ui.add_space(4.0);
         ui.columns(2, |columns| {
-            let after = change.scores.as_ref().map(|s| s.of(POSITIVE));
+            let after = change.scores.as_ref().and_then(|s| s.of(POSITIVE));
             let sides = [("As it was", &asked.text, Some(base)), ("Changed", &change.text, after)];
             for (column, (title, text, share)) in columns.iter_mut().zip(sides) {
                 note(column, p, title);
