@@ -2,6 +2,7 @@
 
 pub mod command;
 pub mod jobs;
+pub mod notices;
 pub mod palette;
 pub mod pulse;
 pub mod settings;
@@ -17,6 +18,7 @@ use crate::telemetry::sampler::{Sampler, SharedStore, lock};
 use crate::telemetry::store::{Outcome, Span, Store};
 use command::UiCommand;
 use crossbeam_channel::Receiver;
+use notices::Notices;
 use palette::CommandPalette;
 use pulse::Pulse;
 use settings::{Settings, SettingsFile};
@@ -49,7 +51,7 @@ pub struct App {
     current: usize,
     pulse: Pulse,
     palette: Option<CommandPalette>,
-    notices: Vec<String>,
+    notices: Notices,
     /// Frames left in which a window that should fill the screen is looked at.
     filling: u8,
 }
@@ -76,7 +78,8 @@ impl App {
         let sampler = Sampler::start(Arc::clone(&store), config.sysroot).ok();
         let tabs = tabs::all();
         let current = tabs.iter().position(|t| t.id() == settings.tab).unwrap_or(0);
-        let notices = file.problem.clone().into_iter().collect();
+        let mut notices = Notices::default();
+        file.problem.iter().for_each(|problem| notices.push(problem.clone()));
         let app = Self {
             engine: Engine::start(engine)?,
             sink,
@@ -265,7 +268,7 @@ impl eframe::App for App {
         let before = self.file.problem.clone();
         self.file.keep(&self.settings, ctx);
         if self.file.problem != before {
-            self.notices.extend(self.file.problem.clone());
+            self.file.problem.iter().for_each(|problem| self.notices.push(problem.clone()));
         }
     }
 

@@ -3,7 +3,7 @@
 use super::command::UiCommand;
 use super::theme::{Palette, dialog, size};
 use super::widgets::note;
-use egui::{Align, Id, Key, Modal, ScrollArea, TextEdit, Ui};
+use egui::{Id, Key, Modal, ScrollArea, TextEdit, Ui};
 
 /// The open palette.
 #[derive(Default)]
@@ -34,7 +34,7 @@ impl CommandPalette {
         let modal = Modal::new(Id::unique("command palette")).frame(dialog(p)).show(ui.ctx(), |ui| {
             ui.set_width(460.0_f32.min(ui.ctx().content_rect().width() - 64.0));
             let field = TextEdit::singleline(&mut self.query)
-                .vertical_align(Align::Center)
+                .align(egui::Align2::LEFT_CENTER)
                 .desired_width(f32::INFINITY)
                 .hint_text("Find a command");
             let field = ui.add(field).accessible_name("Find a command");

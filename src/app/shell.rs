@@ -48,10 +48,11 @@ impl App {
         }
         let margin = if wide { Margin::symmetric(28, 20) } else { Margin::symmetric(20, 14) };
         CentralPanel::default().frame(Frame::new().fill(p.ground).inner_margin(margin)).show(ui, |ui| {
-            self.notices_ui(ui, p);
             let (ctx, current) = (ui.ctx().clone(), self.current);
             self.with_tab(&ctx, current, |tab, cx| tab.ui(ui, cx));
         });
+        let status = if self.settings.touch { size::TOUCH } else { size::STATUS };
+        self.notices.show(ui, p, size::RAIL + 20.0, status + 12.0);
         self.palette_ui(ui, p);
     }
 
@@ -91,34 +92,6 @@ impl App {
         });
         if let Some(index) = chosen {
             self.show_tab(index);
-        }
-    }
-
-    fn notices_ui(&mut self, ui: &mut Ui, p: &Palette) {
-        let mut gone = None;
-        // The newest three; what is older was seen or matters less.
-        let extra = self.notices.len().saturating_sub(3);
-        self.notices.drain(..extra);
-        for (i, notice) in self.notices.iter().enumerate() {
-            Frame::new().fill(p.raised).corner_radius(size::RADIUS).inner_margin(Margin::symmetric(12, 6)).show(
-                ui,
-                |ui| {
-                    ui.horizontal(|ui| {
-                        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                            let close = ui.add(egui::Button::new("×").frame(false)).accessible_name("Dismiss");
-                            if close.clicked() {
-                                gone = Some(i);
-                            }
-                            ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
-                                ui.add(egui::Label::new(notice).wrap());
-                            });
-                        });
-                    });
-                },
-            );
-        }
-        if let Some(i) = gone {
-            self.notices.remove(i);
         }
     }
 

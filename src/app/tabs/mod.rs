@@ -4,6 +4,7 @@ pub mod sentiment;
 pub mod settings;
 
 use super::command::UiCommand;
+use super::notices::Notices;
 use super::settings::Settings;
 use super::theme::Palette;
 use super::widgets::icons::Icon;
@@ -51,8 +52,8 @@ pub struct Cx<'a> {
     pub sink: &'a EventSink,
     pub status: Option<&'a Status>,
     pub settings: &'a mut Settings,
-    /// Problems and news that outlive a frame, shown below the stage.
-    pub notices: &'a mut Vec<String>,
+    /// Problems and news that outlive a frame, shown over the stage.
+    pub notices: &'a mut Notices,
     /// The request that the pulse should mark.
     pub mark: &'a mut Option<u64>,
 }

@@ -3,7 +3,7 @@
 use crate::app::jobs::Pending;
 use crate::app::theme::{Palette, dialog, size, strong};
 use crate::app::widgets::{note, primary, secondary};
-use egui::{Align, Id, Modal, ScrollArea, TextEdit, Ui};
+use egui::{Id, Modal, ScrollArea, TextEdit, Ui};
 use std::path::{Path, PathBuf};
 
 /// What the file is for.
@@ -78,7 +78,7 @@ impl FilePicker {
             ui.set_width(520.0_f32.min(ui.ctx().content_rect().width() - 64.0));
             let title = if self.purpose == Purpose::Open { "Open a text file" } else { "Save as" };
             ui.label(strong(title, size::INPUT));
-            ui.add(TextEdit::singleline(&mut self.path).vertical_align(Align::Center).desired_width(f32::INFINITY))
+            ui.add(TextEdit::singleline(&mut self.path).align(egui::Align2::LEFT_CENTER).desired_width(f32::INFINITY))
                 .accessible_name("File path");
             self.entries(ui, p);
             ui.horizontal(|ui| {

@@ -126,10 +126,10 @@ impl Batch {
         if let Some((path, pending)) = &mut self.saving
             && let Some(result) = pending.poll()
         {
-            cx.notices.push(match result {
-                Ok(count) => format!("{count} rows saved to '{}'.", path.display()),
-                Err(why) => why,
-            });
+            match result {
+                Ok(count) => cx.notices.say(format!("{count} rows saved to '{}'.", path.display())),
+                Err(why) => cx.notices.push(why),
+            }
             self.saving = None;
         }
     }

@@ -182,7 +182,7 @@ impl Why {
                     }
                     ui.horizontal(|ui| {
                         let field = TextEdit::singleline(&mut self.replacement)
-                            .vertical_align(egui::Align::Center)
+                            .align(egui::Align2::LEFT_CENTER)
                             .desired_width(130.0)
                             .background_color(p.ground)
                             .hint_text("another word");
