@@ -225,7 +225,7 @@ impl Why {
                         note(column, p, "…");
                     }
                 }
-                column.label(text.as_str());
+                column.add(egui::Label::new(text.as_str()).wrap().halign(egui::Align::LEFT));
             }
         });
     }
