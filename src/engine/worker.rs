@@ -2,7 +2,7 @@
 
 use super::EngineConfig;
 use super::active::{Active, End, Place, ms};
-use super::message::{CancelToken, Command, Event, EventSink, ItemResult, Status};
+use super::message::{CancelToken, Command, Event, EventSink, ItemResult, RequestId, Status};
 use super::models::{Models, Wanted, panic_message};
 use super::queue::next_group;
 use crate::error::UserMessage;
@@ -16,9 +16,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-/// Tokens of one forward step: some tens of milliseconds on a small board, so that Stop and an
+/// Tokens of one forward step: about a tenth of a second on two desktop cores, so that Stop and an
 /// interactive request never wait long behind a batch.
-const STEP_TOKENS: usize = 2048;
+const STEP_TOKENS: usize = 1024;
 
 /// The worker's end of the engine's wires.
 pub struct Link {
@@ -194,7 +194,7 @@ impl Worker {
         }
     }
 
-    fn find(&self, id: super::message::RequestId) -> Option<usize> {
+    fn find(&self, id: RequestId) -> Option<usize> {
         self.active.iter().position(|a| a.id() == id)
     }
 
@@ -288,16 +288,20 @@ impl Worker {
     }
 
     /// One forward step over the open inputs of `ids`, then the answers that it completed.
-    fn step(&mut self, ids: &[super::message::RequestId]) {
+    fn step(&mut self, ids: &[RequestId]) {
         let Some(first) = self.find(ids[0]) else { return };
         let key = self.active[first].key.clone();
+        let left = |active: &[Active]| -> Vec<(RequestId, usize)> {
+            let mine = active.iter().filter(|a| ids.contains(&a.id()));
+            mine.flat_map(|a| a.open.iter().map(|(_, w)| (a.id(), w.remaining()))).collect()
+        };
+        let before = left(&self.active);
         let begun = Instant::now();
         let Some(loaded) = self.models.get(&key) else { return };
         let mut works: Vec<&mut dyn Work> = Vec::new();
         for active in self.active.iter_mut().filter(|a| ids.contains(&a.id())) {
             works.extend(active.open.iter_mut().map(|(_, w)| &mut **w as &mut dyn Work));
         }
-        let count = works.len();
         let result = catch_unwind(AssertUnwindSafe(|| loaded.model.step(&mut works, STEP_TOKENS)));
         let millis = ms(begun, Instant::now());
         let failure = match result {
@@ -314,9 +318,12 @@ impl Worker {
             self.fail_step(ids, &message);
             return;
         }
-        for id in ids {
+        // Only those that moved took part: the step may have been full before their turn.
+        let after = left(&self.active);
+        let moved: Vec<RequestId> = before.iter().zip(&after).filter(|(b, a)| a.1 < b.1).map(|(b, _)| b.0).collect();
+        for id in ids.iter().filter(|id| moved.contains(id)) {
             if let Some(index) = self.find(*id) {
-                self.active[index].add_step(millis, count);
+                self.active[index].add_step(millis, moved.len());
                 self.answer(index);
             }
         }
@@ -324,7 +331,7 @@ impl Worker {
 
     /// A step that several requests shared is tried again with each alone; one that failed alone
     /// has failed.
-    fn fail_step(&mut self, ids: &[super::message::RequestId], message: &UserMessage) {
+    fn fail_step(&mut self, ids: &[RequestId], message: &UserMessage) {
         for id in ids {
             let Some(index) = self.find(*id) else { continue };
             if ids.len() > 1 {

@@ -5,7 +5,7 @@ mod plots;
 use super::settings::{Settings, WINDOWS};
 use super::theme::{Palette, card, size, strong};
 use super::widgets::icons::{self, Icon};
-use super::widgets::{bytes, millis, note, stages};
+use super::widgets::{bytes, explain, millis, note, stages};
 use crate::telemetry::sampler::{SharedStore, lock};
 use crate::telemetry::stats::percentiles;
 use crate::telemetry::store::{Outcome, Span};
@@ -47,6 +47,11 @@ impl Pulse {
         let room = ui.available_height();
         ui.horizontal(|ui| {
             ui.label(strong("Pulse", size::BODY));
+            explain(
+                ui,
+                "the pulse",
+                "Each shaded band is a request; click it to see where its time went. p50 is the middle latency, and 95 of 100 requests are faster than p95. A hollow dot waited for the model to load and is not counted in them.",
+            );
             ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
                 let moving = self.is_moving();
                 let (icon, name) =

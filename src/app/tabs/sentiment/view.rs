@@ -5,7 +5,7 @@ use crate::app::command::UiCommand;
 use crate::app::tabs::Cx;
 use crate::app::theme::{Palette, card, figures, size};
 use crate::app::widgets::gauge::gauge;
-use crate::app::widgets::{chips, failure, millis, note, primary, secondary};
+use crate::app::widgets::{chips, explain, failure, millis, note, primary, secondary};
 use egui::{Color32, FontId, Layout, Margin, RichText, ScrollArea, Sense, TextEdit, Ui, vec2};
 
 /// Width of the stage from which gauge and words stand side by side.
@@ -214,6 +214,11 @@ impl SentimentTab {
                 ui.add_space(4.0);
             }
             note(ui, p, format!("{} tokens · {}", answer.scores.tokens, millis(answer.report.timing.total)));
+            explain(
+                ui,
+                "a token",
+                "A token is a piece of text that the model reads as one: a whole word, or a part of a rare one. The time runs from pressing Run to the answer, waiting and loading included.",
+            );
             ui.with_layout(Layout::right_to_left(egui::Align::Center), |ui| {
                 for command in [UiCommand::CopyJson, UiCommand::CopyText, UiCommand::Tokens] {
                     if secondary(ui, p, command.text(), "").on_hover_text(command.tooltip()).clicked() {
