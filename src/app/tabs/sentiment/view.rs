@@ -10,6 +10,8 @@ use egui::{Color32, FontId, Layout, Margin, RichText, ScrollArea, Sense, TextEdi
 
 /// Width of the stage from which gauge and words stand side by side.
 const BESIDE: f32 = 540.0;
+/// Width of the stage from which an answer's numbers and buttons share a line.
+const BUTTONS_BESIDE: f32 = 660.0;
 /// Bytes of text that can be edited without the window getting slow.
 pub(super) const LONG: usize = 20_000;
 
@@ -207,6 +209,7 @@ impl SentimentTab {
         let p = cx.palette;
         let Some(answer) = self.answer().cloned() else { return };
         let mut chosen = None;
+        let beside = ui.available_width() >= BUTTONS_BESIDE;
         ui.horizontal_wrapped(|ui| {
             for (label, share) in answer.scores.scores.iter().rev().take(6) {
                 ui.label(label);
@@ -219,14 +222,17 @@ impl SentimentTab {
                 "a token",
                 "A token is a piece of text that the model reads as one: a whole word, or a part of a rare one. The time runs from pressing Run to the answer, waiting and loading included.",
             );
-            ui.with_layout(Layout::right_to_left(egui::Align::Center), |ui| {
-                for command in [UiCommand::CopyJson, UiCommand::CopyText, UiCommand::Tokens] {
-                    if secondary(ui, p, command.text(), "").on_hover_text(command.tooltip()).clicked() {
-                        chosen = Some(command);
-                    }
-                }
-            });
+            if beside {
+                ui.with_layout(Layout::right_to_left(egui::Align::Center), |ui| {
+                    chosen = answer_buttons(ui, p, [UiCommand::CopyJson, UiCommand::CopyText, UiCommand::Tokens]);
+                });
+            }
         });
+        if !beside {
+            ui.horizontal_wrapped(|ui| {
+                chosen = answer_buttons(ui, p, [UiCommand::Tokens, UiCommand::CopyText, UiCommand::CopyJson]);
+            });
+        }
         for warning in &answer.report.warnings {
             ui.label(RichText::new(format!("Note: {warning}.")).size(size::LABEL).color(p.warning));
         }
@@ -271,6 +277,17 @@ impl SentimentTab {
             self.outcome = Some(Outcome::Answered(Box::new(answer)));
         }
     }
+}
+
+/// What can be done with an answer.
+fn answer_buttons(ui: &mut Ui, p: &Palette, commands: [UiCommand; 3]) -> Option<UiCommand> {
+    let mut chosen = None;
+    for command in commands {
+        if secondary(ui, p, command.text(), "").on_hover_text(command.tooltip()).clicked() {
+            chosen = Some(command);
+        }
+    }
+    chosen
 }
 
 fn history_row(ui: &mut Ui, p: &Palette, answer: &Answer) -> egui::Response {
