@@ -131,6 +131,20 @@ fn tokens_are_shown_and_the_answer_is_copied() {
 }
 
 #[test]
+fn why_can_be_stopped_and_asked_again() {
+    let mut w = window();
+    w.harness.run_steps(2);
+    w.write("Text to analyse", &"It was fine, really. ".repeat(60));
+    w.click("Run");
+    w.until_label("positive 9");
+    w.click("Why?");
+    w.until_label("Leaving out one word at a time");
+    w.click("Stop");
+    w.until("Stopped.", |h| h.query_by_label("Stopped.").is_some());
+    assert!(w.harness.query_by_label("Why?").is_some());
+}
+
+#[test]
 fn stop_ends_a_long_run_and_keeps_the_text() {
     let mut w = window();
     w.harness.run_steps(2);
