@@ -3,6 +3,7 @@
 
 pub mod app;
 pub mod cli;
+pub mod disk;
 pub mod engine;
 pub mod error;
 pub mod labs;

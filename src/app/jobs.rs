@@ -25,11 +25,6 @@ impl<T: Send + 'static> Pending<T> {
         self.0.try_recv().ok()
     }
 
-    /// Whether its thread ended without a result (it panicked, or never began).
-    pub fn is_lost(&self) -> bool {
-        matches!(self.0.try_recv(), Err(crossbeam_channel::TryRecvError::Disconnected))
-    }
-
     /// Waits for the result.
     pub fn wait(&mut self) -> Option<T> {
         self.0.recv().ok()

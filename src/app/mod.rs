@@ -123,11 +123,6 @@ impl App {
         ctx.request_repaint_after(Duration::from_millis(20));
     }
 
-    /// The engine's last status.
-    pub fn status(&self) -> Option<&Status> {
-        self.status.as_ref()
-    }
-
     /// The settings in force.
     pub fn settings(&self) -> &Settings {
         &self.settings

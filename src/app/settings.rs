@@ -1,6 +1,7 @@
 //! What a person has chosen, kept between starts.
 
 use super::jobs::Pending;
+use crate::disk::write_whole;
 use crate::nn::runtime::DeviceChoice;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -125,17 +126,10 @@ impl SettingsFile {
     }
 }
 
-/// Writes beside the file and renames: a crash leaves the old file or the new one.
+/// Writes the settings; the error is for people.
 fn write(path: &Path, settings: &Settings) -> Result<(), String> {
-    let attempt = || -> std::io::Result<()> {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        let fresh = path.with_extension("new");
-        std::fs::write(&fresh, serde_json::to_vec_pretty(settings)?)?;
-        std::fs::rename(&fresh, path)
-    };
-    attempt().map_err(|e| {
+    let written = serde_json::to_vec_pretty(settings).map_err(Into::into).and_then(|json| write_whole(path, &json));
+    written.map_err(|e: std::io::Error| {
         format!("Settings hold until you close Glossa: '{}' cannot be written ({e}). Make its folder writable to keep them.", path.display())
     })
 }

@@ -22,9 +22,10 @@ impl App {
         let wide = ui.ctx().content_rect().width() >= size::FOLD;
         // Under the panels: at odd scales a gap of a pixel may stay between them.
         ui.painter().rect_filled(ui.ctx().content_rect(), 0.0, p.ground);
+        let status = if self.settings.touch { size::TOUCH } else { size::STATUS };
         let side = Frame::new().fill(p.panel).stroke(Stroke::NONE);
         Panel::bottom("status")
-            .exact_size(if self.settings.touch { size::TOUCH } else { size::STATUS })
+            .exact_size(status)
             .resizable(false)
             .frame(side.inner_margin(Margin::symmetric(16, 0)))
             .show(ui, |ui| self.status_ui(ui, p, wide));
@@ -51,7 +52,6 @@ impl App {
             let (ctx, current) = (ui.ctx().clone(), self.current);
             self.with_tab(&ctx, current, |tab, cx| tab.ui(ui, cx));
         });
-        let status = if self.settings.touch { size::TOUCH } else { size::STATUS };
         self.notices.show(ui, p, size::RAIL + 20.0, status + 12.0);
         self.palette_ui(ui, p);
     }

@@ -1,6 +1,6 @@
 //! `glossa bench TASK`: speed at fixed lengths and batch sizes.
 
-use super::{Common, TaskName, print_json, progress_bar, write_line};
+use super::{Common, print_json, progress_bar, task_id, write_line};
 use crate::error::UserMessage;
 use crate::labs::bench::{BATCHES, Bench, LENGTHS, Plan};
 use clap::Args;
@@ -8,8 +8,9 @@ use std::process::ExitCode;
 
 #[derive(Args)]
 pub(super) struct BenchArgs {
-    /// Task
-    task: TaskName,
+    /// Task, such as sentiment
+    #[arg(value_parser = task_id)]
+    task: &'static str,
     /// Model id, or a checkpoint folder
     #[arg(long, value_name = "ID|DIR")]
     model: Option<String>,
@@ -39,7 +40,7 @@ pub(super) fn run(args: &BenchArgs, common: &Common) -> Result<ExitCode, UserMes
     let runtime = common.runtime()?;
     let bar = progress_bar((args.lengths.len() * args.batches.len()) as u64);
     let plan = Plan {
-        task: args.task.id(),
+        task: args.task,
         model: args.model.as_deref(),
         lengths: &args.lengths,
         batches: &args.batches,

@@ -67,7 +67,7 @@ fn board() -> Finding {
 }
 
 fn cpu(common: &Common) -> Finding {
-    match Runtime::new(DeviceChoice::Cpu, common.threads()) {
+    match Runtime::new(DeviceChoice::Cpu, common.threads(), None) {
         Ok(runtime) => {
             let name = runtime.report.name;
             let next = if name.contains("portable") {
@@ -96,7 +96,7 @@ fn cuda() -> Finding {
             finding("cuda", "missing", "no NVIDIA GPU was found; the CPU is used", "")
         };
     }
-    match Runtime::new(DeviceChoice::Cuda, None) {
+    match Runtime::new(DeviceChoice::Cuda, None, None) {
         Ok(Runtime { report, .. }) if report.used == "cuda" => {
             finding("cuda", "ok", format!("{}, self-test passed", report.name), "")
         }

@@ -1,6 +1,6 @@
 //! `glossa eval TASK --data FILE.tsv`: accuracy with its interval, beside latency.
 
-use super::{Common, TaskName, print_json, progress_bar, write_line};
+use super::{Common, print_json, progress_bar, task_id, write_line};
 use crate::error::UserMessage;
 use crate::labs::evaluate::{Evaluation, evaluate};
 use clap::Args;
@@ -9,8 +9,9 @@ use std::process::ExitCode;
 
 #[derive(Args)]
 pub(super) struct EvalArgs {
-    /// Task
-    task: TaskName,
+    /// Task, such as sentiment
+    #[arg(value_parser = task_id)]
+    task: &'static str,
     /// TSV file, one `label<TAB>text` per line (a label, or its number)
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
@@ -25,7 +26,7 @@ pub(super) struct EvalArgs {
 pub(super) fn run(args: &EvalArgs, common: &Common) -> Result<ExitCode, UserMessage> {
     let engine = common.engine()?;
     let bar = progress_bar(0);
-    let result = evaluate(&engine, args.task.id(), args.model.as_deref(), &args.data, |done, total| {
+    let result = evaluate(&engine, args.task, args.model.as_deref(), &args.data, |done, total| {
         bar.set_length(total as u64);
         bar.set_position(done as u64);
     });

@@ -6,6 +6,7 @@ mod eval;
 mod gui;
 mod run;
 
+use crate::engine::message::{Event, EventSink};
 use crate::engine::{Engine, EngineConfig};
 use crate::error::UserMessage;
 use crate::models::library::Library;
@@ -78,18 +79,10 @@ enum Command {
     Doctor(doctor::DoctorArgs),
 }
 
-/// Tasks that the command line knows.
-#[derive(Clone, Copy, ValueEnum)]
-pub(crate) enum TaskName {
-    Sentiment,
-}
-
-impl TaskName {
-    fn id(self) -> &'static str {
-        match self {
-            Self::Sentiment => "sentiment",
-        }
-    }
+/// The id of a registered task.
+fn task_id(name: &str) -> Result<&'static str, String> {
+    let ids: Vec<&'static str> = crate::tasks::all().iter().map(|t| t.id()).collect();
+    ids.iter().copied().find(|id| *id == name).ok_or_else(|| format!("tasks are: {}", ids.join(", ")))
 }
 
 /// Reads the arguments and runs. Usage errors exit 2, failures 1 with the reason on stderr.
@@ -169,30 +162,23 @@ impl Common {
     /// An engine. A device that was asked for and cannot be had is an error here: a measurement
     /// on another one would mislead.
     fn engine(&self) -> Result<Engine, UserMessage> {
-        self.runtime_check()?;
-        let config = self.engine_config()?;
-        Engine::start(config)
-            .map_err(|e| UserMessage::new("The engine could not start", e.to_string(), "Close other programs."))
+        let (sink, status) = EventSink::channel(None);
+        let config = EngineConfig { status: Some(sink), ..self.engine_config()? };
+        let engine = Engine::start(config)
+            .map_err(|e| UserMessage::new("The engine could not start", e.to_string(), "Close other programs."))?;
+        if self.choice() == DeviceChoice::Cuda
+            && let Ok(Event::Status(status)) = status.recv()
+            && let Some(refusal) = status.device.refusal()
+        {
+            return Err(refusal);
+        }
+        Ok(engine)
     }
 
     fn runtime(&self) -> Result<Runtime, UserMessage> {
-        let runtime = Runtime::new(self.choice(), self.threads())
+        let runtime = Runtime::new(self.choice(), self.threads(), self.precision())
             .map_err(|e| UserMessage::new("No device to compute on", e.to_string(), "Try --threads 1."))?;
-        if let (DeviceChoice::Cuda, Some(notice)) = (self.choice(), &runtime.report.notice) {
-            return Err(UserMessage::new(
-                "CUDA cannot be used",
-                notice.clone(),
-                "Run with --device cpu or auto; 'glossa doctor' says what is missing.",
-            ));
-        }
-        Ok(match self.precision() {
-            Some(p) => runtime.with_precision(p),
-            None => runtime,
-        })
-    }
-
-    fn runtime_check(&self) -> Result<(), UserMessage> {
-        if self.choice() == DeviceChoice::Cuda { self.runtime().map(|_| ()) } else { Ok(()) }
+        runtime.report.refusal().map_or(Ok(runtime), Err)
     }
 }
 

@@ -1,6 +1,6 @@
 //! `glossa run TASK TEXT …`: answers texts from arguments, a file or standard input.
 
-use super::{Common, TaskName, progress_bar, write_line};
+use super::{Common, progress_bar, task_id, write_line};
 use crate::engine::message::{Event, EventSink, Priority, Request, RequestId};
 use crate::engine::record::Record;
 use crate::engine::{Engine, SubmitError};
@@ -19,8 +19,9 @@ const IN_FLIGHT: usize = 64;
 
 #[derive(Args)]
 pub(super) struct RunArgs {
-    /// Task
-    task: TaskName,
+    /// Task, such as sentiment
+    #[arg(value_parser = task_id)]
+    task: &'static str,
     /// Texts to answer
     #[arg(required_unless_present = "input")]
     texts: Vec<String>,
@@ -58,7 +59,7 @@ pub(super) fn run(args: &RunArgs, common: &Common) -> Result<ExitCode, UserMessa
                     sent += 1;
                 }
                 Err(SubmitError::Busy) if !open.by_id.is_empty() => break,
-                Err(error) => return Err(UserMessage::new("Nothing was run", error.to_string(), "Try again.")),
+                Err(error) => return Err(error.into()),
             }
         }
         open.take(&events)?;
@@ -83,7 +84,7 @@ fn texts(args: &RunArgs) -> Result<Vec<String>, UserMessage> {
 
 fn submit(engine: &Engine, args: &RunArgs, text: &str, sink: &EventSink) -> Result<RequestId, SubmitError> {
     let request = Request {
-        task: args.task.id(),
+        task: args.task,
         model: args.model.clone(),
         inputs: vec![text.to_owned()],
         priority: Priority::Batch,
@@ -110,8 +111,7 @@ enum Printed {
 impl Open<'_> {
     /// Takes one event in; prints what is due, in the order of the inputs.
     fn take(&mut self, events: &Receiver<Event>) -> Result<(), UserMessage> {
-        let stopped = || UserMessage::new("Nothing was run", "the engine has stopped", "Start again.");
-        let event = events.recv().map_err(|_| stopped())?;
+        let event = events.recv().map_err(|_| SubmitError::Stopped)?;
         let Some(id) = event.id() else { return Ok(()) };
         match event {
             Event::Items { items, .. } => {
@@ -137,7 +137,7 @@ impl Open<'_> {
                     self.waiting.insert(index, Printed::Failure(message));
                 }
             }
-            Event::Cancelled { .. } => return Err(stopped()),
+            Event::Cancelled { .. } => return Err(SubmitError::Stopped.into()),
             Event::Loading { .. } | Event::Started { .. } | Event::Status(_) => {}
         }
         while let Some(due) = self.waiting.remove(&self.next) {

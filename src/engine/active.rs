@@ -111,14 +111,16 @@ impl Active {
     }
 
     /// The next input to tokenize, while there are fewer open than one step can use.
-    pub fn next_input(&mut self) -> Option<(usize, String)> {
+    pub fn next_input(&mut self) -> Option<usize> {
         if self.open.len() >= OPEN {
             return None;
         }
         let index = self.again.pop().unwrap_or(self.next_input);
-        let text = self.submission.request.inputs.get(index)?.clone();
+        if index >= self.submission.request.inputs.len() {
+            return None;
+        }
         self.next_input = self.next_input.max(index + 1);
-        Some((index, text))
+        Some(index)
     }
 
     /// Starts the open inputs afresh and runs alone from now on: after a panic their work may be

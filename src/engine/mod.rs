@@ -11,6 +11,7 @@ pub mod queue;
 pub mod record;
 pub mod worker;
 
+use crate::error::UserMessage;
 use crate::models::library::Library;
 use crate::nn::kernels::gemm::Precision;
 use crate::nn::runtime::DeviceChoice;
@@ -76,6 +77,16 @@ pub enum SubmitError {
     /// The engine has been shut down.
     #[error("the engine has stopped")]
     Stopped,
+}
+
+impl From<SubmitError> for UserMessage {
+    fn from(error: SubmitError) -> Self {
+        let next = match error {
+            SubmitError::Busy => "Wait a moment, or press Stop, then try again.",
+            SubmitError::Stopped => "Start again.",
+        };
+        Self::new("Nothing was run", error.to_string(), next)
+    }
 }
 
 /// A request that was taken.

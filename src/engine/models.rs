@@ -67,6 +67,7 @@ impl Models {
         }
         let mut report = |share: f32| progress(&entry.id, share, bytes);
         let model = wanted.task.load(&entry, wanted.runtime, &mut report)?;
+        progress(&entry.id, 1.0, bytes);
         self.budget.touch(wanted.key, model.bytes());
         self.loaded.insert(wanted.key.to_owned(), Loaded { id: entry.id, model });
         Ok(())

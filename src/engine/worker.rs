@@ -45,6 +45,7 @@ pub fn run(config: EngineConfig, link: Link) {
         Ok(runtime) => runtime,
         Err(message) => {
             tracing::error!(%message, "no device");
+            drop(status);
             refuse_all(&link, &message);
             return;
         }
@@ -78,17 +79,13 @@ fn open_runtime(
     threads: Option<usize>,
     precision: Option<Precision>,
 ) -> Result<Runtime, UserMessage> {
-    match Runtime::new(choice, threads) {
-        Ok(runtime) => Ok(match precision {
-            Some(p) => runtime.with_precision(p),
-            None => runtime,
-        }),
-        Err(error) => Err(UserMessage::new(
+    Runtime::new(choice, threads, precision).map_err(|error| {
+        UserMessage::new(
             "No device to compute on",
             error.to_string(),
             "Close other programs, or start with fewer threads (--threads 1).",
-        )),
-    }
+        )
+    })
 }
 
 /// Without a device every request fails, with the reason.
@@ -214,7 +211,7 @@ impl Worker {
         let (sink, cancel, halt) = (&active.submission.sink, &active.submission.cancel, &self.link.halt);
         let mut shown = -1f32;
         let mut progress = |model: &str, share: f32, bytes: u64| {
-            if share - shown >= 0.02 {
+            if share >= 1.0 || share - shown >= 0.02 {
                 shown = share;
                 sink.send(Event::Loading { id, model: model.to_owned(), share, bytes });
             }
@@ -230,14 +227,7 @@ impl Worker {
         };
         self.active[leader].add_load(ms(begun, Instant::now()));
         match end {
-            None => {
-                if let Some(loaded) = self.models.get(key) {
-                    let model = loaded.id.clone();
-                    let sink = &self.active[leader].submission.sink;
-                    sink.send(Event::Loading { id, model, share: 1.0, bytes: 0 });
-                }
-                self.send_status(None);
-            }
+            None => self.send_status(None),
             Some(end) => self.end(leader, end),
         }
     }
@@ -254,10 +244,11 @@ impl Worker {
         let mut answered: Vec<(usize, ItemResult)> = Vec::new();
         let mut end = None;
         while waiting < room {
-            let Some((input, text)) = active.next_input() else { break };
+            let Some(input) = active.next_input() else { break };
             let cancel = active.submission.cancel.clone();
             let stop = || cancel.is_cancelled() || halt.is_cancelled();
-            match catch_unwind(AssertUnwindSafe(|| loaded.model.prepare(&text, &stop))) {
+            let text = &active.submission.request.inputs[input];
+            match catch_unwind(AssertUnwindSafe(|| loaded.model.prepare(text, &stop))) {
                 Ok(Ok(work)) => {
                     waiting += work.remaining();
                     active.opened(input, work);
@@ -349,8 +340,8 @@ impl Worker {
         let Some(loaded) = self.models.get(&active.key) else { return };
         let mut items = Vec::new();
         for (input, work) in active.take_finished() {
-            let text = active.submission.request.inputs[input].clone();
-            let finished = catch_unwind(AssertUnwindSafe(|| loaded.model.finish(&text, work)));
+            let text = &active.submission.request.inputs[input];
+            let finished = catch_unwind(AssertUnwindSafe(|| loaded.model.finish(text, work)));
             let result: ItemResult = match finished {
                 Ok(Ok(output)) => {
                     let Output::Scores(scores) = &output;

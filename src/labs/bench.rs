@@ -102,11 +102,10 @@ fn cell(network: &SequenceClassifier, batch: usize, tokens: usize, seconds: f64)
         times.push(start.elapsed().as_secs_f64() * 1e3);
     }
     let wall = begun.elapsed().as_secs_f64();
-    let empty = Percentiles { p50: 0.0, p95: 0.0, p99: 0.0, mean: 0.0, n: 0 };
     Ok(Cell {
         batch,
         tokens,
-        latency_ms: percentiles(&times).unwrap_or(empty),
+        latency_ms: percentiles(&times).unwrap_or_default(),
         sequences_per_second: (times.len() * batch) as f64 / wall,
     })
 }

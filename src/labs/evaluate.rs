@@ -1,7 +1,7 @@
 //! Accuracy on labelled data, with its confidence interval, beside latency and throughput.
 
 use crate::engine::message::{Event, EventSink, Priority, Request, Timing};
-use crate::engine::{Engine, wait_for_end};
+use crate::engine::{Engine, SubmitError, wait_for_end};
 use crate::error::UserMessage;
 use crate::labs::lines;
 use crate::tasks::Output;
@@ -100,7 +100,6 @@ pub fn evaluate(
     let last = last.unwrap_or(warm);
     let correct = gold.iter().zip(&guesses).filter(|(a, b)| a == b).count();
     let f1 = f1_by_label(&gold, &guesses);
-    let zero = Percentiles { p50: 0.0, p95: 0.0, p99: 0.0, mean: 0.0, n: 0 };
     Ok(Evaluation {
         task,
         model: last.model,
@@ -114,7 +113,7 @@ pub fn evaluate(
         macro_f1: f1.values().sum::<f64>() / f1.len().max(1) as f64,
         f1,
         failed,
-        latency_ms: percentiles(&latencies).unwrap_or(zero),
+        latency_ms: percentiles(&latencies).unwrap_or_default(),
         texts_per_second: rows.len() as f64 / seconds,
         load_ms,
         warnings: last.warnings,
@@ -143,8 +142,7 @@ pub fn ask(engine: &Engine, task: &'static str, model: Option<&str>, text: &str)
         inputs: vec![text.to_owned()],
         priority: Priority::Interactive,
     };
-    let stopped = || UserMessage::new("Nothing was run", "the engine has stopped", "Start again.");
-    engine.submit(request, sink).map_err(|e| UserMessage::new("Nothing was run", e.to_string(), "Try again."))?;
+    engine.submit(request, sink)?;
     let mut output = None;
     let end = wait_for_end(&events, |event| {
         if let Event::Items { items, .. } = event
@@ -163,7 +161,7 @@ pub fn ask(engine: &Engine, task: &'static str, model: Option<&str>, text: &str)
             warnings: report.warnings,
         }),
         (Some(Event::Failed { message, .. }), _) => Err(message),
-        _ => Err(stopped()),
+        _ => Err(SubmitError::Stopped.into()),
     }
 }
 

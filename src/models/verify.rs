@@ -2,6 +2,7 @@
 
 use super::ModelError;
 use super::manifest::Manifest;
+use crate::disk::write_whole;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -63,15 +64,8 @@ impl Verifier {
 
     fn remember(&self) {
         let Some(path) = &self.memory else { return };
-        let write = || -> std::io::Result<()> {
-            if let Some(folder) = path.parent() {
-                std::fs::create_dir_all(folder)?;
-            }
-            let fresh = path.with_extension("new");
-            std::fs::write(&fresh, serde_json::to_vec(&self.known)?)?;
-            std::fs::rename(&fresh, path)
-        };
-        if let Err(error) = write() {
+        let written = serde_json::to_vec(&self.known).map_err(Into::into).and_then(|json| write_whole(path, &json));
+        if let Err(error) = written {
             tracing::debug!(%error, path = %path.display(), "hashes are not remembered");
         }
     }

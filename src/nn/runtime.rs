@@ -5,6 +5,7 @@ use super::bert::Target;
 use super::kernels::Isa;
 use super::kernels::gemm::Precision;
 use super::kernels::team::Team;
+use crate::error::UserMessage;
 use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -38,6 +39,15 @@ pub struct DeviceReport {
     pub notice: Option<String>,
 }
 
+impl DeviceReport {
+    /// For callers whom another device would mislead, such as measurements: why not to go on.
+    pub fn refusal(&self) -> Option<UserMessage> {
+        let why = self.notice.clone().filter(|_| self.asked == DeviceChoice::Cuda)?;
+        let next = "Run with --device cpu or auto; 'glossa doctor' says what is missing.";
+        Some(UserMessage::new("CUDA cannot be used", why, next))
+    }
+}
+
 /// A device ready to take models.
 pub struct Runtime {
     pub report: DeviceReport,
@@ -46,18 +56,20 @@ pub struct Runtime {
 
 impl Runtime {
     /// Opens the device. Where CUDA is asked for and cannot be had, the CPU is used and
-    /// [`DeviceReport::notice`] says why.
+    /// [`DeviceReport::notice`] says why. Weights are `kept` as f32 on CPU and f16 on CUDA unless
+    /// asked otherwise (sums are f32 on CPU either way).
     ///
     /// # Errors
     /// If not even the CPU's threads can be started.
-    pub fn new(asked: DeviceChoice, threads: Option<usize>) -> Result<Self, NnError> {
+    pub fn new(asked: DeviceChoice, threads: Option<usize>, kept: Option<Precision>) -> Result<Self, NnError> {
         let mut notice = None;
         if asked != DeviceChoice::Cpu {
             match cuda() {
                 Ok(device) => {
-                    let name = "CUDA 0, f16".to_owned();
+                    let dtype = if kept == Some(Precision::F32) { DType::F32 } else { DType::F16 };
+                    let name = format!("CUDA 0, {}", dtype.as_str());
                     let report = DeviceReport { asked, used: "cuda", name, threads: 1, notice: None };
-                    return Ok(Self { report, target: Target::Device { device, dtype: DType::F16 } });
+                    return Ok(Self { report, target: Target::Device { device, dtype } });
                 }
                 Err(why) if asked == DeviceChoice::Cuda => {
                     notice = Some(format!("CUDA was asked for, but runs on CPU: {why}"));
@@ -73,7 +85,7 @@ impl Runtime {
         let plural = if threads == 1 { "" } else { "s" };
         let name = format!("CPU, {threads} thread{plural}, {}", isa.name());
         let report = DeviceReport { asked, used: "cpu", name, threads, notice };
-        Ok(Self { report, target: Target::Cpu { team, isa, precision: Precision::F32 } })
+        Ok(Self { report, target: Target::Cpu { team, isa, precision: kept.unwrap_or(Precision::F32) } })
     }
 
     /// Where to put a model.
@@ -88,18 +100,6 @@ impl Runtime {
             Target::Cpu { precision: Precision::F16, .. } => "f16",
             Target::Device { dtype, .. } => dtype.as_str(),
         }
-    }
-
-    /// Keeps weights as f16: half the memory, sums still in f32 on CPU.
-    pub fn with_precision(mut self, half: Precision) -> Self {
-        match &mut self.target {
-            Target::Cpu { precision, .. } => *precision = half,
-            Target::Device { dtype, .. } => {
-                *dtype = if half == Precision::F16 { DType::F16 } else { DType::F32 };
-                self.report.name = format!("CUDA 0, {}", dtype.as_str());
-            }
-        }
-        self
     }
 }
 

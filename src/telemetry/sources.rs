@@ -46,16 +46,6 @@ impl Sources {
         Self { system, pid, cores, gpu: find_gpu(root), thermal: find_thermal(root) }
     }
 
-    /// Logical CPUs.
-    pub fn cores(&self) -> usize {
-        self.cores
-    }
-
-    /// Whether a GPU's load can be read here.
-    pub fn has_gpu(&self) -> bool {
-        self.gpu.is_some()
-    }
-
     /// Reads everything. `time` is stamped on the sample.
     pub fn read(&mut self, time: f64) -> Sample {
         let mut sample = Sample { time, ..Sample::default() };

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 /// Latency percentiles in ms, from all samples.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Percentiles {
     pub p50: f64,
     pub p95: f64,

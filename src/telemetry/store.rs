@@ -127,29 +127,23 @@ impl Store {
 }
 
 #[cfg(test)]
+impl Span {
+    /// A request with nothing but its place in time, for tests.
+    pub(crate) fn plain(id: u64, start: f64, end: f64, done: usize) -> Self {
+        let (task, stages, outcome) = ("t", vec![], Outcome::Done);
+        Self { id, task, start, end, total_ms: 1.0, stages, done, tokens: 0, batch: 1, outcome }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
-
-    fn span(id: u64, start: f64, end: f64, done: usize) -> Span {
-        Span {
-            id,
-            task: "t",
-            start,
-            end,
-            total_ms: 1.0,
-            stages: vec![],
-            done,
-            tokens: 0,
-            batch: 1,
-            outcome: Outcome::Done,
-        }
-    }
 
     #[test]
     fn throughput_is_requests_over_wall_time() {
         let mut store = Store::default();
-        store.push_span(span(1, 0.1, 0.2, 5));
-        store.push_span(span(2, 1.0, 3.0, 40));
+        store.push_span(Span::plain(1, 0.1, 0.2, 5));
+        store.push_span(Span::plain(2, 1.0, 3.0, 40));
         let bins = store.throughput(0.0, 3.5, 1.0);
         let rates: Vec<f64> = bins.iter().map(|b| b.1.round()).collect();
         assert_eq!(rates, [5.0, 20.0, 20.0, 0.0]);
@@ -161,7 +155,7 @@ mod tests {
         let mut store = Store::default();
         for i in 0..10_000u32 {
             store.push_sample(Sample { time: f64::from(i), ..Sample::default() });
-            store.push_span(span(u64::from(i), 0.0, f64::from(i), 1));
+            store.push_span(Span::plain(u64::from(i), 0.0, f64::from(i), 1));
         }
         assert_eq!((store.samples.len(), store.spans.len()), (SAMPLES, SPANS));
         assert_eq!(store.samples_since(9_990.0).count(), 11);

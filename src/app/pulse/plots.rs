@@ -167,20 +167,8 @@ mod tests {
     #[test]
     fn a_click_finds_the_request_under_it_or_close_by() {
         let mut store = Store::default();
-        let span = |id, start: f64, end: f64| Span {
-            id,
-            task: "t",
-            start,
-            end,
-            total_ms: 1.0,
-            stages: vec![],
-            done: 1,
-            tokens: 1,
-            batch: 1,
-            outcome: Outcome::Done,
-        };
-        store.push_span(span(1, 10.0, 10.01));
-        store.push_span(span(2, 50.0, 55.0));
+        store.push_span(Span::plain(1, 10.0, 10.01, 1));
+        store.push_span(Span::plain(2, 50.0, 55.0, 1));
         let frame = Frame::collect(&store, 60.0, 60.0, 90.0);
         assert_eq!(frame.span_at(-8.0), Some(2));
         assert_eq!(frame.span_at(-49.0), Some(1));

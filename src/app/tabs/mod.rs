@@ -64,8 +64,6 @@ impl Cx<'_> {
     /// # Errors
     /// The engine is busy, or has stopped.
     pub fn submit(&self, request: Request) -> Result<Ticket, UserMessage> {
-        self.engine.submit(request, self.sink.clone()).map_err(|e| {
-            UserMessage::new("Nothing was run", e.to_string(), "Wait a moment, or press Stop, then try again.")
-        })
+        Ok(self.engine.submit(request, self.sink.clone())?)
     }
 }

@@ -84,12 +84,6 @@ impl Config {
     pub fn head_dim(&self) -> usize {
         self.hidden / self.heads
     }
-
-    /// Learned parameters in the encoder layers (without embeddings and head).
-    pub fn layer_parameters(&self) -> usize {
-        let (h, i) = (self.hidden, self.intermediate);
-        self.layers * (4 * h * h + 2 * h * i + 9 * h + i)
-    }
 }
 
 fn size(json: &Value, key: &str) -> Result<usize, NnError> {

@@ -246,8 +246,7 @@ impl Run {
     fn ui(&self, ui: &mut Ui, p: &Palette) {
         let total = self.rows.len();
         ui.add(egui::ProgressBar::new(self.done as f32 / total.max(1) as f32).desired_height(8.0));
-        let positive = self.count("positive");
-        let failed = self.rows.iter().filter(|r| matches!(r.1, Some(Err(_)))).count();
+        let [positive, negative, failed] = self.tally();
         let seconds = match &self.end {
             Some((_, report)) => report.timing.total / 1e3,
             None => self.begun.elapsed().as_secs_f64(),
@@ -255,9 +254,8 @@ impl Run {
         let rate = if seconds > 0.0 { self.done as f64 / seconds } else { 0.0 };
         let state = self.end.as_ref().map_or("running", |e| e.0.as_str());
         let mut words = format!(
-            "{state} · {} of {total} · {rate:.0} texts/s · {positive} positive, {} negative",
-            self.done,
-            self.count("negative")
+            "{state} · {} of {total} · {rate:.0} texts/s · {positive} positive, {negative} negative",
+            self.done
         );
         if failed > 0 {
             words.push_str(&format!(", {failed} not analysed"));
@@ -272,9 +270,21 @@ impl Run {
         });
     }
 
-    fn count(&self, label: &str) -> usize {
-        let is = |r: &&(String, Option<ItemResult>)| matches!(&r.1, Some(Ok(Output::Scores(s))) if s.top().0 == label);
-        self.rows.iter().filter(is).count()
+    /// Rows that are positive, negative, and not analysed.
+    fn tally(&self) -> [usize; 3] {
+        let mut counts = [0; 3];
+        for (_, result) in &self.rows {
+            match result {
+                Some(Ok(Output::Scores(scores))) => match scores.top().0 {
+                    "positive" => counts[0] += 1,
+                    "negative" => counts[1] += 1,
+                    _ => {}
+                },
+                Some(Err(_)) => counts[2] += 1,
+                None => {}
+            }
+        }
+        counts
     }
 }
 
