@@ -3,6 +3,9 @@
 use super::{Common, print_json, progress_bar, task_id, write_line};
 use crate::error::UserMessage;
 use crate::labs::bench::{BATCHES, Bench, LENGTHS, Plan};
+use crate::labs::language_bench;
+use crate::models::library::Library;
+use crate::nn::runtime::Runtime;
 use clap::Args;
 use std::process::ExitCode;
 
@@ -11,8 +14,8 @@ pub(super) struct BenchArgs {
     /// Task, such as sentiment
     #[arg(value_parser = task_id)]
     task: &'static str,
-    /// Model id, or a checkpoint folder
-    #[arg(long, value_name = "ID|DIR")]
+    /// Model id, a GGUF file, or a checkpoint folder
+    #[arg(long, value_name = "ID|FILE|DIR")]
     model: Option<String>,
     /// Tokens per sequence, comma-separated
     #[arg(long, value_delimiter = ',', default_values_t = LENGTHS)]
@@ -38,6 +41,9 @@ pub(super) fn run(args: &BenchArgs, common: &Common) -> Result<ExitCode, UserMes
         ));
     }
     let runtime = common.runtime()?;
+    if matches!(args.task, "chat" | "generate") {
+        return language(args, &common.library()?, &runtime);
+    }
     let bar = progress_bar((args.lengths.len() * args.batches.len()) as u64);
     let plan = Plan {
         task: args.task,
@@ -54,6 +60,31 @@ pub(super) fn run(args: &BenchArgs, common: &Common) -> Result<ExitCode, UserMes
     } else {
         write_line(&table(&bench))?
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn language(args: &BenchArgs, library: &Library, runtime: &Runtime) -> Result<ExitCode, UserMessage> {
+    let bar = progress_bar(4);
+    let model = args.model.as_deref();
+    let result = language_bench::run(library, runtime, model, args.seconds, |done, _| bar.set_position(done as u64));
+    bar.finish_and_clear();
+    let b = result?;
+    if args.json {
+        print_json(&b)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let row = |name: &str, r: &language_bench::Rate| {
+        let n = r.run_ms.n;
+        format!("{name:<9} {:>5} tokens {:>9.1} tokens/s   (median of {n} runs, p95 {:.1} ms)", r.tokens, r.tokens_per_second, r.run_ms.p95)
+    };
+    let mut lines = vec![format!("{} · {} · weights {} MB", b.model, b.device, b.weight_bytes / 1_000_000)];
+    lines.extend(b.prefill.iter().map(|r| row("prefill", r)));
+    lines.push(row("decode", &b.decode));
+    lines.push(format!("first token after {:.1} ms (p95 {:.1}), prompt of 128 tokens", b.ttft_ms.p50, b.ttft_ms.p95));
+    if let Some(bytes) = b.peak_memory_bytes {
+        lines.push(format!("peak memory {} MB", bytes / 1_000_000));
+    }
+    write_line(&lines.join("\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -3,30 +3,43 @@
 use super::{Common, print_json, progress_bar, task_id, write_line};
 use crate::error::UserMessage;
 use crate::labs::evaluate::{Evaluation, evaluate};
+use crate::labs::perplexity::{WINDOW, perplexity};
 use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 #[derive(Args)]
 pub(super) struct EvalArgs {
-    /// Task, such as sentiment
-    #[arg(value_parser = task_id)]
-    task: &'static str,
-    /// TSV file, one `label<TAB>text` per line (a label, or its number)
+    /// Task, such as sentiment; or perplexity: how well a language model predicts a text
+    #[arg(value_parser = measure)]
+    measure: &'static str,
+    /// TSV file, one `label<TAB>text` per line (a label, or its number); for perplexity a plain text
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
-    /// Model id, or a checkpoint folder
-    #[arg(long, value_name = "ID|DIR")]
+    /// Model id, a GGUF file, or a checkpoint folder
+    #[arg(long, value_name = "ID|FILE|DIR")]
     model: Option<String>,
+    /// Tokens per window, for perplexity
+    #[arg(long, value_name = "N", default_value_t = WINDOW)]
+    window: usize,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
+const PERPLEXITY: &str = "perplexity";
+
+fn measure(name: &str) -> Result<&'static str, String> {
+    if name == PERPLEXITY { Ok(PERPLEXITY) } else { task_id(name).map_err(|e| format!("{e}, {PERPLEXITY}")) }
+}
+
 pub(super) fn run(args: &EvalArgs, common: &Common) -> Result<ExitCode, UserMessage> {
+    if args.measure == PERPLEXITY {
+        return predict(args, common);
+    }
     let engine = common.engine()?;
     let bar = progress_bar(0);
-    let result = evaluate(&engine, args.task, args.model.as_deref(), &args.data, |done, total| {
+    let result = evaluate(&engine, args.measure, args.model.as_deref(), &args.data, |done, total| {
         bar.set_length(total as u64);
         bar.set_position(done as u64);
     });
@@ -36,6 +49,30 @@ pub(super) fn run(args: &EvalArgs, common: &Common) -> Result<ExitCode, UserMess
         print_json(&evaluation)?
     } else {
         write_line(&table(&evaluation))?
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn predict(args: &EvalArgs, common: &Common) -> Result<ExitCode, UserMessage> {
+    let bar = progress_bar(0);
+    let (library, runtime) = (common.library()?, common.runtime()?);
+    let result = perplexity(&library, &runtime, args.model.as_deref(), &args.data, args.window, |done, total| {
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+    });
+    bar.finish_and_clear();
+    let p = result?;
+    if args.json {
+        print_json(&p)?;
+    } else {
+        let [low, high] = p.perplexity_ci95;
+        let lines = [
+            format!("model       {} ({})", p.model, p.device),
+            format!("data        {} ({} tokens, windows of {})", p.data, p.tokens, p.window),
+            format!("perplexity  {:.4}   95 % interval {low:.3} to {high:.3}   ({} tokens scored)", p.perplexity, p.scored),
+            format!("throughput  {:.1} tokens/s", p.tokens_per_second),
+        ];
+        write_line(&lines.join("\n"))?;
     }
     Ok(ExitCode::SUCCESS)
 }

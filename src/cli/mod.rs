@@ -1,10 +1,13 @@
 //! The command line: one file per subcommand. JSON alone on stdout, everything else on stderr.
 
 mod bench;
+mod chat;
 mod doctor;
 mod eval;
 mod gui;
 mod run;
+mod tokenize;
+mod writing;
 
 use crate::engine::message::{Event, EventSink};
 use crate::engine::{Engine, EngineConfig};
@@ -47,6 +50,9 @@ struct Common {
     /// How weights are kept: f32 is fastest on CPU, f16 takes half the memory (default: f32 on CPU, f16 on CUDA)
     #[arg(long, global = true, value_enum)]
     precision: Option<Weights>,
+    /// Tokens that prompt and answer may have together (default: what the model allows, up to 4096)
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(16..=16_777_216))]
+    context: Option<u32>,
     /// Say more on stderr (-vv for all); GLOSSA_LOG takes a filter such as glossa=debug
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
@@ -71,6 +77,10 @@ enum Command {
     Gui(gui::GuiArgs),
     /// Answer texts, without a window
     Run(run::RunArgs),
+    /// Talk with a language model in the terminal
+    Chat(chat::ChatArgs),
+    /// Show the pieces that a model reads
+    Tokenize(tokenize::TokenizeArgs),
     /// Measure accuracy on labelled data
     Eval(eval::EvalArgs),
     /// Measure speed at fixed lengths and batch sizes
@@ -94,6 +104,8 @@ pub fn main() -> ExitCode {
         None => gui::run(&gui::GuiArgs::default(), &common),
         Some(Command::Gui(args)) => gui::run(&args, &common),
         Some(Command::Run(args)) => run::run(&args, &common),
+        Some(Command::Chat(args)) => chat::run(&args, &common),
+        Some(Command::Tokenize(args)) => tokenize::run(&args, &common),
         Some(Command::Eval(args)) => eval::run(&args, &common),
         Some(Command::Bench(args)) => bench::run(&args, &common),
         Some(Command::Doctor(args)) => doctor::run(&args, &common),
@@ -144,6 +156,10 @@ impl Common {
         self.threads.map(usize::from)
     }
 
+    fn context(&self) -> Option<usize> {
+        self.context.and_then(|n| usize::try_from(n).ok())
+    }
+
     fn precision(&self) -> Option<Precision> {
         self.precision.map(|w| match w {
             Weights::F32 => Precision::F32,
@@ -156,6 +172,7 @@ impl Common {
         config.device = self.choice();
         config.threads = self.threads();
         config.precision = self.precision();
+        config.context = self.context();
         Ok(config)
     }
 
@@ -176,8 +193,9 @@ impl Common {
     }
 
     fn runtime(&self) -> Result<Runtime, UserMessage> {
-        let runtime = Runtime::new(self.choice(), self.threads(), self.precision())
+        let mut runtime = Runtime::new(self.choice(), self.threads(), self.precision())
             .map_err(|e| UserMessage::new("No device to compute on", e.to_string(), "Try --threads 1."))?;
+        runtime.context = self.context();
         runtime.report.refusal().map_or(Ok(runtime), Err)
     }
 }
@@ -199,10 +217,16 @@ fn print_json(value: &impl serde::Serialize) -> Result<(), UserMessage> {
     write_line(&text)
 }
 
-/// Writes one line to stdout. A reader that has gone (`| head`) is no error worth a message.
+/// Writes one line to stdout.
 fn write_line(text: &str) -> Result<(), UserMessage> {
+    write_part(&format!("{text}\n"))
+}
+
+/// Writes to stdout, at once. A reader that has gone (`| head`) is no error worth a message.
+fn write_part(text: &str) -> Result<(), UserMessage> {
     use std::io::Write as _;
-    match writeln!(std::io::stdout().lock(), "{text}") {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => Ok(()),
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
         Err(e) => Err(UserMessage::new(

@@ -1,6 +1,7 @@
 //! `glossa run TASK TEXT …`: answers texts from arguments, a file or standard input.
 
-use super::{Common, progress_bar, task_id, write_line};
+use super::writing::WritingArgs;
+use super::{Common, progress_bar, task_id, write_line, write_part};
 use crate::engine::message::{Event, EventSink, Priority, Request, RequestId};
 use crate::engine::record::Record;
 use crate::engine::{Engine, SubmitError};
@@ -28,12 +29,14 @@ pub(super) struct RunArgs {
     /// File with one text per line, or - for standard input
     #[arg(long, value_name = "FILE", conflicts_with = "texts")]
     input: Option<PathBuf>,
-    /// Model id, or a checkpoint folder
-    #[arg(long, value_name = "ID|DIR")]
+    /// Model id, a GGUF file, or a checkpoint folder
+    #[arg(long, value_name = "ID|FILE|DIR")]
     model: Option<String>,
     /// One JSON object per text
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    writing: WritingArgs,
 }
 
 pub(super) fn run(args: &RunArgs, common: &Common) -> Result<ExitCode, UserMessage> {
@@ -86,7 +89,8 @@ fn submit(engine: &Engine, args: &RunArgs, text: &str, sink: &EventSink) -> Resu
     let request = Request {
         task: args.task,
         model: args.model.clone(),
-        inputs: vec![text.to_owned()],
+        inputs: vec![args.writing.input(args.task, text)],
+        options: args.writing.options(),
         priority: Priority::Batch,
     };
     Ok(engine.submit(request, sink.clone())?.id)
@@ -119,6 +123,8 @@ impl Open<'_> {
                     self.outputs.insert(id, output);
                 }
             }
+            // A single text is seen as it is written.
+            Event::Partial { partial, .. } if !self.args.json && self.texts.len() == 1 => write_part(&partial.text)?,
             Event::Done { report, .. } => {
                 if let (Some(index), Some(output)) = (self.by_id.remove(&id), self.outputs.remove(&id)) {
                     let text = &self.texts[index];
@@ -127,7 +133,7 @@ impl Open<'_> {
                         serde_json::to_string(&record)
                             .map_err(|e| UserMessage::new("The result could not be written", e.to_string(), ""))?
                     } else {
-                        plain(text, &output, &report.warnings)
+                        plain(text, &output, &report.warnings, self.texts.len() == 1)
                     };
                     self.waiting.insert(index, Printed::Line(line));
                 }
@@ -138,7 +144,7 @@ impl Open<'_> {
                 }
             }
             Event::Cancelled { .. } => return Err(SubmitError::Stopped.into()),
-            Event::Loading { .. } | Event::Started { .. } | Event::Status(_) => {}
+            Event::Loading { .. } | Event::Started { .. } | Event::Partial { .. } | Event::Status(_) => {}
         }
         while let Some(due) = self.waiting.remove(&self.next) {
             match due {
@@ -154,11 +160,16 @@ impl Open<'_> {
     }
 }
 
-fn plain(text: &str, output: &Output, warnings: &[String]) -> String {
-    let Output::Scores(scores) = output;
-    let (label, p) = scores.top();
+/// An answer for people; `streamed`: a text has been seen as it came.
+fn plain(text: &str, output: &Output, warnings: &[String], streamed: bool) -> String {
     for warning in warnings {
         eprintln!("glossa: note: {warning}");
     }
+    let scores = match output {
+        Output::Scores(scores) => scores,
+        Output::Text(_) if streamed => return String::new(),
+        Output::Text(g) => return g.text.clone(),
+    };
+    let (label, p) = scores.top();
     format!("{label}\t{p:.4}\t{}", text.replace(['\n', '\t'], " "))
 }

@@ -3,7 +3,8 @@
 use super::message::{Event, ItemResult, Report, RequestId, Submission, Timing};
 use super::queue;
 use crate::error::UserMessage;
-use crate::tasks::Work;
+use crate::tasks::language::Partial;
+use crate::tasks::{Phase, Work};
 use std::time::Instant;
 
 /// Inputs of one request that are tokenized ahead of a step.
@@ -24,6 +25,7 @@ pub struct Active {
     started: Option<Instant>,
     timing: Timing,
     tokens: usize,
+    generated: usize,
     batch: usize,
     warnings: Vec<String>,
 }
@@ -44,9 +46,9 @@ pub enum End {
 }
 
 impl Active {
-    /// A request that has just arrived.
-    pub fn new(submission: Submission, arrived: u64) -> Self {
-        let key = format!("{}|{}", submission.request.task, submission.request.model.as_deref().unwrap_or(""));
+    /// A request that has just arrived, for a model of `model_task`.
+    pub fn new(submission: Submission, arrived: u64, model_task: &str) -> Self {
+        let key = format!("{model_task}|{}", submission.request.model.as_deref().unwrap_or(""));
         Self {
             submission,
             arrived,
@@ -59,6 +61,7 @@ impl Active {
             started: None,
             timing: Timing::default(),
             tokens: 0,
+            generated: 0,
             batch: 0,
             warnings: Vec::new(),
         }
@@ -100,8 +103,12 @@ impl Active {
     }
 
     /// Adds a forward step of `batch` inputs.
-    pub fn add_step(&mut self, millis: f64, batch: usize) {
-        self.timing.forward += millis;
+    pub fn add_step(&mut self, phase: Phase, millis: f64, batch: usize) {
+        match phase {
+            Phase::Forward => self.timing.forward += millis,
+            Phase::Prefill => self.timing.prefill += millis,
+            Phase::Decode => self.timing.decode += millis,
+        }
         self.batch = self.batch.max(batch);
     }
 
@@ -146,6 +153,15 @@ impl Active {
         finished
     }
 
+    /// Hands out what has come of an answer that streams.
+    pub fn stream(&mut self, index: usize, partial: Partial) {
+        if self.timing.ttft == 0.0 && !partial.steps.is_empty() {
+            self.timing.ttft = ms(self.submission.submitted, Instant::now());
+        }
+        self.generated += partial.steps.len();
+        self.submission.sink.send(Event::Partial { id: self.submission.id, index, partial });
+    }
+
     /// Delivers answers, and what they took to put together.
     pub fn deliver(&mut self, items: Vec<(usize, ItemResult)>, millis: f64) {
         self.timing.postprocess += millis;
@@ -184,6 +200,7 @@ impl Active {
             finished,
             timing: self.timing,
             tokens: self.tokens,
+            generated: self.generated,
             done: self.done,
             batch: self.batch,
             warnings: self.warnings,

@@ -2,7 +2,8 @@
 
 use crate::error::UserMessage;
 use crate::nn::runtime::{DeviceChoice, DeviceReport};
-use crate::tasks::Output;
+use crate::tasks::language::Partial;
+use crate::tasks::{Input, Options, Output};
 use crossbeam_channel::{Receiver, Sender};
 use serde::Serialize;
 use std::sync::Arc;
@@ -29,8 +30,17 @@ pub struct Request {
     pub task: &'static str,
     /// A model id or folder; `None` for the task's default.
     pub model: Option<String>,
-    pub inputs: Vec<String>,
+    pub inputs: Vec<Input>,
+    pub options: Options,
     pub priority: Priority,
+}
+
+impl Request {
+    /// Texts for a task's default model, with default options.
+    pub fn texts(task: &'static str, texts: Vec<String>, priority: Priority) -> Self {
+        let inputs = texts.into_iter().map(Input::Text).collect();
+        Self { task, model: None, inputs, options: Options::default(), priority }
+    }
 }
 
 /// Cancels the request that it came with, from any thread, at any time.
@@ -81,6 +91,8 @@ pub enum Command {
         choice: DeviceChoice,
         threads: Option<usize>,
     },
+    /// Allows conversations of another length from the next loading on; loaded models are dropped.
+    SetContext(Option<usize>),
     /// Frees all models that no request uses.
     Unload,
     Shutdown,
@@ -108,6 +120,12 @@ pub enum Event {
     /// Work on the request has begun.
     Started {
         id: RequestId,
+    },
+    /// More of an answer that streams: which input's, and what has come since the last time.
+    Partial {
+        id: RequestId,
+        index: usize,
+        partial: Partial,
     },
     /// Some inputs are answered: index and answer of each, and how many of all are done.
     Items {
@@ -142,11 +160,20 @@ impl Event {
         match self {
             Self::Loading { id, .. }
             | Self::Started { id }
+            | Self::Partial { id, .. }
             | Self::Items { id, .. }
             | Self::Done { id, .. }
             | Self::Cancelled { id, .. }
             | Self::Failed { id, .. } => Some(*id),
             Self::Status(_) => None,
+        }
+    }
+
+    /// The first input's answer, if the event brings it.
+    pub fn first_answer(&self) -> Option<&Output> {
+        match self {
+            Self::Items { items, .. } => items.iter().find(|i| i.0 == 0).and_then(|i| i.1.as_ref().ok()),
+            _ => None,
         }
     }
 
@@ -171,6 +198,8 @@ pub struct Report {
     pub timing: Timing,
     /// Input tokens.
     pub tokens: usize,
+    /// Tokens written.
+    pub generated: usize,
     /// Inputs answered.
     pub done: usize,
     /// Most inputs that shared one forward step with this request's, of this and other requests.
@@ -188,6 +217,12 @@ pub struct Timing {
     pub tokenize: f64,
     /// Forward steps that the request took part in.
     pub forward: f64,
+    /// Steps that read a prompt.
+    pub prefill: f64,
+    /// Steps that wrote.
+    pub decode: f64,
+    /// From submission until the first token was there (0 if none was written).
+    pub ttft: f64,
     pub postprocess: f64,
     /// From submission to the end, by the clock.
     pub total: f64,

@@ -35,6 +35,8 @@ pub struct EngineConfig {
     pub threads: Option<usize>,
     /// Weights in f32 or f16.
     pub precision: Option<Precision>,
+    /// Tokens that a conversation may have, if not the default.
+    pub context: Option<usize>,
     /// Bytes of weights that may be loaded at a time.
     pub budget: usize,
     /// Where the verifier keeps what it knows.
@@ -59,6 +61,7 @@ impl EngineConfig {
             device: DeviceChoice::Auto,
             threads: None,
             precision: None,
+            context: None,
             budget: usize::try_from(free / 2).unwrap_or(usize::MAX),
             cache,
             tasks: crate::tasks::all(),
@@ -149,6 +152,14 @@ impl Engine {
     /// If the worker cannot be reached.
     pub fn set_device(&self, choice: DeviceChoice, threads: Option<usize>) -> Result<(), SubmitError> {
         self.tell(Command::SetDevice { choice, threads })
+    }
+
+    /// Allows conversations of another length.
+    ///
+    /// # Errors
+    /// If the worker cannot be reached.
+    pub fn set_context(&self, context: Option<usize>) -> Result<(), SubmitError> {
+        self.tell(Command::SetContext(context))
     }
 
     /// Frees all models that no request uses.

@@ -51,7 +51,7 @@ impl Models {
         wanted: &Wanted<'_>,
         progress: &mut dyn FnMut(&str, f32, u64) -> bool,
     ) -> Result<(), TaskError> {
-        let entry: ModelEntry = self.library.resolve(wanted.model, wanted.task.id())?;
+        let entry: ModelEntry = self.library.resolve(wanted.model, wanted.task.model_task())?;
         let bytes = entry.weight_bytes();
         if progress(&entry.id, 0.0, bytes) {
             return Err(TaskError::Stopped);

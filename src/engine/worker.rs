@@ -9,7 +9,7 @@ use crate::error::UserMessage;
 use crate::models::verify::Verifier;
 use crate::nn::kernels::gemm::Precision;
 use crate::nn::runtime::{DeviceChoice, Runtime};
-use crate::tasks::{Output, Task, TaskError, Work};
+use crate::tasks::{Phase, Task, TaskError, Work};
 use crossbeam_channel::{Receiver, TryRecvError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -40,9 +40,9 @@ struct Worker {
 
 /// Runs until shutdown. Opens the device first.
 pub fn run(config: EngineConfig, link: Link) {
-    let EngineConfig { library, device, threads, precision, budget, cache, tasks, status, .. } = config;
+    let EngineConfig { library, device, threads, precision, context, budget, cache, tasks, status, .. } = config;
     let runtime = match open_runtime(device, threads, precision) {
-        Ok(runtime) => runtime,
+        Ok(runtime) => runtime.with_context(context),
         Err(message) => {
             tracing::error!(%message, "no device");
             drop(status);
@@ -93,11 +93,11 @@ fn refuse_all(link: &Link, message: &UserMessage) {
     while let Ok(command) = link.inbox.recv() {
         match command {
             Command::Submit(submission) => {
-                Active::new(submission, 0).finish(End::Failed(message.clone()), nowhere());
+                Active::new(submission, 0, "").finish(End::Failed(message.clone()), nowhere());
                 link.in_flight.fetch_sub(1, Ordering::AcqRel);
             }
             Command::Shutdown => break,
-            Command::SetDevice { .. } | Command::Unload => {}
+            Command::SetDevice { .. } | Command::SetContext(_) | Command::Unload => {}
         }
     }
 }
@@ -106,7 +106,7 @@ fn refuse_all(link: &Link, message: &UserMessage) {
 fn refuse_rest(worker: &Worker) {
     while let Ok(command) = worker.link.inbox.try_recv() {
         if let Command::Submit(submission) = command {
-            Active::new(submission, 0).finish(End::Cancelled, nowhere());
+            Active::new(submission, 0, "").finish(End::Cancelled, nowhere());
             worker.link.in_flight.fetch_sub(1, Ordering::AcqRel);
         }
     }
@@ -137,16 +137,23 @@ impl Worker {
         match command {
             Command::Submit(submission) => {
                 self.arrivals += 1;
-                self.active.push(Active::new(submission, self.arrivals));
+                let task = submission.request.task;
+                let model_task = self.tasks.iter().find(|t| t.id() == task).map_or(task, |t| t.model_task());
+                self.active.push(Active::new(submission, self.arrivals, model_task));
             }
             Command::SetDevice { choice, threads } => match open_runtime(choice, threads, self.precision) {
                 Ok(runtime) => {
                     self.models.drop_unused(&[]);
-                    self.runtime = runtime;
+                    self.runtime = runtime.with_context(self.runtime.context);
                     self.send_status(None);
                 }
                 Err(message) => self.send_status(Some(message.to_string())),
             },
+            Command::SetContext(context) => {
+                self.models.drop_unused(&[]);
+                self.runtime.context = context;
+                self.send_status(None);
+            }
             Command::Unload => {
                 let used: Vec<String> = self.active.iter().map(|a| a.key.clone()).collect();
                 self.models.drop_unused(&used);
@@ -247,8 +254,9 @@ impl Worker {
             let Some(input) = active.next_input() else { break };
             let cancel = active.submission.cancel.clone();
             let stop = || cancel.is_cancelled() || halt.is_cancelled();
-            let text = &active.submission.request.inputs[input];
-            match catch_unwind(AssertUnwindSafe(|| loaded.model.prepare(text, &stop))) {
+            let request = &active.submission.request;
+            let prepare = || loaded.model.prepare(&request.inputs[input], &request.options, &stop);
+            match catch_unwind(AssertUnwindSafe(prepare)) {
                 Ok(Ok(work)) => {
                     waiting += work.remaining();
                     active.opened(input, work);
@@ -282,9 +290,9 @@ impl Worker {
     fn step(&mut self, ids: &[RequestId]) {
         let Some(first) = self.find(ids[0]) else { return };
         let key = self.active[first].key.clone();
-        let left = |active: &[Active]| -> Vec<(RequestId, usize)> {
+        let left = |active: &[Active]| -> Vec<(RequestId, usize, Phase)> {
             let mine = active.iter().filter(|a| ids.contains(&a.id()));
-            mine.flat_map(|a| a.open.iter().map(|(_, w)| (a.id(), w.remaining()))).collect()
+            mine.flat_map(|a| a.open.iter().map(|(_, w)| (a.id(), w.remaining(), w.phase()))).collect()
         };
         let before = left(&self.active);
         let begun = Instant::now();
@@ -311,12 +319,29 @@ impl Worker {
         }
         // Only those that moved took part: the step may have been full before their turn.
         let after = left(&self.active);
-        let moved: Vec<RequestId> = before.iter().zip(&after).filter(|(b, a)| a.1 < b.1).map(|(b, _)| b.0).collect();
-        for id in ids.iter().filter(|id| moved.contains(id)) {
+        let moved: Vec<(RequestId, Phase)> =
+            before.iter().zip(&after).filter(|(b, a)| a.1 < b.1).map(|(b, _)| (b.0, b.2)).collect();
+        for id in ids {
+            let Some((_, phase)) = moved.iter().find(|m| m.0 == *id) else { continue };
             if let Some(index) = self.find(*id) {
-                self.active[index].add_step(millis, moved.len());
+                self.active[index].add_step(*phase, millis, moved.len());
+                self.stream(index);
                 self.answer(index);
             }
+        }
+    }
+
+    /// Hands out what has come of one request's answers that stream.
+    fn stream(&mut self, index: usize) {
+        let active = &mut self.active[index];
+        let Some(loaded) = self.models.get(&active.key) else { return };
+        let partials: Vec<_> = active
+            .open
+            .iter_mut()
+            .filter_map(|(input, work)| loaded.model.partial(&mut **work).map(|p| (*input, p)))
+            .collect();
+        for (input, partial) in partials {
+            active.stream(input, partial);
         }
     }
 
@@ -340,15 +365,11 @@ impl Worker {
         let Some(loaded) = self.models.get(&active.key) else { return };
         let mut items = Vec::new();
         for (input, work) in active.take_finished() {
-            let text = &active.submission.request.inputs[input];
-            let finished = catch_unwind(AssertUnwindSafe(|| loaded.model.finish(text, work)));
+            let asked = &active.submission.request.inputs[input];
+            let finished = catch_unwind(AssertUnwindSafe(|| loaded.model.finish(asked, work)));
             let result: ItemResult = match finished {
                 Ok(Ok(output)) => {
-                    let Output::Scores(scores) = &output;
-                    if scores.windows > 1 {
-                        let (n, tokens) = (scores.windows, scores.tokens);
-                        active.warn(format!("a long text ({tokens} tokens) was analysed in {n} windows; the answer is their mean, weighted by length"));
-                    }
+                    output.warnings().into_iter().for_each(|w| active.warn(w));
                     Ok(output)
                 }
                 Ok(Err(error)) => Err(error.into()),

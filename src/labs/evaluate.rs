@@ -4,7 +4,7 @@ use crate::engine::message::{Event, EventSink, Priority, Request, Timing};
 use crate::engine::{Engine, SubmitError, wait_for_end};
 use crate::error::UserMessage;
 use crate::labs::lines;
-use crate::tasks::Output;
+use crate::tasks::{Options, Output};
 use crate::telemetry::stats::{Percentiles, percentiles, wilson};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -70,6 +70,9 @@ pub fn evaluate(
     data: &Path,
     mut progress: impl FnMut(usize, usize),
 ) -> Result<Evaluation, UserMessage> {
+    if matches!(task, "chat" | "generate") {
+        return Err(no_labels(task));
+    }
     let rows = read_rows(data)?;
     let warm = ask(engine, task, model, &rows[0].text)?;
     let load_ms = warm.timing.load;
@@ -81,7 +84,7 @@ pub fn evaluate(
         match ask(engine, task, model, &row.text) {
             Ok(answer) => {
                 latencies.push(answer.timing.total);
-                let Output::Scores(scores) = &answer.output;
+                let Some(scores) = answer.output.scores() else { return Err(no_labels(task)) };
                 let by_number = row.label.parse::<usize>().ok().and_then(|n| scores.scores.get(n));
                 gold.push(by_number.map_or_else(|| row.label.clone(), |s| s.0.clone()));
                 guesses.push(scores.top().0.to_owned());
@@ -120,6 +123,14 @@ pub fn evaluate(
     })
 }
 
+fn no_labels(task: &str) -> UserMessage {
+    UserMessage::new(
+        "Nothing was measured",
+        format!("'{task}' gives no labels that could be right or wrong"),
+        "Measure how well a language model predicts a text: glossa eval perplexity --data FILE.txt",
+    )
+}
+
 /// One answered request.
 pub struct Answer {
     pub output: Output,
@@ -139,15 +150,14 @@ pub fn ask(engine: &Engine, task: &'static str, model: Option<&str>, text: &str)
     let request = Request {
         task,
         model: model.map(str::to_owned),
-        inputs: vec![text.to_owned()],
+        inputs: vec![text.into()],
+        options: Options::default(),
         priority: Priority::Interactive,
     };
     engine.submit(request, sink)?;
     let mut output = None;
     let end = wait_for_end(&events, |event| {
-        if let Event::Items { items, .. } = event
-            && let Some((_, Ok(answer))) = items.first()
-        {
+        if let Some(answer) = event.first_answer() {
             output = Some(answer.clone());
         }
     });

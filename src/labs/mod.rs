@@ -2,5 +2,8 @@
 
 pub mod bench;
 pub mod evaluate;
+pub mod language_bench;
 pub mod lines;
 pub mod occlusion;
+pub mod perplexity;
+pub mod pieces;

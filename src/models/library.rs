@@ -90,9 +90,12 @@ impl Library {
             if let Some(entry) = models.iter().find(|m| m.id == wanted) {
                 return Ok(entry.clone());
             }
-            let dir = Path::new(wanted);
-            if dir.is_dir() {
-                return ModelEntry::open(dir);
+            let path = Path::new(wanted);
+            if path.is_dir() {
+                return ModelEntry::open(path);
+            }
+            if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf")) {
+                return if path.is_file() { Ok(ModelEntry::from_gguf(path)) } else { Err(ModelError::Missing(path.to_owned())) };
             }
         } else if let Some(entry) = models.into_iter().find(|m| m.manifest.as_ref().is_some_and(|f| f.task == task)) {
             return Ok(entry);
@@ -114,6 +117,19 @@ impl ModelEntry {
         if dir.join("manifest.json").is_file() { Self::from_manifest(dir) } else { Self::from_checkpoint(dir) }
     }
 
+    /// A GGUF file: configuration, tokenizer and weights in one.
+    fn from_gguf(path: &Path) -> Self {
+        let dir = path.parent().unwrap_or(Path::new(".")).to_owned();
+        let (id, path) = (path.display().to_string(), path.to_owned());
+        Self { id, dir, manifest: None, config: path.clone(), weights: vec![path.clone()], tokenizer: path }
+    }
+
+    /// The GGUF file that holds all of this model, if it is one.
+    pub fn gguf(&self) -> Option<&Path> {
+        let is_gguf = |p: &&PathBuf| p.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf"));
+        self.weights.iter().find(is_gguf).map(PathBuf::as_path)
+    }
+
     fn from_manifest(dir: &Path) -> Result<Self, ModelError> {
         let manifest = Manifest::read(dir)?;
         let mut entry = Self {
@@ -128,6 +144,11 @@ impl ModelEntry {
             let path = Manifest::locate(dir, &file.path)?;
             match path.file_name().and_then(|n| n.to_str()) {
                 Some("tokenizer.json" | "vocab.txt") => entry.tokenizer = path,
+                Some(name) if name.ends_with(".gguf") => {
+                    entry.config = path.clone();
+                    entry.tokenizer = path.clone();
+                    entry.weights.push(path);
+                }
                 Some(name) if name.ends_with(".safetensors") || name.ends_with(".bin") => entry.weights.push(path),
                 _ => {}
             }
@@ -139,12 +160,17 @@ impl ModelEntry {
     fn from_checkpoint(dir: &Path) -> Result<Self, ModelError> {
         let first = |names: &[&str]| names.iter().map(|n| dir.join(n)).find(|p| p.is_file());
         let need = |names: &[&str]| first(names).ok_or_else(|| ModelError::Missing(dir.join(names[0])));
+        if first(&["config.json"]).is_none()
+            && let [path] = ggufs(dir).as_slice()
+        {
+            return Ok(Self::from_gguf(path));
+        }
         let config = need(&["config.json"])?;
         let weights = match first(&["model.safetensors.index.json"]) {
             Some(index) if first(&["model.safetensors"]).is_none() => shards(dir, &index)?,
             _ => vec![need(&["model.safetensors", "pytorch_model.bin"])?],
         };
-        let tokenizer = need(&["tokenizer.json", "vocab.txt"])?;
+        let tokenizer = need(&["tokenizer.json", "vocab.txt", "vocab.json"])?;
         let id = dir.display().to_string();
         Ok(Self { id, dir: dir.to_owned(), manifest: None, config, weights, tokenizer })
     }
@@ -162,6 +188,12 @@ impl ModelEntry {
         let text = std::fs::read_to_string(&self.config).map_err(|e| ModelError::read(&self.config, e))?;
         serde_json::from_str(&text).map_err(|e| ModelError::damaged(&self.config, e))
     }
+}
+
+/// The GGUF files of a folder.
+fn ggufs(dir: &Path) -> Vec<PathBuf> {
+    let files = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|f| f.path());
+    files.filter(|p| p.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf"))).collect()
 }
 
 /// The files named in a sharded checkpoint's index.

@@ -1,7 +1,10 @@
 //! Finds, checks and opens model files. Knows no task and no screen.
 
+pub mod codec;
+pub mod gguf;
 pub mod library;
 pub mod manifest;
+pub mod template;
 pub mod tokenizer;
 pub mod verify;
 pub mod weights;

@@ -99,7 +99,7 @@ impl Weights {
 
 /// Maps a file into memory.
 #[expect(unsafe_code, reason = "a mapped file must not be cut while it is used; model files are not")]
-fn map(path: &Path) -> Result<Bytes, ModelError> {
+pub(super) fn map(path: &Path) -> Result<Bytes, ModelError> {
     let fail = |e| ModelError::read(path, e);
     let file = File::open(path).map_err(fail)?;
     // SAFETY: see above; the map is read-only and lives as long as any tensor that points into it.
@@ -149,5 +149,11 @@ impl TensorSource for Weights {
 
     fn has(&self, name: &str) -> bool {
         self.tensors.contains_key(name) || self.others.contains_key(name)
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.tensors.keys().cloned().collect();
+        names.sort();
+        names
     }
 }

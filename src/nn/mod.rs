@@ -1,8 +1,11 @@
 //! Architectures and layers. Knows tensors, not files; the kernels keep a team of threads.
 
 pub mod bert;
+pub mod decoder;
 pub mod kernels;
+pub mod quant;
 pub mod runtime;
+pub mod sampling;
 pub mod source;
 
 /// What can go wrong between a checkpoint's tensors and a forward pass.

@@ -51,6 +51,8 @@ impl DeviceReport {
 /// A device ready to take models.
 pub struct Runtime {
     pub report: DeviceReport,
+    /// Tokens that a conversation may have, if not the default.
+    pub context: Option<usize>,
     target: Target,
 }
 
@@ -69,7 +71,7 @@ impl Runtime {
                     let dtype = if kept == Some(Precision::F32) { DType::F32 } else { DType::F16 };
                     let name = format!("CUDA 0, {}", dtype.as_str());
                     let report = DeviceReport { asked, used: "cuda", name, threads: 1, notice: None };
-                    return Ok(Self { report, target: Target::Device { device, dtype } });
+                    return Ok(Self { report, context: None, target: Target::Device { device, dtype } });
                 }
                 Err(why) if asked == DeviceChoice::Cuda => {
                     notice = Some(format!("CUDA was asked for, but runs on CPU: {why}"));
@@ -85,12 +87,31 @@ impl Runtime {
         let plural = if threads == 1 { "" } else { "s" };
         let name = format!("CPU, {threads} thread{plural}, {}", isa.name());
         let report = DeviceReport { asked, used: "cpu", name, threads, notice };
-        Ok(Self { report, target: Target::Cpu { team, isa, precision: kept.unwrap_or(Precision::F32) } })
+        Ok(Self { report, context: None, target: Target::Cpu { team, isa, precision: kept.unwrap_or(Precision::F32) } })
+    }
+
+    /// The same, with another limit for conversations.
+    #[must_use]
+    pub fn with_context(self, context: Option<usize>) -> Self {
+        Self { context, ..self }
     }
 
     /// Where to put a model.
     pub fn target(&self) -> Target {
         self.target.clone()
+    }
+
+    /// Bytes that can still be used where models are put, if that can be known: what the kernel
+    /// calls available, or what is free on the GPU.
+    pub fn free_memory(&self) -> Option<usize> {
+        match &self.target {
+            Target::Cpu { .. } => {
+                let mut system = sysinfo::System::new().ok()?;
+                system.refresh_memory();
+                usize::try_from(system.available_memory()).ok().filter(|free| *free > 0)
+            }
+            Target::Device { .. } => free_on_gpu(),
+        }
     }
 
     /// The precision that weights are kept in, as people write it.
@@ -101,6 +122,16 @@ impl Runtime {
             Target::Device { dtype, .. } => dtype.as_str(),
         }
     }
+}
+
+#[cfg(feature = "cuda")]
+fn free_on_gpu() -> Option<usize> {
+    candle_core::cuda_backend::cudarc::driver::result::mem_get_info().ok().map(|(free, _)| free)
+}
+
+#[cfg(not(feature = "cuda"))]
+fn free_on_gpu() -> Option<usize> {
+    None
 }
 
 /// CUDA device 0, after a self-test: a wrong or missing kernel shows here, not in an answer.

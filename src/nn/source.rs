@@ -6,21 +6,72 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Element types that weights come in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Element types that weights come in: floats, and ggml's blocks of quantized elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Dtype {
     F32,
     F16,
     Bf16,
+    Q4_0,
+    Q4_1,
+    Q5_0,
+    Q5_1,
+    Q8_0,
+    Q2K,
+    Q3K,
+    Q4K,
+    Q5K,
+    Q6K,
 }
 
 impl Dtype {
-    /// Bytes per element.
-    pub fn size(self) -> usize {
+    /// Elements and bytes of a block; 1 element for floats.
+    pub fn block(self) -> (usize, usize) {
         match self {
-            Self::F32 => 4,
-            Self::F16 | Self::Bf16 => 2,
+            Self::F32 => (1, 4),
+            Self::F16 | Self::Bf16 => (1, 2),
+            Self::Q4_0 => (32, 18),
+            Self::Q4_1 => (32, 20),
+            Self::Q5_0 => (32, 22),
+            Self::Q5_1 => (32, 24),
+            Self::Q8_0 => (32, 34),
+            Self::Q2K => (256, 84),
+            Self::Q3K => (256, 110),
+            Self::Q4K => (256, 144),
+            Self::Q5K => (256, 176),
+            Self::Q6K => (256, 210),
         }
+    }
+
+    /// As GGUF files call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "F32",
+            Self::F16 => "F16",
+            Self::Bf16 => "BF16",
+            Self::Q4_0 => "Q4_0",
+            Self::Q4_1 => "Q4_1",
+            Self::Q5_0 => "Q5_0",
+            Self::Q5_1 => "Q5_1",
+            Self::Q8_0 => "Q8_0",
+            Self::Q2K => "Q2_K",
+            Self::Q3K => "Q3_K",
+            Self::Q4K => "Q4_K",
+            Self::Q5K => "Q5_K",
+            Self::Q6K => "Q6_K",
+        }
+    }
+
+    /// Bytes of a tensor of this shape: whole blocks in each row. `None` if rows are not whole
+    /// blocks or the size overflows.
+    pub fn bytes_of(self, shape: &[usize]) -> Option<usize> {
+        let (elements, bytes) = self.block();
+        let row = shape.last().copied().unwrap_or(1);
+        if row % elements != 0 {
+            return None;
+        }
+        let count = shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d))?;
+        (count / elements).checked_mul(bytes)
     }
 }
 
@@ -42,9 +93,8 @@ impl RawTensor {
     /// # Errors
     /// [`NnError::Config`] if the range is not inside the data or does not fit the shape.
     pub fn new(dtype: Dtype, shape: Vec<usize>, data: Bytes, range: Range<usize>) -> Result<Self, NnError> {
-        let count = shape.iter().try_fold(dtype.size(), |n, d| n.checked_mul(*d));
         let inside = range.start <= range.end && range.end <= (*data).as_ref().len();
-        if !inside || count != Some(range.end - range.start) {
+        if !inside || dtype.bytes_of(&shape) != Some(range.end - range.start) {
             return Err(NnError::Config(format!("a tensor of shape {shape:?} does not fit its bytes")));
         }
         Ok(Self { dtype, shape, data, range })
@@ -65,9 +115,32 @@ impl RawTensor {
         &(*self.data).as_ref()[self.range.clone()]
     }
 
+    /// The same tensor with its bytes on the heap, independent of the file.
+    pub fn to_owned(&self) -> Self {
+        let bytes = self.bytes().to_vec();
+        Self { dtype: self.dtype, shape: self.shape.clone(), range: 0..bytes.len(), data: Arc::new(bytes) }
+    }
+
+    /// `count` rows of a matrix from `first` on, as a matrix that shares the bytes.
+    ///
+    /// # Errors
+    /// [`NnError::Config`] if there are not so many rows.
+    pub fn rows(&self, first: usize, count: usize) -> Result<Self, NnError> {
+        let [rows, width] = self.shape[..] else {
+            return Err(NnError::Config(format!("{:?} is no matrix", self.shape)));
+        };
+        let row = self.dtype.bytes_of(&[width]).unwrap_or(0);
+        if first + count > rows {
+            return Err(NnError::Config(format!("a matrix of {rows} rows has no rows {first} to {}", first + count)));
+        }
+        let start = self.range.start + first * row;
+        Self::new(self.dtype, vec![count, width], Arc::clone(&self.data), start..start + count * row)
+    }
+
     /// All elements as f32.
     pub fn to_f32(&self) -> Vec<f32> {
-        let mut out = vec![0f32; self.bytes().len() / self.dtype.size()];
+        let (elements, bytes) = self.dtype.block();
+        let mut out = vec![0f32; self.bytes().len() / bytes * elements];
         widen(self.dtype, self.bytes(), &mut out);
         out
     }
@@ -77,7 +150,8 @@ impl RawTensor {
     /// # Panics
     /// If the row does not exist.
     pub fn row(&self, index: usize, out: &mut [f32]) {
-        let width = out.len() * self.dtype.size();
+        let (elements, bytes) = self.dtype.block();
+        let width = out.len() / elements * bytes;
         widen(self.dtype, &self.bytes()[index * width..(index + 1) * width], out);
     }
 }
@@ -106,6 +180,7 @@ fn widen(dtype: Dtype, bytes: &[u8], out: &mut [f32]) {
                 *o = bf16::from_le_bytes(*b).to_f32();
             }
         }
+        quantized => super::quant::dequantize(quantized, bytes, out),
     }
 }
 
@@ -119,6 +194,9 @@ pub trait TensorSource {
 
     /// Whether there is a tensor called `name`.
     fn has(&self, name: &str) -> bool;
+
+    /// Names of all tensors, sorted.
+    fn names(&self) -> Vec<String>;
 }
 
 /// The first of `names` that exists, checked against `shape`.

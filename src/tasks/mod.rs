@@ -2,25 +2,38 @@
 //!
 //! A new task is one file here and one line in [`all`].
 
+mod caches;
+pub mod chat;
+pub mod generate;
+pub mod language;
 pub mod sentiment;
 
 use crate::error::UserMessage;
 use crate::models::ModelError;
 use crate::models::library::ModelEntry;
+pub use crate::models::template::{Message, Role};
 use crate::nn::NnError;
+use crate::nn::decoder::Forecast;
 use crate::nn::runtime::Runtime;
-use serde::Serialize;
+pub use crate::nn::sampling::Sampling;
+use language::{Generated, Partial};
+use serde::{Deserialize, Serialize};
 use std::any::Any;
 
 /// Every task, in the order in which the window lists them.
 pub fn all() -> Vec<Box<dyn Task>> {
-    vec![Box::new(sentiment::Sentiment)]
+    vec![Box::new(sentiment::Sentiment), Box::new(chat::Chat), Box::new(generate::Generate)]
 }
 
 /// A language task.
 pub trait Task: Send + Sync {
     /// Short and stable: in commands, manifests and JSON.
     fn id(&self) -> &'static str;
+
+    /// The task whose models this one uses; tasks that share models share them in memory too.
+    fn model_task(&self) -> &'static str {
+        self.id()
+    }
 
     /// Opens a model for this task on the runtime's device.
     ///
@@ -42,7 +55,7 @@ pub trait Model: Send {
     ///
     /// # Errors
     /// [`TaskError::Input`] for an input without content.
-    fn prepare(&self, input: &str, stop: &dyn Fn() -> bool) -> Result<Box<dyn Work>, TaskError>;
+    fn prepare(&self, input: &Input, options: &Options, stop: &dyn Fn() -> bool) -> Result<Box<dyn Work>, TaskError>;
 
     /// One forward step over some of what is left of `works`, at most about `max_tokens`.
     ///
@@ -50,11 +63,68 @@ pub trait Model: Send {
     /// An error of the device.
     fn step(&mut self, works: &mut [&mut dyn Work], max_tokens: usize) -> Result<(), TaskError>;
 
+    /// What has come since the last call, of an answer that streams.
+    fn partial(&self, _work: &mut dyn Work) -> Option<Partial> {
+        None
+    }
+
     /// The answer from finished work.
     ///
     /// # Errors
     /// [`TaskError::NotANumber`] if the model gave no usable numbers.
-    fn finish(&self, input: &str, work: Box<dyn Work>) -> Result<Output, TaskError>;
+    fn finish(&self, input: &Input, work: Box<dyn Work>) -> Result<Output, TaskError>;
+}
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// A text to analyse, or to go on with.
+    Text(String),
+    /// A conversation that waits for the model's turn.
+    Chat(Vec<Message>),
+    /// A text that is followed by these very tokens, then to go on with.
+    Forced { text: String, ids: Vec<u32> },
+}
+
+impl Input {
+    /// The text, or the last turn of a conversation.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Text(text) | Self::Forced { text, .. } => text,
+            Self::Chat(messages) => messages.last().map_or("", |m| &m.content),
+        }
+    }
+}
+
+impl From<String> for Input {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<&str> for Input {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+/// How a request wants its answers; what a task does not know of it does not look at.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Options {
+    pub sampling: Sampling,
+    /// Tokens that an answer may have.
+    pub max_tokens: usize,
+    /// Strings that end an answer; they are not part of it.
+    pub stop: Vec<String>,
+    /// Likeliest tokens to report at each step.
+    pub candidates: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { sampling: Sampling::default(), max_tokens: 512, stop: Vec::new(), candidates: 0 }
+    }
 }
 
 /// An input on its way through a model.
@@ -62,14 +132,61 @@ pub trait Work: Any + Send {
     /// Input tokens, special tokens included.
     fn tokens(&self) -> usize;
 
-    /// Tokens still to be computed; 0 when finished.
+    /// Tokens still to be computed; 0 when finished. It falls with every step.
     fn remaining(&self) -> usize;
+
+    /// What the next step will do.
+    fn phase(&self) -> Phase {
+        Phase::Forward
+    }
+}
+
+/// The stage that a step's time counts to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// One pass from input to answer.
+    Forward,
+    /// Reading a prompt.
+    Prefill,
+    /// Writing, token by token.
+    Decode,
 }
 
 /// An answer, by its shape.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum Output {
     Scores(Scores),
+    Text(Generated),
+}
+
+impl Output {
+    /// What the reader of the answer should know beside it.
+    pub fn warnings(&self) -> Vec<String> {
+        match self {
+            Self::Scores(s) if s.windows > 1 => vec![format!(
+                "a long text ({} tokens) was analysed in {} windows; the answer is their mean, weighted by length",
+                s.tokens, s.windows
+            )],
+            Self::Scores(_) => Vec::new(),
+            Self::Text(g) => g.warnings(),
+        }
+    }
+
+    /// The scores, of a task that gives some.
+    pub fn scores(&self) -> Option<&Scores> {
+        match self {
+            Self::Scores(scores) => Some(scores),
+            Self::Text(_) => None,
+        }
+    }
+
+    /// The text, of a task that writes one.
+    pub fn text(&self) -> Option<&Generated> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Scores(_) => None,
+        }
+    }
 }
 
 /// A probability per label.
@@ -118,12 +235,24 @@ pub enum TaskError {
     Nn(#[from] NnError),
     #[error("{0}")]
     Input(String),
+    #[error(
+        "it needs about {} MB (weights {}, keys and values for {context} tokens {}, work space {}), free are {} MB",
+        mb(.forecast.total()), mb(.forecast.weights), mb(.forecast.cache), mb(.forecast.work),
+        mb(.forecast.available.unwrap_or(0))
+    )]
+    TooLarge { forecast: Forecast, context: usize },
+    #[error("{0}")]
+    Prompt(String),
     #[error("the tokenizer failed: {0}")]
     Tokenizer(String),
     #[error("the model gave no numbers (NaN)")]
     NotANumber,
     #[error("stopped")]
     Stopped,
+}
+
+fn mb(bytes: usize) -> usize {
+    bytes.div_ceil(1_000_000)
 }
 
 impl From<TaskError> for UserMessage {
@@ -134,8 +263,16 @@ impl From<TaskError> for UserMessage {
             TaskError::Checkpoint { .. } => Self::new(
                 "The model could not be opened",
                 why,
-                "Choose a checkpoint of this task: BERT or DistilBERT with a sequence-classification head.",
+                "Choose a checkpoint of this task: BERT or DistilBERT with a sequence-classification head for sentiment; a GGUF file, or a GPT-2 folder, for chat.",
             ),
+            TaskError::TooLarge { .. } => Self::new(
+                "The model is too large for the memory that is free",
+                why,
+                "Close other programs, choose a smaller model or a stronger quantization, or a shorter context (--context).",
+            ),
+            TaskError::Prompt(_) => {
+                Self::new("The model cannot read this", why, "Shorten the message, or begin a new conversation.")
+            }
             TaskError::Input(_) => {
                 Self::new("There is nothing to analyse", why, "Type or paste a sentence, then press Run.")
             }

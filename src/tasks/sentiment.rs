@@ -1,6 +1,6 @@
 //! Sentiment: is a text positive or negative? Sequence classification on BERT or DistilBERT.
 
-use super::{Model, Output, Piece, Progress, Scores, Task, TaskError, Work};
+use super::{Input, Model, Options, Output, Piece, Progress, Scores, Task, TaskError, Work};
 use crate::models::library::ModelEntry;
 use crate::models::tokenizer::{TextTokenizer, Token};
 use crate::models::weights::Weights;
@@ -90,7 +90,8 @@ impl Model for Classifier {
         self.network.bytes()
     }
 
-    fn prepare(&self, input: &str, stop: &dyn Fn() -> bool) -> Result<Box<dyn Work>, TaskError> {
+    fn prepare(&self, input: &Input, _: &Options, stop: &dyn Fn() -> bool) -> Result<Box<dyn Work>, TaskError> {
+        let input = input.text();
         if input.trim().is_empty() {
             return Err(TaskError::Input("the text is empty".into()));
         }
@@ -136,7 +137,7 @@ impl Model for Classifier {
         Ok(())
     }
 
-    fn finish(&self, _input: &str, work: Box<dyn Work>) -> Result<Output, TaskError> {
+    fn finish(&self, _input: &Input, work: Box<dyn Work>) -> Result<Output, TaskError> {
         let Ok(work) = (work as Box<dyn Any>).downcast::<Windows>() else {
             return Err(TaskError::Input("work of another task".into()));
         };

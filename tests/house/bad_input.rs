@@ -7,7 +7,6 @@ use glossa::error::UserMessage;
 use glossa::labs::evaluate::{Answer, ask};
 use glossa::models::library::Library;
 use glossa::nn::runtime::DeviceChoice;
-use glossa::tasks::Output;
 use std::path::{Path, PathBuf};
 
 fn engine(models: &Path) -> Engine {
@@ -59,7 +58,7 @@ fn a_megabyte_is_analysed_in_windows_and_says_so() {
     let engine = engine(&shipped());
     let text = "This was a truly wonderful evening. ".repeat(1_000_000 / 36);
     let answer = sentiment(&engine, &text).expect("an answer");
-    let Output::Scores(scores) = &answer.output;
+    let scores = answer.output.scores().expect("scores");
     assert!(scores.windows > 300 && scores.top().0 == "positive", "{}", scores.windows);
     assert!(answer.warnings.iter().any(|w| w.contains("windows")), "{:?}", answer.warnings);
 }
@@ -70,7 +69,7 @@ fn emoji_right_to_left_and_nul_bytes() {
     for text in ["🙂🙂🙂 what a day", "סרט נהדר", "فيلم رائع", "good\0film", "e\u{301}te\u{301}", "\u{202e}evil"]
     {
         let answer = sentiment(&engine, text).expect(text);
-        let Output::Scores(scores) = &answer.output;
+        let scores = answer.output.scores().expect("scores");
         for piece in &scores.pieces {
             assert!(text.is_char_boundary(piece.start) && text.is_char_boundary(piece.end), "{text:?} {piece:?}");
         }

@@ -5,7 +5,7 @@ use glossa::engine::message::{Event, EventSink, Priority, Request};
 use glossa::engine::{Engine, EngineConfig, Ticket};
 use glossa::models::library::{Library, ModelEntry};
 use glossa::nn::runtime::{DeviceChoice, Runtime};
-use glossa::tasks::{Model, Output, Progress, Scores, Task, TaskError, Work};
+use glossa::tasks::{Input, Model, Options, Output, Progress, Scores, Task, TaskError, Work};
 use std::any::Any;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -63,7 +63,8 @@ impl Model for FakeModel {
         1000
     }
 
-    fn prepare(&self, input: &str, _: &dyn Fn() -> bool) -> Result<Box<dyn Work>, TaskError> {
+    fn prepare(&self, input: &Input, _: &Options, _: &dyn Fn() -> bool) -> Result<Box<dyn Work>, TaskError> {
+        let input = input.text();
         if input.is_empty() {
             return Err(TaskError::Input("empty".into()));
         }
@@ -84,8 +85,8 @@ impl Model for FakeModel {
         Ok(())
     }
 
-    fn finish(&self, input: &str, _: Box<dyn Work>) -> Result<Output, TaskError> {
-        let scores = vec![(input.to_owned(), 1.0)];
+    fn finish(&self, input: &Input, _: Box<dyn Work>) -> Result<Output, TaskError> {
+        let scores = vec![(input.text().to_owned(), 1.0)];
         Ok(Output::Scores(Scores { scores, tokens: 1, pieces: vec![], windows: 1 }))
     }
 }
@@ -108,7 +109,8 @@ pub fn engine(step_ms: u64, load_ms: u64, capacity: usize) -> (Engine, Log) {
 
 pub fn request(inputs: &[&str], priority: Priority) -> Request {
     let model = Some(fixture("bert-tiny").display().to_string());
-    Request { task: "fake", model, inputs: inputs.iter().map(|s| (*s).to_owned()).collect(), priority }
+    let inputs = inputs.iter().map(|s| (*s).to_owned()).collect();
+    Request { model, ..Request::texts("fake", inputs, priority) }
 }
 
 /// Submits, and gives the ticket with the request's own events.

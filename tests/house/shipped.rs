@@ -5,7 +5,6 @@ use glossa::labs::evaluate::ask;
 use glossa::models::library::Library;
 use glossa::models::manifest::Manifest;
 use glossa::models::verify::Verifier;
-use glossa::tasks::Output;
 use std::path::Path;
 
 fn library() -> Library {
@@ -42,7 +41,7 @@ fn plain_sentences_are_classified_as_anybody_would() {
         ("The coffee was cold and the waiter ignored us.", "negative"),
     ] {
         let answer = ask(&engine, "sentiment", None, text).expect(text);
-        let Output::Scores(scores) = &answer.output;
+        let scores = answer.output.scores().expect("scores");
         assert_eq!(scores.top().0, label, "{text}");
     }
 }

@@ -35,7 +35,7 @@ pub struct Scratch {
 }
 
 /// Makes `v` at least `len` long without clearing what is there.
-fn ensure(v: &mut Vec<f32>, len: usize) {
+pub(super) fn ensure(v: &mut Vec<f32>, len: usize) {
     if v.len() < len {
         v.resize(len, 0.0);
     }
@@ -43,7 +43,7 @@ fn ensure(v: &mut Vec<f32>, len: usize) {
 
 /// Exponentials of `scale · (x - max)` in place over `count` scores; returns their sum.
 #[inline(always)]
-unsafe fn softmax_row<S: Simd>(p: *mut f32, count: usize, padded: usize, scale: f32) -> f32 {
+pub(super) unsafe fn softmax_row<S: Simd>(p: *mut f32, count: usize, padded: usize, scale: f32) -> f32 {
     // SAFETY: the row is `padded` long, a multiple of the vector length.
     unsafe {
         for j in count..padded {

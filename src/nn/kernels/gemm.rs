@@ -71,6 +71,21 @@ impl Packed {
         self.n.div_ceil(self.width)
     }
 
+    /// Row `index` of the weight as f32, into `out` (`[k]`).
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn row(&self, index: usize, out: &mut [f32]) {
+        assert!(index < self.n && out.len() == self.k, "row {index} of {}", self.n);
+        let base = index / self.width * self.k * self.width + index % self.width;
+        for (i, v) in out.iter_mut().enumerate() {
+            *v = match &self.panels {
+                Panels::F32(w) => w[base + i * self.width],
+                Panels::F16(w) => f16::from_bits(w[base + i * self.width]).to_f32(),
+            };
+        }
+    }
+
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         let panels = match &self.panels {
@@ -265,7 +280,7 @@ unsafe fn gemm_typed<S: Simd, W: Weight, const NV: usize, const MR: usize>(g: &G
 }
 
 #[inline(always)]
-unsafe fn add_slice<S: Simd>(to: *mut f32, from: *const f32, count: usize) {
+pub(super) unsafe fn add_slice<S: Simd>(to: *mut f32, from: *const f32, count: usize) {
     // SAFETY: both cover `count` floats.
     unsafe {
         let mut i = 0;

@@ -139,7 +139,7 @@ unsafe fn activate_body<S: Simd, const NV: usize, const MR: usize>(args: Activat
 }
 
 /// Applies `act` to every element of `x`.
-pub fn apply(isa: Isa, act: Activation, x: &mut [f32]) {
+pub fn activate_rows(isa: Isa, act: Activation, x: &mut [f32]) {
     dispatch!(isa, activate_body(ActivateArgs(act, x)): ActivateArgs<'_>);
 }
 
@@ -205,6 +205,69 @@ pub fn layer_norm(isa: Isa, args: LayerNormArgs<'_>) {
     dispatch!(isa, layer_norm_body(args): LayerNormArgs<'_>);
 }
 
+/// Root-mean-square norm of rows of `width` floats.
+pub struct RmsNormArgs<'a> {
+    /// `[rows · width]`
+    pub from: &'a [f32],
+    /// As long as `from`.
+    pub to: &'a mut [f32],
+    /// Scale, `[width]`.
+    pub gamma: &'a [f32],
+    pub eps: f32,
+}
+
+#[inline(always)]
+unsafe fn rms_norm_body<S: Simd, const NV: usize, const MR: usize>(args: RmsNormArgs<'_>) {
+    let width = args.gamma.len();
+    let whole = width - width % S::LANES;
+    for (from, to) in args.from.chunks_exact(width).zip(args.to.chunks_exact_mut(width)) {
+        // SAFETY: vector accesses stay below `whole` <= width.
+        unsafe {
+            let mut squares = S::splat(0.0);
+            for i in (0..whole).step_by(S::LANES) {
+                let x = S::load(from.as_ptr().add(i));
+                squares = S::fma(x, x, squares);
+            }
+            let rest: f32 = from[whole..].iter().map(|x| x * x).sum();
+            let inv = 1.0 / ((S::sum(squares) + rest) / width as f32 + args.eps).sqrt();
+            let scale = S::splat(inv);
+            for i in (0..whole).step_by(S::LANES) {
+                let x = S::mul(S::load(from.as_ptr().add(i)), scale);
+                S::store(to.as_mut_ptr().add(i), S::mul(x, S::load(args.gamma.as_ptr().add(i))));
+            }
+            for i in whole..width {
+                to[i] = from[i] * inv * args.gamma[i];
+            }
+        }
+    }
+}
+
+/// `x / sqrt(mean(x²) + eps) · gamma` over each row (Zhang and Sennrich 2019, arXiv:1910.07467).
+pub fn rms_norm(isa: Isa, args: RmsNormArgs<'_>) {
+    debug_assert_eq!(args.from.len(), args.to.len());
+    dispatch!(isa, rms_norm_body(args): RmsNormArgs<'_>);
+}
+
+struct GateArgs<'a>(Activation, &'a mut [f32], &'a [f32]);
+
+#[inline(always)]
+unsafe fn gate_body<S: Simd, const NV: usize, const MR: usize>(args: GateArgs<'_>) {
+    let GateArgs(act, gate, up) = args;
+    // SAFETY: both are as long as the shorter.
+    unsafe {
+        let count = gate.len().min(up.len());
+        activate_slice::<S>(act, gate.as_mut_ptr(), count);
+        for (g, u) in gate.iter_mut().zip(up) {
+            *g *= *u;
+        }
+    }
+}
+
+/// `gate = act(gate) · up`, elementwise (Shazeer 2020, arXiv:2002.05202).
+pub fn gate(isa: Isa, act: Activation, gate: &mut [f32], up: &[f32]) {
+    dispatch!(isa, gate_body(GateArgs(act, gate, up)): GateArgs<'_>);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,7 +301,7 @@ mod tests {
         for isa in Isa::available() {
             for act in [Activation::Gelu, Activation::GeluTanh, Activation::Relu, Activation::Silu, Activation::Tanh] {
                 let mut ys = xs.clone();
-                apply(isa, act, &mut ys);
+                activate_rows(isa, act, &mut ys);
                 for (x, y) in xs.iter().zip(&ys) {
                     let want = reference(act, f64::from(*x));
                     let error = (f64::from(*y) - want).abs();

@@ -10,10 +10,13 @@
 #![allow(clippy::missing_safety_doc, reason = "contracts stand on the trait and the structs")]
 
 pub mod attention;
+pub mod causal;
 pub mod gemm;
 pub mod math;
+pub mod matrix;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+pub mod quantized;
 pub mod simd;
 pub mod team;
 #[cfg(target_arch = "x86_64")]

@@ -50,6 +50,23 @@ impl Simd for Neon {
         }
     }
     #[inline(always)]
+    unsafe fn load_i8(p: *const i8) -> float32x4_t {
+        // SAFETY: trait contract: four bytes.
+        unsafe {
+            let four = vreinterpret_s8_u32(vdup_n_u32(p.cast::<u32>().read_unaligned()));
+            vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(four))))
+        }
+    }
+    #[inline(always)]
+    unsafe fn nibbles(p: *const u8) -> (float32x4_t, float32x4_t) {
+        // SAFETY: trait contract: four bytes.
+        unsafe {
+            let four = vreinterpret_u8_u32(vdup_n_u32(p.cast::<u32>().read_unaligned()));
+            let wide = vmovl_u16(vget_low_u16(vmovl_u8(four)));
+            (vcvtq_f32_u32(vandq_u32(wide, vdupq_n_u32(15))), vcvtq_f32_u32(vshrq_n_u32::<4>(wide)))
+        }
+    }
+    #[inline(always)]
     unsafe fn store(p: *mut f32, v: float32x4_t) {
         // SAFETY: trait contract.
         unsafe { vst1q_f32(p, v) }

@@ -21,6 +21,10 @@ pub trait Simd: Copy + 'static {
     unsafe fn load(p: *const f32) -> Self::V;
     /// `LANES` IEEE half floats widened.
     unsafe fn load_f16(p: *const u16) -> Self::V;
+    /// `LANES` signed bytes as floats.
+    unsafe fn load_i8(p: *const i8) -> Self::V;
+    /// The low and the high nibbles of `LANES` bytes as floats 0 to 15.
+    unsafe fn nibbles(p: *const u8) -> (Self::V, Self::V);
     unsafe fn store(p: *mut f32, v: Self::V);
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
@@ -67,6 +71,17 @@ impl Simd for Portable {
         // SAFETY: the caller vouches for eight halves.
         let halves = unsafe { p.cast::<[u16; 8]>().read_unaligned() };
         halves.map(|h| half::f16::from_bits(h).to_f32())
+    }
+    #[inline(always)]
+    unsafe fn load_i8(p: *const i8) -> Self::V {
+        // SAFETY: the caller vouches for eight bytes.
+        unsafe { p.cast::<[i8; 8]>().read_unaligned() }.map(f32::from)
+    }
+    #[inline(always)]
+    unsafe fn nibbles(p: *const u8) -> (Self::V, Self::V) {
+        // SAFETY: the caller vouches for eight bytes.
+        let bytes = unsafe { p.cast::<[u8; 8]>().read_unaligned() };
+        (bytes.map(|b| f32::from(b & 15)), bytes.map(|b| f32::from(b >> 4)))
     }
     #[inline(always)]
     unsafe fn store(p: *mut f32, v: Self::V) {

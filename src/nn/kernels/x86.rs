@@ -43,6 +43,20 @@ impl Simd for Avx2 {
         unsafe { _mm256_cvtph_ps(_mm_loadu_si128(p.cast())) }
     }
     #[inline(always)]
+    unsafe fn load_i8(p: *const i8) -> __m256 {
+        // SAFETY: trait contract.
+        unsafe { _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(p.cast()))) }
+    }
+    #[inline(always)]
+    unsafe fn nibbles(p: *const u8) -> (__m256, __m256) {
+        // SAFETY: trait contract.
+        unsafe {
+            let bytes = _mm256_cvtepu8_epi32(_mm_loadl_epi64(p.cast()));
+            let low = _mm256_and_si256(bytes, _mm256_set1_epi32(15));
+            (_mm256_cvtepi32_ps(low), _mm256_cvtepi32_ps(_mm256_srli_epi32::<4>(bytes)))
+        }
+    }
+    #[inline(always)]
     unsafe fn store(p: *mut f32, v: __m256) {
         // SAFETY: trait contract.
         unsafe { _mm256_storeu_ps(p, v) }
@@ -106,6 +120,24 @@ impl Simd for Avx512 {
     unsafe fn load_f16(p: *const u16) -> __m512 {
         // SAFETY: trait contract.
         unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(p.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn load_i8(p: *const i8) -> __m512 {
+        // SAFETY: trait contract.
+        unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(p.cast()))) }
+    }
+    #[inline(always)]
+    unsafe fn nibbles(p: *const u8) -> (__m512, __m512) {
+        // A permutation looks at the low four bits of each lane: a table of 16 floats turns a
+        // nibble into its value without masking or converting.
+        // SAFETY: trait contract.
+        unsafe {
+            let table = _mm512_setr_ps(
+                0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0,
+            );
+            let bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128(p.cast()));
+            (_mm512_permutexvar_ps(bytes, table), _mm512_permutexvar_ps(_mm512_srli_epi32::<4>(bytes), table))
+        }
     }
     #[inline(always)]
     unsafe fn store(p: *mut f32, v: __m512) {

@@ -11,7 +11,6 @@ use crate::engine::Ticket;
 use crate::engine::message::{Event, ItemResult, Priority, Report};
 use crate::error::UserMessage;
 use crate::labs::lines;
-use crate::tasks::Output;
 use egui::{RichText, ScrollArea, TextEdit, Ui, vec2};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -109,7 +108,7 @@ impl Batch {
                 self.problem = Some(message.clone());
                 run.end = Some(("failed".into(), report.clone()));
             }
-            Event::Loading { .. } | Event::Started { .. } | Event::Status(_) => {}
+            Event::Loading { .. } | Event::Started { .. } | Event::Partial { .. } | Event::Status(_) => {}
         }
     }
 
@@ -275,9 +274,9 @@ impl Run {
         let mut counts = [0; 3];
         for (_, result) in &self.rows {
             match result {
-                Some(Ok(Output::Scores(scores))) => match scores.top().0 {
-                    "positive" => counts[0] += 1,
-                    "negative" => counts[1] += 1,
+                Some(Ok(output)) => match output.scores().map(|s| s.top().0) {
+                    Some("positive") => counts[0] += 1,
+                    Some("negative") => counts[1] += 1,
                     _ => {}
                 },
                 Some(Err(_)) => counts[2] += 1,
@@ -292,8 +291,8 @@ fn row(ui: &mut Ui, p: &Palette, text: &str, result: Option<&ItemResult>, height
     ui.horizontal(|ui| {
         ui.set_height(height - ui.spacing().item_spacing.y);
         let (mark, color) = match result {
-            Some(Ok(Output::Scores(scores))) => {
-                let (label, share) = scores.top();
+            Some(Ok(output)) => {
+                let (label, share) = output.scores().map_or(("", 0.0), |s| s.top());
                 let color = if label == "negative" { p.negative } else { p.positive };
                 (format!("{} {share:.2}", if label == "negative" { "▼" } else { "▲" }), color)
             }

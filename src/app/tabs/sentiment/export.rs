@@ -33,8 +33,8 @@ pub fn write_csv(path: &Path, rows: &[(String, Option<ItemResult>)]) -> Result<u
         let mut count = 0;
         for (text, result) in rows {
             match result {
-                Some(Ok(Output::Scores(scores))) => {
-                    let (label, p) = scores.top();
+                Some(Ok(output)) => {
+                    let (label, p) = output.scores().map_or(("", 0.0), |s| s.top());
                     out.write_record([text, label, &format!("{p:.6}"), ""])?;
                 }
                 Some(Err(message)) => out.write_record([text, "", "", &message.why])?,

@@ -200,12 +200,8 @@ impl SentimentTab {
                     running.loading = Some((*share, *bytes));
                 }
             }
-            Event::Started { .. } | Event::Status(_) => {}
-            Event::Items { items, .. } => {
-                if let Some((_, Ok(Output::Scores(scores)))) = items.first() {
-                    self.arrived = Some(scores.clone());
-                }
-            }
+            Event::Started { .. } | Event::Partial { .. } | Event::Status(_) => {}
+            Event::Items { .. } => self.arrived = event.first_answer().and_then(Output::scores).cloned(),
             Event::Done { report, id } => {
                 if let (Some(running), Some(scores)) = (self.running.take(), self.arrived.take()) {
                     let answer = Answer { text: running.text, scores, report: report.clone(), request: id.0 };
@@ -229,5 +225,5 @@ impl SentimentTab {
 
 /// A request to this task's default model.
 fn request(inputs: Vec<String>, priority: Priority) -> Request {
-    Request { task: "sentiment", model: None, inputs, priority }
+    Request::texts("sentiment", inputs, priority)
 }

@@ -88,11 +88,7 @@ impl Why {
         }
         if let Some(change) = self.change.as_mut().filter(|c| Some(c.ticket.id) == event.id()) {
             match event {
-                Event::Items { items, .. } => {
-                    if let Some((_, Ok(Output::Scores(scores)))) = items.first() {
-                        change.scores = Some(scores.clone());
-                    }
-                }
+                Event::Items { .. } => change.scores = event.first_answer().and_then(Output::scores).cloned(),
                 Event::Failed { message, .. } => change.failed = Some(message.clone()),
                 _ => {}
             }
@@ -247,7 +243,7 @@ impl Asked {
             }
             Event::Cancelled { .. } => self.end = Some(End::Stopped),
             Event::Failed { message, .. } => self.end = Some(End::Failed(message.clone())),
-            Event::Loading { .. } | Event::Started { .. } | Event::Status(_) => {}
+            Event::Loading { .. } | Event::Started { .. } | Event::Partial { .. } | Event::Status(_) => {}
         }
     }
 }

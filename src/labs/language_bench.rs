@@ -1,0 +1,137 @@
+//! Speed of a language model: prefill, decode, time to first token, memory. Network alone, warm.
+
+use crate::error::UserMessage;
+use crate::models::library::Library;
+use crate::nn::decoder::{CHUNK, Cache, Decoder, Want};
+use crate::nn::runtime::Runtime;
+use crate::nn::sampling::{Sampler, Sampling};
+use crate::tasks::TaskError;
+use crate::tasks::language::LanguageModel;
+use crate::telemetry::stats::{Percentiles, percentiles};
+use serde::Serialize;
+use std::time::Instant;
+
+/// Prompt lengths that are measured.
+pub const PROMPTS: [usize; 2] = [128, 512];
+/// Tokens that are written, after a prompt of as many.
+const DECODE: usize = 128;
+
+/// One row: tokens of a run, and rates over its repetitions.
+#[derive(Clone, Debug, Serialize)]
+pub struct Rate {
+    pub tokens: usize,
+    /// Median over the repetitions.
+    pub tokens_per_second: f64,
+    /// Milliseconds of the whole run.
+    pub run_ms: Percentiles,
+}
+
+/// A whole run.
+#[derive(Clone, Debug, Serialize)]
+pub struct LanguageBench {
+    pub task: &'static str,
+    pub model: String,
+    pub device: String,
+    pub threads: usize,
+    pub weight_bytes: usize,
+    pub prefill: Vec<Rate>,
+    pub decode: Rate,
+    /// From a prompt of 128 tokens to the first token.
+    pub ttft_ms: Percentiles,
+    /// The process' largest resident memory, if the system tells.
+    pub peak_memory_bytes: Option<u64>,
+}
+
+/// Reads `count` tokens of no meaning in steps as a request does; logits of the last.
+fn read(decoder: &Decoder, cache: &mut Cache, count: usize) -> Result<Vec<f32>, TaskError> {
+    let vocab = decoder.config().vocab;
+    let ids: Vec<u32> = (0..count).map(|t| ((1_000 + t * 7_919) % vocab) as u32).collect();
+    let mut logits = Vec::new();
+    for (i, chunk) in ids.chunks(CHUNK).enumerate() {
+        let want = if (i + 1) * CHUNK >= count { Want::Last } else { Want::Nothing };
+        logits = decoder.forward(cache, chunk, want)?;
+    }
+    Ok(logits)
+}
+
+fn rate(tokens: usize, times: &[f64]) -> Rate {
+    let run_ms = percentiles(times).unwrap_or_default();
+    Rate { tokens, tokens_per_second: tokens as f64 / run_ms.p50 * 1e3, run_ms }
+}
+
+/// Measures each number for about `seconds`.
+///
+/// # Errors
+/// A model that cannot be opened, or an error of the device.
+pub fn run(
+    library: &Library,
+    runtime: &Runtime,
+    model: Option<&str>,
+    seconds: f64,
+    mut progress: impl FnMut(usize, usize),
+) -> Result<LanguageBench, UserMessage> {
+    let entry = library.resolve(model, "chat")?;
+    let model = LanguageModel::load(&entry, runtime, &mut |_| false)?;
+    let decoder = model.decoder();
+    let mut cache = decoder.cache();
+    let mut sampler = Sampler::new(Sampling { temperature: 0.0, ..Sampling::default() });
+    let repeat = |cache: &mut Cache, work: &mut dyn FnMut(&mut Cache) -> Result<f64, TaskError>| {
+        work(cache)?;
+        let begun = Instant::now();
+        let mut times = Vec::new();
+        while times.len() < 3 || begun.elapsed().as_secs_f64() < seconds {
+            times.push(work(cache)?);
+        }
+        Ok::<_, TaskError>(times)
+    };
+    let timed = |begun: Instant| begun.elapsed().as_secs_f64() * 1e3;
+    let steps = PROMPTS.len() + 2;
+    let mut prefill = Vec::new();
+    for tokens in PROMPTS.into_iter().filter(|t| *t <= decoder.config().context) {
+        let times = repeat(&mut cache, &mut |cache| {
+            cache.truncate(0);
+            let begun = Instant::now();
+            read(decoder, cache, tokens)?;
+            Ok(timed(begun))
+        })?;
+        prefill.push(rate(tokens, &times));
+        progress(prefill.len(), steps);
+    }
+    let ttft = repeat(&mut cache, &mut |cache| {
+        cache.truncate(0);
+        let begun = Instant::now();
+        let logits = read(decoder, cache, DECODE)?;
+        sampler.choose(&logits, &[], 0).ok_or(TaskError::NotANumber)?;
+        Ok(timed(begun))
+    })?;
+    progress(steps - 1, steps);
+    let times = repeat(&mut cache, &mut |cache| {
+        cache.truncate(0);
+        let mut logits = read(decoder, cache, DECODE)?;
+        let begun = Instant::now();
+        for _ in 0..DECODE {
+            let id = sampler.choose(&logits, &[], 0).ok_or(TaskError::NotANumber)?.id;
+            logits = decoder.forward(cache, &[id], Want::Last)?;
+        }
+        Ok(timed(begun))
+    })?;
+    progress(steps, steps);
+    Ok(LanguageBench {
+        task: "chat",
+        model: entry.id.clone(),
+        device: runtime.report.name.clone(),
+        threads: runtime.report.threads,
+        weight_bytes: decoder.bytes(),
+        prefill,
+        decode: rate(DECODE, &times),
+        ttft_ms: percentiles(&ttft).unwrap_or_default(),
+        peak_memory_bytes: peak_memory(),
+    })
+}
+
+/// `VmHWM` of this process.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+}

@@ -1,0 +1,111 @@
+//! Opens GGUF files: metadata and named tensors, mapped, nothing copied.
+//!
+//! Format: ggml's docs/gguf.md, versions 2 and 3. Every count and length is held against the bytes
+//! that are really there before anything is allocated for it.
+
+mod header;
+pub mod tokenizer;
+
+use super::ModelError;
+use super::weights::map;
+use crate::nn::NnError;
+use crate::nn::decoder::config::Metadata;
+use crate::nn::source::{RawTensor, TensorSource};
+pub use header::Value;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// An open GGUF file.
+pub struct Gguf {
+    path: PathBuf,
+    metadata: BTreeMap<String, Value>,
+    tensors: HashMap<String, RawTensor>,
+}
+
+impl Gguf {
+    /// Maps `path` and reads its header.
+    ///
+    /// # Errors
+    /// A missing, truncated or forged file, or one with a quantization that is not known here.
+    pub fn open(path: &Path) -> Result<Self, ModelError> {
+        let data = map(path)?;
+        let header = header::read((*data).as_ref()).map_err(|why| ModelError::damaged(path, why))?;
+        let mut tensors = HashMap::with_capacity(header.tensors.len());
+        for t in header.tensors {
+            let tensor = RawTensor::new(t.dtype, t.shape, Arc::clone(&data), t.range)
+                .map_err(|e| ModelError::damaged(path, format!("{}: {e}", t.name)))?;
+            if tensors.insert(t.name.clone(), tensor).is_some() {
+                return Err(ModelError::damaged(path, format!("it has two tensors '{}'", t.name)));
+            }
+        }
+        Ok(Self { path: path.to_owned(), metadata: header.metadata, tensors })
+    }
+
+    /// Only the metadata, for a look at the file.
+    pub fn value(&self, key: &str) -> Option<&Value> {
+        self.metadata.get(key)
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Number of tokens in its vocabulary.
+    pub fn vocabulary(&self) -> usize {
+        match self.value("tokenizer.ggml.tokens") {
+            Some(Value::Strings(tokens)) => tokens.len(),
+            _ => 0,
+        }
+    }
+
+    /// What to call the model: the file's own name of it, else the file's.
+    pub fn title(&self) -> String {
+        let stem = self.path.file_stem().map(|s| s.to_string_lossy().into_owned());
+        stem.or_else(|| self.text("general.name").map(str::to_owned)).unwrap_or_else(|| "model".into())
+    }
+
+    /// The type that most weights have, such as `Q4_K`.
+    pub fn precision(&self) -> &'static str {
+        let mut sizes: HashMap<&'static str, usize> = HashMap::new();
+        for tensor in self.tensors.values() {
+            *sizes.entry(tensor.dtype().name()).or_default() += tensor.bytes().len();
+        }
+        sizes.into_iter().max_by_key(|s| s.1).map_or("none", |s| s.0)
+    }
+}
+
+impl Metadata for Gguf {
+    fn number(&self, key: &str) -> Option<f64> {
+        match self.value(key)? {
+            Value::Number(n) => Some(*n),
+            // Some files give one number per layer; the decoder has one for all.
+            Value::Numbers(all) if all.windows(2).all(|w| w[0] == w[1]) => all.first().copied(),
+            _ => None,
+        }
+    }
+
+    fn text(&self, key: &str) -> Option<&str> {
+        match self.value(key)? {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+impl TensorSource for Gguf {
+    fn tensor(&self, name: &str) -> Result<RawTensor, NnError> {
+        self.tensors.get(name).cloned().ok_or_else(|| NnError::MissingTensor(name.to_owned()))
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.tensors.keys().cloned().collect();
+        names.sort();
+        names
+    }
+}

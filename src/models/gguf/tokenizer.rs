@@ -1,0 +1,207 @@
+//! A tokenizer from a GGUF file alone: its tokens, merges or scores, and the name of its
+//! pre-tokenizer, put together as `transformers` does it.
+
+use super::{Gguf, Value};
+use crate::models::ModelError;
+use crate::models::codec::{Codec, Specials};
+use crate::nn::decoder::config::Metadata as _;
+use std::collections::HashMap;
+use tokenizers::decoders::DecoderWrapper;
+use tokenizers::decoders::byte_fallback::ByteFallback;
+use tokenizers::decoders::byte_level::ByteLevel as ByteLevelDecoder;
+use tokenizers::decoders::fuse::Fuse;
+use tokenizers::decoders::sequence::Sequence as DecoderSequence;
+use tokenizers::decoders::strip::Strip;
+use tokenizers::models::bpe::{BPE, Vocab};
+use tokenizers::normalizers::{NFC, NormalizerWrapper, Prepend, Replace, Sequence as NormalizerSequence};
+use tokenizers::pre_tokenizers::PreTokenizerWrapper;
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::pre_tokenizers::digits::Digits;
+use tokenizers::pre_tokenizers::sequence::Sequence;
+use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::{AddedToken, SplitDelimiterBehavior, Tokenizer};
+
+const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const GPT4O: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const TEKKEN: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+/// How byte-level BPE cuts a text into words.
+enum Words {
+    Gpt2,
+    /// Digits one by one, then GPT-2's rule.
+    Digits,
+    Pattern(&'static str),
+}
+
+/// The rule that a file names, and whether a word that is a token as a whole needs no merges.
+fn words(name: &str) -> Option<(Words, bool)> {
+    Some(match name {
+        "gpt-2" | "phi-2" | "mpt" | "olmo" | "jais" | "roberta-bpe" | "trillion" => (Words::Gpt2, false),
+        "smollm" | "starcoder" | "refact" | "command-r" | "codeshell" => (Words::Digits, false),
+        "llama-bpe" | "llama3" | "llama-v3" | "falcon3" | "lfm2" => (Words::Pattern(LLAMA3), true),
+        "smaug-bpe" | "dbrx" => (Words::Pattern(LLAMA3), false),
+        "qwen2" | "deepseek-r1-qwen" | "megrez" | "stablelm2" => (Words::Pattern(QWEN2), false),
+        "gpt-4o" | "llama4" => (Words::Pattern(GPT4O), false),
+        "tekken" => (Words::Pattern(TEKKEN), true),
+        _ => return None,
+    })
+}
+
+/// ggml's kinds of tokens.
+const CONTROL: u8 = 3;
+const USER_DEFINED: u8 = 4;
+
+/// Tokens by which models end a turn, whatever the file calls its end of text.
+const ENDS: [&str; 9] = [
+    "<|im_end|>",
+    "<|eot_id|>",
+    "<|eom_id|>",
+    "<end_of_turn>",
+    "<|end|>",
+    "<|endoftext|>",
+    "</s>",
+    "<|end_of_text|>",
+    "<|return|>",
+];
+
+impl Gguf {
+    /// The file's tokenizer, with its chat template and its ends of turn.
+    ///
+    /// # Errors
+    /// A kind of tokenizer or a pre-tokenizer that is not known here, or lists that do not fit.
+    pub fn codec(&self) -> Result<Codec, ModelError> {
+        self.build().map_err(|why| ModelError::damaged(self.path(), why))
+    }
+
+    fn build(&self) -> Result<Codec, String> {
+        let Some(Value::Strings(tokens)) = self.value("tokenizer.ggml.tokens") else {
+            return Err("it has no list of tokens (tokenizer.ggml.tokens)".into());
+        };
+        let kinds: Vec<u8> = match self.value("tokenizer.ggml.token_type") {
+            Some(Value::Numbers(kinds)) if kinds.len() == tokens.len() => kinds.iter().map(|k| *k as u8).collect(),
+            Some(_) => return Err("its list of token types does not fit its tokens".into()),
+            None => vec![1; tokens.len()],
+        };
+        let mut tokenizer = match self.text("tokenizer.ggml.model") {
+            Some("gpt2") => self.byte_level(tokens)?,
+            Some("llama") => self.sentence_pieces(tokens, &kinds)?,
+            Some(other) => return Err(format!("its tokenizer '{other}' is not known here ('gpt2' and 'llama' are)")),
+            None => return Err("it names no tokenizer (tokenizer.ggml.model)".into()),
+        };
+        let phi3 = self.text("general.architecture") == Some("phi3") && self.text("tokenizer.ggml.model") == Some("llama");
+        let added = tokens.iter().zip(&kinds).filter(|(t, kind)| {
+            **kind == CONTROL || **kind == USER_DEFINED && !t.contains('▁')
+        });
+        let added: Vec<AddedToken> = added
+            .map(|(token, kind)| {
+                let plain = matches!(token.as_str(), "<unk>" | "<s>" | "<|endoftext|>");
+                AddedToken::from(token.clone(), *kind == CONTROL).normalized(false).rstrip(phi3 && !plain)
+            })
+            .collect();
+        tokenizer.add_tokens(added).map_err(|e| e.to_string())?;
+        let id = |key: &str| {
+            let id = self.number(&format!("tokenizer.ggml.{key}"))?;
+            (id >= 0.0 && (id as usize) < tokens.len()).then_some(id as u32)
+        };
+        let flag = |key: &str| match self.value(&format!("tokenizer.ggml.{key}")) {
+            Some(Value::Bool(b)) => Some(*b),
+            _ => None,
+        };
+        let spm = self.text("tokenizer.ggml.model") == Some("llama");
+        let mut ends: Vec<u32> = ["eos_token_id", "eot_token_id", "eom_token_id"].into_iter().filter_map(id).collect();
+        for (at, token) in tokens.iter().enumerate() {
+            if kinds[at] == CONTROL && ENDS.contains(&token.as_str()) && !ends.contains(&(at as u32)) {
+                ends.push(at as u32);
+            }
+        }
+        let specials = Specials {
+            bos: id("bos_token_id"),
+            eos: id("eos_token_id"),
+            add_bos: flag("add_bos_token").unwrap_or(spm),
+            ends,
+            template: self.text("tokenizer.chat_template").map(str::to_owned),
+        };
+        Codec::new(tokenizer, specials, tokens.len())
+    }
+
+    /// GPT-2's byte-level BPE.
+    fn byte_level(&self, tokens: &[String]) -> Result<Tokenizer, String> {
+        let name = self.text("tokenizer.ggml.pre").unwrap_or("gpt-2");
+        let name = if name == "default" { "gpt-2" } else { name };
+        let (words, whole) =
+            words(name).ok_or_else(|| format!("its pre-tokenizer '{name}' is not known here; ids would be wrong"))?;
+        let Some(Value::Strings(merges)) = self.value("tokenizer.ggml.merges") else {
+            return Err("it has no list of merges (tokenizer.ggml.merges)".into());
+        };
+        let pair = |m: &String| {
+            // A token may begin with a space of its own, never be empty.
+            let at = m.char_indices().skip(1).find(|c| c.1 == ' ').map(|c| c.0);
+            at.map(|at| (m[..at].to_owned(), m[at + 1..].to_owned()))
+        };
+        let merges: Option<Vec<(String, String)>> = merges.iter().map(pair).collect();
+        let merges = merges.ok_or("one of its merges is no pair")?;
+        let model = BPE::builder().vocab_and_merges(vocabulary(tokens), merges).ignore_merges(whole);
+        let mut tokenizer = Tokenizer::new(model.build().map_err(|e| e.to_string())?);
+        let level = |regex: bool| PreTokenizerWrapper::from(ByteLevel::new(false, true, regex));
+        let steps = match words {
+            Words::Gpt2 => vec![level(true)],
+            Words::Digits => vec![Digits::new(true).into(), level(true)],
+            Words::Pattern(pattern) => {
+                let pattern = SplitPattern::Regex(pattern.to_owned());
+                let split = Split::new(pattern, SplitDelimiterBehavior::Isolated, false).map_err(|e| e.to_string())?;
+                vec![split.into(), level(false)]
+            }
+        };
+        tokenizer.with_pre_tokenizer(Some(Sequence::new(steps)));
+        tokenizer.with_decoder(Some(ByteLevelDecoder::default()));
+        if matches!(name, "qwen2" | "deepseek-r1-qwen" | "megrez") {
+            tokenizer.with_normalizer(Some(NormalizerWrapper::from(NFC))).map_err(|e| e.to_string())?;
+        }
+        Ok(tokenizer)
+    }
+
+    /// SentencePiece's BPE: merges follow from the scores (as `transformers` converts them).
+    fn sentence_pieces(&self, tokens: &[String], kinds: &[u8]) -> Result<Tokenizer, String> {
+        let scores = match self.value("tokenizer.ggml.scores") {
+            Some(Value::Numbers(scores)) if scores.len() == tokens.len() => scores,
+            _ => return Err("its list of scores does not fit its tokens".into()),
+        };
+        let ids: HashMap<&str, u32> = tokens.iter().zip(0u32..).map(|(t, i)| (t.as_str(), i)).collect();
+        let mut merges: Vec<(&str, &str, f64)> = Vec::new();
+        for ((piece, score), _) in tokens.iter().zip(scores).zip(kinds).filter(|(_, kind)| matches!(kind, 1 | 4)) {
+            let cuts = piece.char_indices().skip(1).map(|(at, _)| piece.split_at(at));
+            let mut own: Vec<(&str, &str, f64)> =
+                cuts.filter(|(l, r)| ids.contains_key(l) && ids.contains_key(r)).map(|(l, r)| (l, r, *score)).collect();
+            own.sort_by_key(|(l, r, _)| (ids[l], ids[r]));
+            merges.extend(own);
+        }
+        merges.sort_by(|a, b| {
+            let lengths = |m: &(&str, &str, f64)| (m.0.chars().count(), m.1.chars().count());
+            b.2.total_cmp(&a.2).then_with(|| lengths(b).cmp(&lengths(a)))
+        });
+        let merges = merges.into_iter().map(|(l, r, _)| (l.to_owned(), r.to_owned())).collect();
+        let unknown = self.number("tokenizer.ggml.unknown_token_id").unwrap_or(0.0) as usize;
+        let unknown = tokens.get(unknown).cloned().ok_or("its unknown token is not in its list")?;
+        let model = BPE::builder().vocab_and_merges(vocabulary(tokens), merges);
+        let model = model.unk_token(unknown).fuse_unk(true).byte_fallback(true);
+        let mut tokenizer = Tokenizer::new(model.build().map_err(|e| e.to_string())?);
+        let prefix = !matches!(self.value("tokenizer.ggml.add_space_prefix"), Some(Value::Bool(false)));
+        let spaces = Replace::new(" ", "▁").map_err(|e| e.to_string())?;
+        let mut steps = vec![NormalizerWrapper::from(spaces)];
+        let back = Replace::new("▁", " ").map_err(|e| e.to_string())?;
+        let mut decoders = vec![DecoderWrapper::from(back), ByteFallback::new().into(), Fuse::new().into()];
+        if prefix {
+            steps.insert(0, Prepend::new("▁".into()).into());
+            decoders.push(Strip::new(' ', 1, 0).into());
+        }
+        tokenizer.with_normalizer(Some(NormalizerSequence::new(steps))).map_err(|e| e.to_string())?;
+        tokenizer.with_decoder(Some(DecoderSequence::new(decoders)));
+        Ok(tokenizer)
+    }
+}
+
+/// Ids by token; of two that read alike the first counts.
+fn vocabulary(tokens: &[String]) -> Vocab {
+    tokens.iter().enumerate().rev().map(|(id, token)| (token.clone(), id as u32)).collect()
+}

@@ -1,0 +1,362 @@
+//! The decoder as Candle tensors: CUDA, and the portable reference. Weights stay quantized
+//! (Candle's quantized products), activations and sums are f32.
+
+use super::Want;
+use super::config::Config;
+use super::rotary::{Frequencies, Tables};
+use super::weights::{Linear, Norm, Reader};
+use crate::nn::NnError;
+use crate::nn::kernels::math::Activation;
+use crate::nn::source::{Dtype, RawTensor};
+use candle_core::quantized::{GgmlDType, QMatMul, QStorage, QTensor};
+use candle_core::{D, Device, Module as _, Result, Tensor};
+use candle_nn::ops::{layer_norm, rms_norm, softmax_last_dim};
+use candle_nn::rotary_emb::{rope, rope_i};
+
+/// Positions by which a cache grows.
+const STEP: usize = 256;
+
+struct DeviceLinear {
+    weight: QMatMul,
+    bias: Option<Tensor>,
+}
+
+struct DeviceNorm {
+    gamma: Tensor,
+    beta: Option<Tensor>,
+}
+
+struct DeviceLayer {
+    norm_attention: DeviceNorm,
+    q: DeviceLinear,
+    k: DeviceLinear,
+    v: DeviceLinear,
+    q_norm: Option<Tensor>,
+    k_norm: Option<Tensor>,
+    out: DeviceLinear,
+    post_attention: Option<DeviceNorm>,
+    norm_mlp: DeviceNorm,
+    gate: Option<DeviceLinear>,
+    up: DeviceLinear,
+    down: DeviceLinear,
+    post_mlp: Option<DeviceNorm>,
+}
+
+/// The decoder on a Candle device.
+pub struct DeviceDecoder {
+    config: Config,
+    device: Device,
+    words: QMatMul,
+    positions: Option<Tensor>,
+    frequencies: Option<Frequencies>,
+    layers: Vec<DeviceLayer>,
+    norm: DeviceNorm,
+    output: Option<DeviceLinear>,
+    bytes: usize,
+}
+
+/// Keys and values `[kv_heads, capacity, head_dim]` of each layer, f32.
+pub struct DeviceCache {
+    layers: Vec<Option<(Tensor, Tensor)>>,
+    /// Positions that hold something.
+    pub len: usize,
+}
+
+impl DeviceCache {
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.layers.iter().flatten().map(|(k, v)| (k.elem_count() + v.elem_count()) * 4).sum()
+    }
+}
+
+/// Candle's name of a type; `None` for floats.
+fn ggml(dtype: Dtype) -> Option<GgmlDType> {
+    Some(match dtype {
+        Dtype::F32 | Dtype::F16 | Dtype::Bf16 => return None,
+        Dtype::Q4_0 => GgmlDType::Q4_0,
+        Dtype::Q4_1 => GgmlDType::Q4_1,
+        Dtype::Q5_0 => GgmlDType::Q5_0,
+        Dtype::Q5_1 => GgmlDType::Q5_1,
+        Dtype::Q8_0 => GgmlDType::Q8_0,
+        Dtype::Q2K => GgmlDType::Q2K,
+        Dtype::Q3K => GgmlDType::Q3K,
+        Dtype::Q4K => GgmlDType::Q4K,
+        Dtype::Q5K => GgmlDType::Q5K,
+        Dtype::Q6K => GgmlDType::Q6K,
+    })
+}
+
+/// Puts weights on the device and counts their bytes.
+struct Loader<'a> {
+    device: &'a Device,
+    bytes: usize,
+}
+
+impl Loader<'_> {
+    fn vector(&mut self, values: &[f32]) -> Result<Tensor> {
+        self.bytes += values.len() * 4;
+        Tensor::from_slice(values, values.len(), self.device)
+    }
+
+    fn matrix(&mut self, raw: &RawTensor) -> Result<QMatMul> {
+        let shape = raw.shape().to_vec();
+        let Some(dtype) = ggml(raw.dtype()) else {
+            let values = raw.to_f32();
+            self.bytes += values.len() * 4;
+            return Ok(QMatMul::Tensor(Tensor::from_vec(values, shape, self.device)?));
+        };
+        self.bytes += raw.bytes().len();
+        let storage = QStorage::from_data(raw.bytes().into(), self.device, dtype)?;
+        QMatMul::from_qtensor(QTensor::new(storage, shape)?)
+    }
+
+    fn linear(&mut self, l: &Linear) -> Result<DeviceLinear> {
+        let bias = if l.bias.is_empty() { None } else { Some(self.vector(&l.bias)?) };
+        Ok(DeviceLinear { weight: self.matrix(&l.weight)?, bias })
+    }
+
+    fn norm(&mut self, n: &Norm) -> Result<DeviceNorm> {
+        let beta = if n.beta.is_empty() { None } else { Some(self.vector(&n.beta)?) };
+        Ok(DeviceNorm { gamma: self.vector(&n.gamma)?, beta })
+    }
+}
+
+impl DeviceLinear {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let y = self.weight.forward(x)?;
+        self.bias.as_ref().map_or(Ok(y.clone()), |b| y.broadcast_add(b))
+    }
+}
+
+impl DeviceNorm {
+    fn forward(&self, x: &Tensor, eps: f32) -> Result<Tensor> {
+        match &self.beta {
+            Some(beta) => layer_norm(x, &self.gamma, beta, eps),
+            None => rms_norm(x, &self.gamma, eps),
+        }
+    }
+}
+
+impl DeviceDecoder {
+    /// Copies all weights to `device`.
+    ///
+    /// # Errors
+    /// A missing tensor, a wrong shape, an error of the device, or [`NnError::Stopped`].
+    pub fn load(
+        reader: &Reader<'_>,
+        device: &Device,
+        progress: &mut dyn FnMut(f32) -> std::result::Result<(), NnError>,
+    ) -> std::result::Result<Self, NnError> {
+        let config = reader.config.clone();
+        let mut to = Loader { device, bytes: 0 };
+        let ends = reader.ends()?;
+        let mut layers = Vec::with_capacity(config.layers);
+        for index in 0..config.layers {
+            progress(index as f32 / (config.layers + 1) as f32)?;
+            let l = reader.layer(index)?;
+            let vector = |to: &mut Loader<'_>, v: &Option<Vec<f32>>| v.as_ref().map(|v| to.vector(v)).transpose();
+            layers.push(DeviceLayer {
+                norm_attention: to.norm(&l.norm_attention)?,
+                q: to.linear(&l.q)?,
+                k: to.linear(&l.k)?,
+                v: to.linear(&l.v)?,
+                q_norm: vector(&mut to, &l.q_norm)?,
+                k_norm: vector(&mut to, &l.k_norm)?,
+                out: to.linear(&l.out)?,
+                post_attention: l.post_attention.as_ref().map(|n| to.norm(n)).transpose()?,
+                norm_mlp: to.norm(&l.norm_mlp)?,
+                gate: l.gate.as_ref().map(|g| to.linear(g)).transpose()?,
+                up: to.linear(&l.up)?,
+                down: to.linear(&l.down)?,
+                post_mlp: l.post_mlp.as_ref().map(|n| to.norm(n)).transpose()?,
+            });
+        }
+        let words = to.matrix(&ends.words)?;
+        let output = match &ends.output {
+            Some(raw) => Some(DeviceLinear { weight: to.matrix(raw)?, bias: None }),
+            None => None,
+        };
+        let positions = match ends.positions.as_slice() {
+            [] => None,
+            values => Some(to.vector(values)?.reshape((config.context, config.hidden))?),
+        };
+        let norm = to.norm(&ends.norm)?;
+        let frequencies = Frequencies::new(&config, &ends.factors);
+        let (bytes, device) = (to.bytes, device.clone());
+        Ok(Self { config, device, words, positions, frequencies, layers, norm, output, bytes })
+    }
+
+    /// Bytes of weights on the device.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// An empty cache.
+    pub fn cache(&self) -> DeviceCache {
+        DeviceCache { layers: vec![None; self.config.layers], len: 0 }
+    }
+
+    /// Reads `ids` after what `cache` holds; logits `[wanted rows, vocab]`.
+    ///
+    /// # Errors
+    /// An error of the device.
+    pub fn forward(
+        &self,
+        cache: &mut DeviceCache,
+        ids: &[u32],
+        want: Want,
+    ) -> std::result::Result<Vec<f32>, NnError> {
+        let (tokens, base) = (ids.len(), cache.len);
+        let mut x = self.embed(ids, base)?;
+        let mut tables = Tables::default();
+        if let Some(f) = &self.frequencies {
+            f.fill(base, tokens, &mut tables);
+        }
+        let rotation = |table: &super::rotary::Table| -> Result<Option<(Tensor, Tensor)>> {
+            let half = table.cos().len() / tokens;
+            if half == 0 {
+                return Ok(None);
+            }
+            let put = |v: &[f32]| Tensor::from_slice(v, (tokens, half), &self.device);
+            Ok(Some((put(table.cos())?, put(table.sin())?)))
+        };
+        let (global, local) = (rotation(&tables.global)?, rotation(&tables.local)?);
+        for (index, layer) in self.layers.iter().enumerate() {
+            let rotation = if self.config.is_local(index) { &local } else { &global };
+            let rotation = rotation.as_ref().filter(|_| self.config.is_rotated(index));
+            let h = layer.norm_attention.forward(&x, self.config.eps)?;
+            let mut y = layer.out.forward(&self.attention(layer, &h, rotation, index, cache)?)?;
+            if let Some(post) = &layer.post_attention {
+                y = post.forward(&y, self.config.eps)?;
+            }
+            x = (x + y)?;
+            let h = layer.norm_mlp.forward(&x, self.config.eps)?;
+            let up = layer.up.forward(&h)?;
+            let hidden = match &layer.gate {
+                Some(gate) => (activate(self.config.activation, &gate.forward(&h)?)? * up)?,
+                None => activate(self.config.activation, &up)?,
+            };
+            let mut y = layer.down.forward(&hidden)?;
+            if let Some(post) = &layer.post_mlp {
+                y = post.forward(&y, self.config.eps)?;
+            }
+            x = (x + y)?;
+        }
+        cache.len += tokens;
+        let x = match want {
+            Want::Nothing => return Ok(Vec::new()),
+            Want::Last => x.narrow(0, tokens - 1, 1)?,
+            Want::All => x,
+        };
+        let x = self.norm.forward(&x.contiguous()?, self.config.eps)?;
+        let logits = match &self.output {
+            Some(output) => output.forward(&x)?,
+            None => self.words.forward(&x)?,
+        };
+        Ok(logits.flatten_all()?.to_vec1()?)
+    }
+
+    fn embed(&self, ids: &[u32], base: usize) -> Result<Tensor> {
+        let index = Tensor::new(ids, &self.device)?;
+        let x = match &self.words {
+            QMatMul::Tensor(words) | QMatMul::TensorF16(words) => words.index_select(&index, 0)?,
+            quantized => quantized.embedding(&index)?,
+        };
+        let x = (x * f64::from(self.config.embedding_scale))?;
+        match &self.positions {
+            Some(positions) => x + positions.narrow(0, base, ids.len())?,
+            None => Ok(x),
+        }
+    }
+
+    /// Context `[tokens, heads · head_dim]` of normalized `x` `[tokens, hidden]`.
+    fn attention(
+        &self,
+        layer: &DeviceLayer,
+        x: &Tensor,
+        rotation: Option<&(Tensor, Tensor)>,
+        index: usize,
+        cache: &mut DeviceCache,
+    ) -> Result<Tensor> {
+        let c = &self.config;
+        let (tokens, len) = (x.dim(0)?, cache.len + x.dim(0)?);
+        let heads = |y: Tensor, heads: usize, norm: Option<&Tensor>| -> Result<Tensor> {
+            let mut y = y.reshape((tokens, heads, c.head_dim))?;
+            if let Some(gamma) = norm {
+                y = rms_norm(&y.contiguous()?, gamma, c.eps)?;
+            }
+            y.transpose(0, 1)?.contiguous()
+        };
+        let rotate = |y: Tensor| rotation.map_or(Ok(y.clone()), |(cos, sin)| self.rotate(&y, cos, sin));
+        let q = rotate(heads(layer.q.forward(x)?, c.heads, layer.q_norm.as_ref())?)?;
+        let k = rotate(heads(layer.k.forward(x)?, c.kv_heads, layer.k_norm.as_ref())?)?;
+        let v = heads(layer.v.forward(x)?, c.kv_heads, None)?;
+        let (k, v) = self.store(&mut cache.layers[index], cache.len, &k, &v)?;
+        let group = c.heads / c.kv_heads;
+        let q = (q * f64::from(c.attention_scale))?.reshape((c.kv_heads, group * tokens, c.head_dim))?;
+        let mut scores = q.matmul(&k.transpose(1, 2)?)?;
+        let window = c.window.filter(|_| c.is_local(index)).unwrap_or(usize::MAX);
+        if tokens > 1 || window < len {
+            let mask: Vec<f32> = (0..tokens * len)
+                .map(|i| {
+                    let (at, seen) = (cache.len + i / len, i % len);
+                    if seen > at || at - seen >= window { f32::NEG_INFINITY } else { 0.0 }
+                })
+                .collect();
+            let mask = Tensor::from_vec(mask, (1, 1, tokens, len), &self.device)?;
+            let each = scores.reshape((c.kv_heads, group, tokens, len))?;
+            scores = each.broadcast_add(&mask)?.reshape((c.kv_heads, group * tokens, len))?;
+        }
+        let context = softmax_last_dim(&scores)?.matmul(&v)?;
+        let context = context.reshape((c.heads, tokens, c.head_dim))?.transpose(0, 1)?;
+        context.contiguous()?.reshape((tokens, c.heads * c.head_dim))
+    }
+
+    fn rotate(&self, y: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
+        let interleaved = self.frequencies.as_ref().is_some_and(Frequencies::is_interleaved);
+        let dim = 2 * cos.dim(1)?;
+        let part = y.narrow(D::Minus1, 0, dim)?.contiguous()?.unsqueeze(0)?;
+        let part = if interleaved { rope_i(&part, cos, sin)? } else { rope(&part, cos, sin)? }.squeeze(0)?;
+        if dim == self.config.head_dim {
+            return Ok(part);
+        }
+        Tensor::cat(&[&part, &y.narrow(D::Minus1, dim, self.config.head_dim - dim)?.contiguous()?], D::Minus1)
+    }
+
+    /// Puts new keys and values `[kv_heads, tokens, head_dim]` at `at`; returns all so far.
+    fn store(
+        &self,
+        held: &mut Option<(Tensor, Tensor)>,
+        at: usize,
+        k: &Tensor,
+        v: &Tensor,
+    ) -> Result<(Tensor, Tensor)> {
+        let (heads, tokens, dim) = k.dims3()?;
+        let len = at + tokens;
+        let capacity = held.as_ref().map_or(Ok(0), |h| h.0.dim(1))?;
+        if len > capacity {
+            let grown = len.max((capacity * 2).min(self.config.context)).next_multiple_of(STEP);
+            let fresh = || Tensor::zeros((heads, grown, dim), k.dtype(), &self.device);
+            let (keys, values) = (fresh()?, fresh()?);
+            if let Some((old_k, old_v)) = held.take().filter(|_| at > 0) {
+                keys.slice_set(&old_k.narrow(1, 0, at)?.contiguous()?, 1, 0)?;
+                values.slice_set(&old_v.narrow(1, 0, at)?.contiguous()?, 1, 0)?;
+            }
+            *held = Some((keys, values));
+        }
+        let Some((keys, values)) = held else { candle_core::bail!("no cache") };
+        keys.slice_set(&k.contiguous()?, 1, at)?;
+        values.slice_set(&v.contiguous()?, 1, at)?;
+        Ok((keys.narrow(1, 0, len)?, values.narrow(1, 0, len)?))
+    }
+}
+
+fn activate(act: Activation, x: &Tensor) -> Result<Tensor> {
+    match act {
+        Activation::Gelu => x.gelu_erf(),
+        Activation::GeluTanh => x.gelu(),
+        Activation::Relu => x.relu(),
+        Activation::Silu => candle_nn::ops::silu(x),
+        Activation::Tanh => x.tanh(),
+    }
+}

@@ -1,0 +1,192 @@
+//! Decoder-only language models, ours: Llama, Qwen 2 and 3, Phi-3, Gemma 3, SmolLM3 from GGUF, and
+//! GPT-2 (DialoGPT) from a Hugging Face folder.
+//!
+//! The families differ in a few switches of [`Config`] and in tensor names. One set of weights,
+//! two ways to run it, as with the encoders: [`cpu`] on kernels of ours, [`device`] on Candle
+//! tensors (CUDA). Both are held to the same golden logits in `tests/parity`.
+
+pub mod cache;
+pub mod config;
+pub mod cpu;
+pub mod device;
+mod rotary;
+pub mod weights;
+
+use super::NnError;
+use super::bert::Target;
+use super::kernels::matrix::Matrix;
+use super::source::TensorSource;
+use config::Config;
+
+/// Tokens that one forward step reads at most: Stop takes effect between steps.
+pub const CHUNK: usize = 64;
+
+/// Which positions' logits a step gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    Nothing,
+    Last,
+    All,
+}
+
+enum Backend {
+    Cpu(Box<cpu::CpuDecoder>),
+    Device(Box<device::DeviceDecoder>),
+}
+
+/// Keys and values of a running text.
+pub struct Cache(Held);
+
+enum Held {
+    Cpu(cache::CpuCache),
+    Device(device::DeviceCache),
+}
+
+/// A decoder with its weights.
+pub struct Decoder {
+    config: Config,
+    backend: Backend,
+}
+
+/// What a model will need, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forecast {
+    pub weights: usize,
+    /// Keys and values at the full context.
+    pub cache: usize,
+    /// Activations and logits of a step.
+    pub work: usize,
+    /// What is free now, if that is known.
+    pub available: Option<usize>,
+}
+
+impl Forecast {
+    /// All together.
+    pub fn total(&self) -> usize {
+        self.weights.saturating_add(self.cache).saturating_add(self.work)
+    }
+
+    /// Whether it will not fit.
+    pub fn is_too_much(&self) -> bool {
+        self.available.is_some_and(|free| self.total() > free)
+    }
+}
+
+impl Decoder {
+    /// Loads all weights. `progress` gets the share done, 0 to 1, and may stop the loading.
+    ///
+    /// # Errors
+    /// A missing tensor, a wrong shape, an error of the device, or [`NnError::Stopped`].
+    pub fn load(
+        config: Config,
+        source: &dyn TensorSource,
+        target: Target,
+        progress: &mut dyn FnMut(f32) -> Result<(), NnError>,
+    ) -> Result<Self, NnError> {
+        let reader = weights::Reader { config: &config, source };
+        let backend = match target {
+            Target::Cpu { team, isa, .. } => Backend::Cpu(Box::new(cpu::CpuDecoder::load(&reader, team, isa, progress)?)),
+            Target::Device { device, .. } => {
+                Backend::Device(Box::new(device::DeviceDecoder::load(&reader, &device, progress)?))
+            }
+        };
+        Ok(Self { config, backend })
+    }
+
+    /// What `config` with these tensors will need on `target`.
+    pub fn forecast(config: &Config, source: &dyn TensorSource, target: &Target, available: Option<usize>) -> Forecast {
+        let isa = match target {
+            Target::Cpu { isa, .. } => Some(*isa),
+            Target::Device { .. } => None,
+        };
+        let size = |name: &str| {
+            let Ok(tensor) = source.tensor(name) else { return 0 };
+            match (isa, tensor.shape()) {
+                (Some(isa), &[n, k]) => Matrix::bytes_for(tensor.dtype(), isa, n, k),
+                _ => tensor.bytes().len(),
+            }
+        };
+        let weights = source.names().iter().map(|n| size(n)).sum();
+        let widest = config.intermediate * 2 + config.hidden * 4 + config.heads * config.head_dim * 2;
+        let work = CHUNK * widest * 4 + config.vocab * 4 + (config.context * 12 + config.intermediate * 32) * 8;
+        Forecast { weights, cache: config.cache_bytes_per_token() * config.context, work, available }
+    }
+
+    /// Sizes and switches.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Bytes of weights held.
+    pub fn bytes(&self) -> usize {
+        match &self.backend {
+            Backend::Cpu(d) => d.bytes(),
+            Backend::Device(d) => d.bytes(),
+        }
+    }
+
+    /// An empty cache for this decoder.
+    pub fn cache(&self) -> Cache {
+        Cache(match &self.backend {
+            Backend::Cpu(d) => Held::Cpu(d.cache()),
+            Backend::Device(d) => Held::Device(d.cache()),
+        })
+    }
+
+    /// Reads `ids` after what `cache` holds. Logits `[rows, vocab]`, as many rows as `want` says.
+    ///
+    /// # Errors
+    /// [`NnError::TokenId`] or [`NnError::TooLong`], an error of the device, or a cache of another
+    /// decoder ([`NnError::Config`]).
+    pub fn forward(&self, cache: &mut Cache, ids: &[u32], want: Want) -> Result<Vec<f32>, NnError> {
+        let c = &self.config;
+        let tokens = cache.len() + ids.len();
+        if tokens > c.context || ids.is_empty() {
+            return Err(NnError::TooLong { tokens, limit: c.context });
+        }
+        if let Some(&id) = ids.iter().find(|id| **id as usize >= c.vocab) {
+            return Err(NnError::TokenId { id, vocab: c.vocab });
+        }
+        match (&self.backend, &mut cache.0) {
+            (Backend::Cpu(d), Held::Cpu(cache)) => Ok(d.forward(cache, ids, want)),
+            (Backend::Device(d), Held::Device(cache)) => d.forward(cache, ids, want),
+            _ => Err(NnError::Config("the cache belongs to another device".into())),
+        }
+    }
+}
+
+impl Cache {
+    /// Tokens held.
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Held::Cpu(c) => c.len,
+            Held::Device(c) => c.len,
+        }
+    }
+
+    /// Whether nothing is held.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Forgets all but the first `len` tokens.
+    pub fn truncate(&mut self, len: usize) {
+        match &mut self.0 {
+            Held::Cpu(c) => c.len = c.len.min(len),
+            Held::Device(c) => c.len = c.len.min(len),
+        }
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        match &self.0 {
+            Held::Cpu(c) => c.bytes(),
+            Held::Device(c) => c.bytes(),
+        }
+    }
+}
+
+/// Bits of surprise: entropy of `softmax(logits)`, in bits.
+pub fn entropy_bits(probabilities: &[f64]) -> f64 {
+    probabilities.iter().filter(|p| **p > 0.0).map(|p| -p * p.log2()).sum()
+}

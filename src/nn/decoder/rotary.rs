@@ -1,0 +1,95 @@
+//! Rotary position embedding: tables for a run of positions, and the rotation of one head.
+
+use super::config::{Config, Rope};
+
+/// Inverse frequencies of global and of local layers.
+pub struct Frequencies {
+    global: Vec<f32>,
+    local: Vec<f32>,
+    interleaved: bool,
+    magnitude: f32,
+}
+
+/// Cosines and sines `[tokens, dim / 2]` of a run of positions.
+#[derive(Default)]
+pub struct Table {
+    cos: Vec<f32>,
+    sin: Vec<f32>,
+    half: usize,
+}
+
+/// Tables for the two kinds of layers.
+#[derive(Default)]
+pub struct Tables {
+    pub global: Table,
+    pub local: Table,
+}
+
+fn inverse(base: f32, dim: usize, factor: f32, divisors: &[f32]) -> Vec<f32> {
+    let each = (0..dim / 2).map(|i| {
+        let frequency = 1.0 / f64::from(base).powf((2 * i) as f64 / dim as f64);
+        (frequency / f64::from(divisors.get(i).copied().unwrap_or(1.0)) / f64::from(factor)) as f32
+    });
+    each.collect()
+}
+
+impl Frequencies {
+    /// `factors`: divisors for short and for long contexts, from the file.
+    pub fn new(config: &Config, factors: &[Vec<f32>; 2]) -> Option<Self> {
+        let rope: &Rope = config.rope.as_ref()?;
+        let long = config.context > rope.original_context;
+        let global = inverse(rope.base, rope.dim, rope.factor, &factors[usize::from(long)]);
+        let local = rope.local_base.map_or_else(|| global.clone(), |base| inverse(base, rope.dim, 1.0, &[]));
+        Some(Self { global, local, interleaved: rope.interleaved, magnitude: rope.magnitude })
+    }
+
+    /// Fills `tables` for `count` positions from `first` on.
+    pub fn fill(&self, first: usize, count: usize, tables: &mut Tables) {
+        for (table, frequencies) in [(&mut tables.global, &self.global), (&mut tables.local, &self.local)] {
+            table.half = frequencies.len();
+            table.cos.clear();
+            table.sin.clear();
+            for position in first..first + count {
+                for f in frequencies {
+                    let (sin, cos) = (position as f32 * f).sin_cos();
+                    table.cos.push(cos * self.magnitude);
+                    table.sin.push(sin * self.magnitude);
+                }
+            }
+        }
+    }
+
+    /// Whether pairs are neighbours.
+    pub fn is_interleaved(&self) -> bool {
+        self.interleaved
+    }
+}
+
+impl Table {
+    /// Cosines, `[tokens · half]`.
+    pub fn cos(&self) -> &[f32] {
+        &self.cos
+    }
+
+    /// Sines, `[tokens · half]`.
+    pub fn sin(&self) -> &[f32] {
+        &self.sin
+    }
+
+    /// Rotates one head of the run's token `index`, in place.
+    pub fn rotate(&self, index: usize, head: &mut [f32], interleaved: bool) {
+        let range = index * self.half..(index + 1) * self.half;
+        let pairs = self.cos[range.clone()].iter().zip(&self.sin[range]);
+        if interleaved {
+            for (pair, (cos, sin)) in head.as_chunks_mut::<2>().0.iter_mut().zip(pairs) {
+                let [a, b] = *pair;
+                *pair = [a * cos - b * sin, a * sin + b * cos];
+            }
+        } else {
+            let (low, high) = head[..2 * self.half].split_at_mut(self.half);
+            for ((a, b), (cos, sin)) in low.iter_mut().zip(high).zip(pairs) {
+                (*a, *b) = (*a * cos - *b * sin, *a * sin + *b * cos);
+            }
+        }
+    }
+}

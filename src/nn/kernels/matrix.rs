@@ -1,0 +1,98 @@
+//! A weight matrix in whatever form it is held, with one way to multiply by it.
+
+use super::gemm::{Epilogue, Gemm, Packed, Precision, gemm};
+use super::quantized::{Quantized, QuantizedGemm, quantized_gemm};
+use super::{Isa, Shared};
+use crate::nn::source::{Dtype, RawTensor};
+use std::ops::Range;
+
+/// A matrix `[n, k]` with its bias.
+pub enum Matrix {
+    Float(Packed),
+    Quantized(Quantized),
+}
+
+/// One thread's part of a product with a [`Matrix`].
+pub struct Product<'a> {
+    /// `[rows, k]`
+    pub a: *const f32,
+    /// `[rows, n]`
+    pub c: Shared,
+    pub rows: Range<usize>,
+    pub panels: Range<usize>,
+    pub epilogue: Epilogue,
+    pub scratch: &'a mut Vec<f32>,
+}
+
+impl Matrix {
+    /// Packs `weight` `[n, k]` as it is: quantized stays quantized, f16 stays f16, bf16 becomes f32.
+    ///
+    /// # Panics
+    /// If it is no matrix, or `bias` is neither empty nor `[n]`.
+    pub fn new(isa: Isa, weight: &RawTensor, bias: &[f32]) -> Self {
+        if let Some(packed) = Quantized::new(isa, weight, bias) {
+            return Self::Quantized(packed);
+        }
+        let precision = if weight.dtype() == Dtype::F16 { Precision::F16 } else { Precision::F32 };
+        Self::Float(Packed::new(isa, &weight.to_f32(), bias, weight.shape()[1], precision))
+    }
+
+    /// Output columns.
+    pub fn n(&self) -> usize {
+        match self {
+            Self::Float(m) => m.n,
+            Self::Quantized(m) => m.n,
+        }
+    }
+
+    /// Panels that threads can share.
+    pub fn panel_count(&self) -> usize {
+        match self {
+            Self::Float(m) => m.panel_count(),
+            Self::Quantized(m) => m.panel_count(),
+        }
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Float(m) => m.bytes(),
+            Self::Quantized(m) => m.bytes(),
+        }
+    }
+
+    /// Bytes that a matrix of this type and shape will hold.
+    pub fn bytes_for(dtype: Dtype, isa: Isa, n: usize, k: usize) -> usize {
+        Quantized::bytes_for(dtype, isa, n, k).unwrap_or(n * k * if dtype == Dtype::F16 { 2 } else { 4 })
+    }
+
+    /// Row `index` as f32, into `out` (`[k]`).
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn row(&self, index: usize, out: &mut [f32]) {
+        match self {
+            Self::Float(m) => m.row(index, out),
+            Self::Quantized(m) => m.row(index, out),
+        }
+    }
+
+    /// Computes one thread's part of `C = A · Wᵀ + bias`.
+    ///
+    /// # Safety
+    /// `a` covers `rows.end` rows of `k`, `c` of `n` floats; no other thread touches the same rows
+    /// and panels of `c` meanwhile.
+    pub unsafe fn product(&self, isa: Isa, p: Product<'_>) {
+        let Product { a, c, rows, panels, epilogue, scratch } = p;
+        // SAFETY: forwarded.
+        unsafe {
+            match self {
+                Self::Float(weight) => gemm(isa, &Gemm { a, lda: weight.k, weight, c, rows, panels, epilogue }),
+                Self::Quantized(weight) => {
+                    let mut g = QuantizedGemm { a, lda: weight.k, weight, c, rows, panels, epilogue, scratch };
+                    quantized_gemm(isa, &mut g);
+                }
+            }
+        }
+    }
+}

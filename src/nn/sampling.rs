@@ -1,0 +1,254 @@
+//! From logits to the next token: penalties, filters, a seeded draw.
+//!
+//! Order as in `transformers`: repetition penalty (Keskar et al. 2019, arXiv:1909.05858),
+//! temperature, top-k (Fan et al. 2018, arXiv:1805.04833), top-p (Holtzman et al. 2020,
+//! arXiv:1904.09751), min-p (Nguyen et al. 2024, arXiv:2407.01082).
+
+use rand::{Rng as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+/// How the next token is chosen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Sampling {
+    /// Logits are divided by it; 0 always takes the likeliest token (greedy).
+    pub temperature: f32,
+    /// Only the so many likeliest tokens; 0 for all.
+    pub top_k: usize,
+    /// Only the likeliest tokens that together reach this probability.
+    pub top_p: f32,
+    /// Only tokens at least this share as likely as the likeliest.
+    pub min_p: f32,
+    /// Tokens that have occurred become less likely by this factor; 1 for none.
+    pub repetition_penalty: f32,
+    /// The same seed gives the same text on one device; `None` draws one.
+    pub seed: Option<u64>,
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Self { temperature: 0.6, top_k: 40, top_p: 0.9, min_p: 0.0, repetition_penalty: 1.0, seed: None }
+    }
+}
+
+/// A token with the probability that the model gave it, before any filter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Candidate {
+    pub id: u32,
+    pub probability: f64,
+}
+
+/// A token that was chosen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Choice {
+    pub id: u32,
+    /// The model's own probability of it.
+    pub probability: f64,
+    /// Entropy of the model's own distribution, in bits.
+    pub entropy: f64,
+    /// The likeliest tokens, as many as were asked for.
+    pub top: Vec<Candidate>,
+}
+
+/// Logits this far below the greatest have no share worth a sum: e^-25 times any vocabulary.
+const NEGLIGIBLE: f32 = 25.0;
+
+/// Chooses tokens, one after the other.
+pub struct Sampler {
+    sampling: Sampling,
+    random: ChaCha8Rng,
+    seed: u64,
+}
+
+/// Greatest logit, `None` if any is not a number or none is finite.
+fn greatest(logits: &[f32]) -> Option<f32> {
+    let mut lanes = [f32::NEG_INFINITY; 16];
+    let mut numbers = true;
+    let (whole, rest) = logits.as_chunks::<16>();
+    for chunk in whole {
+        for (lane, x) in lanes.iter_mut().zip(chunk) {
+            numbers &= !x.is_nan();
+            *lane = if *x > *lane { *x } else { *lane };
+        }
+    }
+    numbers &= rest.iter().all(|x| !x.is_nan());
+    let top = lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |m, x| m.max(*x));
+    (numbers && top.is_finite()).then_some(top)
+}
+
+impl Sampler {
+    /// Draws a seed if none is given.
+    pub fn new(sampling: Sampling) -> Self {
+        let seed = sampling.seed.unwrap_or_else(|| rand::rng().random_range(0..1 << 31));
+        Self { sampling, random: ChaCha8Rng::seed_from_u64(seed), seed }
+    }
+
+    /// The seed in use.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The next token. `seen` are the tokens so far, `top` how many of the likeliest are wanted.
+    /// `None` if the logits are no numbers.
+    pub fn choose(&mut self, logits: &[f32], seen: &[u32], top: usize) -> Option<Choice> {
+        let best = greatest(logits)?;
+        // The model's own distribution, without what cannot matter.
+        let mut own: Vec<Candidate> = Vec::new();
+        for (id, x) in logits.iter().enumerate() {
+            if *x > best - NEGLIGIBLE {
+                own.push(Candidate { id: id as u32, probability: f64::from(*x - best).exp() });
+            }
+        }
+        let sum: f64 = own.iter().map(|c| c.probability).sum();
+        own.iter_mut().for_each(|c| c.probability /= sum);
+        let entropy = own.iter().map(|c| -c.probability * c.probability.log2()).sum();
+        let id = self.draw(logits, best, seen);
+        let probability = f64::from(logits[id as usize] - best).exp() / sum;
+        let top = likeliest(own, top);
+        Some(Choice { id, probability, entropy, top })
+    }
+
+    fn draw(&mut self, logits: &[f32], best: f32, seen: &[u32]) -> u32 {
+        let s = &self.sampling;
+        let penalized;
+        let (mut logits, mut best) = (logits, best);
+        if s.repetition_penalty != 1.0 {
+            penalized = penalize(logits, seen, s.repetition_penalty);
+            best = greatest(&penalized).unwrap_or(best);
+            logits = &penalized;
+        }
+        if s.temperature <= 0.0 {
+            return logits.iter().position(|x| *x == best).unwrap_or(0) as u32;
+        }
+        let floor = best - NEGLIGIBLE * s.temperature.max(1.0);
+        let each = logits.iter().enumerate().filter(|(_, x)| **x > floor);
+        let mut kept: Vec<Candidate> = each
+            .map(|(id, x)| {
+                let probability = (f64::from(*x - best) / f64::from(s.temperature)).exp();
+                Candidate { id: id as u32, probability }
+            })
+            .collect();
+        let most = if s.top_k == 0 { kept.len() } else { s.top_k };
+        kept = likeliest(kept, most);
+        let mut sum: f64 = kept.iter().map(|c| c.probability).sum();
+        if s.top_p < 1.0 {
+            let limit = f64::from(s.top_p) * sum;
+            let mut reached = 0.0;
+            let mut count = 0;
+            while count < kept.len() && (reached < limit || count == 0) {
+                reached += kept[count].probability;
+                count += 1;
+            }
+            kept.truncate(count);
+        }
+        let least = f64::from(s.min_p) * kept[0].probability;
+        kept.retain(|c| c.probability >= least);
+        sum = kept.iter().map(|c| c.probability).sum();
+        let mut at = self.random.random::<f64>() * sum;
+        for candidate in &kept {
+            at -= candidate.probability;
+            if at < 0.0 {
+                return candidate.id;
+            }
+        }
+        kept[kept.len() - 1].id
+    }
+}
+
+/// The `count` likeliest, likeliest first; equal ones by id.
+fn likeliest(mut all: Vec<Candidate>, count: usize) -> Vec<Candidate> {
+    let order = |a: &Candidate, b: &Candidate| b.probability.total_cmp(&a.probability).then(a.id.cmp(&b.id));
+    if count < all.len() {
+        if count == 0 {
+            return Vec::new();
+        }
+        all.select_nth_unstable_by(count - 1, order);
+        all.truncate(count);
+    }
+    all.sort_unstable_by(order);
+    all
+}
+
+fn penalize(logits: &[f32], seen: &[u32], penalty: f32) -> Vec<f32> {
+    let mut out = logits.to_vec();
+    for id in seen {
+        // From the original: a token that occurs often is penalized once.
+        if let (Some(to), Some(x)) = (out.get_mut(*id as usize), logits.get(*id as usize)) {
+            *to = if *x > 0.0 { x / penalty } else { x * penalty };
+        }
+    }
+    out
+}
+
+/// Period of the cycle that `ids` end in, if it has gone on for at least `least` tokens and four
+/// rounds.
+pub fn endless_cycle(ids: &[u32], least: usize) -> Option<usize> {
+    (1..=ids.len() / 4).take_while(|p| *p <= 64).find(|&period| {
+        let span = least.max(4 * period);
+        ids.len() >= span && ids[ids.len() - span..].windows(period + 1).all(|w| w[0] == w[period])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(sampling: Sampling, logits: &[f32], draws: usize) -> Vec<u32> {
+        let mut sampler = Sampler::new(sampling);
+        (0..draws).map(|_| sampler.choose(logits, &[], 0).expect("numbers").id).collect()
+    }
+
+    #[test]
+    fn the_same_seed_draws_the_same_tokens() {
+        let logits: Vec<f32> = (0..100).map(|i| (i as f32 * 0.37).sin()).collect();
+        let seeded = |seed| Sampling { seed: Some(seed), temperature: 1.0, ..Sampling::default() };
+        assert_eq!(ids(seeded(5), &logits, 50), ids(seeded(5), &logits, 50));
+        assert_ne!(ids(seeded(5), &logits, 50), ids(seeded(6), &logits, 50));
+    }
+
+    #[test]
+    fn filters_keep_what_they_say() {
+        let logits = [2.0, 1.0, 0.0, -1.0];
+        let all = Sampling { temperature: 1.0, top_k: 0, top_p: 1.0, seed: Some(1), ..Sampling::default() };
+        let kinds = |s: Sampling| {
+            let mut seen = ids(s, &logits, 400);
+            seen.sort_unstable();
+            seen.dedup();
+            seen
+        };
+        assert_eq!(kinds(all.clone()), [0, 1, 2, 3]);
+        assert_eq!(kinds(Sampling { top_k: 2, ..all.clone() }), [0, 1]);
+        // p = 0.644, 0.237, 0.087, 0.032: two reach 0.8.
+        assert_eq!(kinds(Sampling { top_p: 0.8, ..all.clone() }), [0, 1]);
+        assert_eq!(kinds(Sampling { min_p: 0.1, ..all.clone() }), [0, 1, 2]);
+        assert_eq!(kinds(Sampling { temperature: 0.0, ..all }), [0]);
+    }
+
+    #[test]
+    fn probabilities_and_entropy_are_the_models_own() {
+        let logits = [0.0f32; 8];
+        let choice = Sampler::new(Sampling { temperature: 0.0, ..Sampling::default() }).choose(&logits, &[], 3);
+        let choice = choice.expect("numbers");
+        assert!((choice.entropy - 3.0).abs() < 1e-9 && (choice.probability - 0.125).abs() < 1e-9);
+        assert_eq!(choice.top.iter().map(|c| c.id).collect::<Vec<_>>(), [0, 1, 2]);
+    }
+
+    #[test]
+    fn penalties_count_each_token_once_and_nan_is_noticed() {
+        assert_eq!(penalize(&[2.0, -2.0, 1.0], &[0, 0, 1], 2.0), [1.0, -4.0, 1.0]);
+        let mut sampler = Sampler::new(Sampling::default());
+        assert!(sampler.choose(&[1.0, f32::NAN], &[], 0).is_none());
+        assert!(sampler.choose(&[f32::NEG_INFINITY; 40], &[], 0).is_none());
+    }
+
+    #[test]
+    fn cycles_are_seen_and_lists_are_not() {
+        assert_eq!(endless_cycle(&[7; 64], 64), Some(1));
+        assert_eq!(endless_cycle(&[7; 63], 64), None);
+        let round: Vec<u32> = (0..90).map(|i| i % 18).collect();
+        assert_eq!(endless_cycle(&round, 64), Some(18));
+        let counting: Vec<u32> = (0..200).map(|i| if i % 2 == 0 { 9 } else { i }).collect();
+        assert_eq!(endless_cycle(&counting, 64), None);
+    }
+}

@@ -1,0 +1,86 @@
+//! Keys and values kept between requests, so that a conversation is read once.
+
+use crate::nn::decoder::{Cache, Decoder};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Conversations whose keys and values are kept.
+const KEPT: usize = 3;
+
+/// A cache with the tokens that it holds.
+struct Kept {
+    tokens: Vec<u32>,
+    cache: Cache,
+}
+
+/// The caches that no request is using, oldest first.
+#[derive(Clone, Default)]
+pub struct Caches(Arc<Mutex<Vec<Kept>>>);
+
+/// A cache in use. It goes back when it is dropped, however the request ends.
+pub struct Lent {
+    caches: Caches,
+    kept: Option<Kept>,
+}
+
+fn shared(a: &[u32], b: &[u32]) -> usize {
+    a.iter().zip(b).take_while(|(x, y)| x == y).count()
+}
+
+impl Caches {
+    /// Bytes held by the caches that are not in use.
+    pub fn bytes(&self) -> usize {
+        self.lock().iter().map(|k| k.cache.bytes()).sum()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Kept>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A cache for `prompt` that holds as much of its beginning as is known, but never its last
+    /// token: that one is read for its logits.
+    pub fn lend(&self, decoder: &Decoder, prompt: &[u32]) -> Lent {
+        let mut all = self.lock();
+        let best = (0..all.len()).max_by_key(|&i| shared(&all[i].tokens, prompt));
+        // Another conversation's cache is not cut down for the few words that all begin with.
+        let useful = best.filter(|&i| 2 * shared(&all[i].tokens, prompt) >= all[i].tokens.len());
+        let chosen = useful.or_else(|| (all.len() >= KEPT).then_some(0));
+        let mut kept = match chosen {
+            Some(index) => all.remove(index),
+            None => Kept { tokens: Vec::new(), cache: decoder.cache() },
+        };
+        let known = shared(&kept.tokens, prompt).min(prompt.len().saturating_sub(1));
+        kept.tokens.truncate(known);
+        kept.cache.truncate(known);
+        Lent { caches: self.clone(), kept: Some(kept) }
+    }
+}
+
+impl Lent {
+    /// Tokens held.
+    pub fn len(&self) -> usize {
+        self.kept.as_ref().map_or(0, |k| k.tokens.len())
+    }
+
+    /// Reads `ids` with `read`, and notes them.
+    pub fn extend<R, E>(&mut self, ids: &[u32], read: impl FnOnce(&mut Cache) -> Result<R, E>) -> Option<Result<R, E>> {
+        let kept = self.kept.as_mut()?;
+        let result = read(&mut kept.cache);
+        if result.is_ok() {
+            kept.tokens.extend_from_slice(ids);
+        }
+        Some(result)
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        // After a panic the content may be half written.
+        if let Some(kept) = self.kept.take().filter(|k| k.cache.len() == k.tokens.len() && !std::thread::panicking()) {
+            let mut all = self.caches.lock();
+            all.push(kept);
+            if all.len() > KEPT {
+                all.remove(0);
+            }
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Chat: the model's next turn of a conversation.
+
+use super::language::LanguageModel;
+use super::{Model, Progress, Task, TaskError};
+use crate::models::library::ModelEntry;
+use crate::nn::runtime::Runtime;
+
+/// The task.
+pub struct Chat;
+
+impl Task for Chat {
+    fn id(&self) -> &'static str {
+        "chat"
+    }
+
+    fn load(&self, entry: &ModelEntry, runtime: &Runtime, progress: Progress<'_>) -> Result<Box<dyn Model>, TaskError> {
+        Ok(Box::new(LanguageModel::load(entry, runtime, progress)?))
+    }
+}

@@ -1,0 +1,23 @@
+//! Generate: a text continued, by the models of chat, without any template.
+
+use super::language::LanguageModel;
+use super::{Model, Progress, Task, TaskError};
+use crate::models::library::ModelEntry;
+use crate::nn::runtime::Runtime;
+
+/// The task.
+pub struct Generate;
+
+impl Task for Generate {
+    fn id(&self) -> &'static str {
+        "generate"
+    }
+
+    fn model_task(&self) -> &'static str {
+        "chat"
+    }
+
+    fn load(&self, entry: &ModelEntry, runtime: &Runtime, progress: Progress<'_>) -> Result<Box<dyn Model>, TaskError> {
+        Ok(Box::new(LanguageModel::load(entry, runtime, progress)?))
+    }
+}

@@ -1,0 +1,381 @@
+//! What chat and generation share: a decoder with its tokenizer, writing token by token.
+
+use super::caches::{Caches, Lent};
+use super::{Input, Message, Model, Options, Output, Phase, Progress, Role, TaskError, Work};
+use crate::models::codec::{Codec, TextStream};
+use crate::models::gguf::Gguf;
+use crate::models::library::ModelEntry;
+use crate::models::weights::Weights;
+use crate::nn::NnError;
+use crate::nn::decoder::config::Config;
+use crate::nn::decoder::{CHUNK, Decoder, Want};
+use crate::nn::runtime::Runtime;
+use crate::nn::sampling::{Choice, Sampler, endless_cycle};
+use serde::Serialize;
+use std::any::Any;
+
+/// Tokens that a conversation may have unless another context is asked for.
+pub const DEFAULT_CONTEXT: usize = 4_096;
+/// Tokens in which a cycle must have gone on to be called endless.
+const ENDLESS: usize = 64;
+
+/// Why a text ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FinishReason {
+    /// The model ended its turn, or a stop string came.
+    Stop,
+    /// As many tokens as were asked for.
+    Length,
+    /// The context is full.
+    Context,
+    /// The model went round in circles.
+    Repetition,
+}
+
+/// A token that was written, and what else it might have been.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Step {
+    pub id: u32,
+    /// The token as text, by itself.
+    pub text: String,
+    /// The model's own probability of it.
+    pub probability: f64,
+    /// Of the model's own distribution, in bits.
+    pub entropy: f64,
+    /// The likeliest tokens: id, text, probability.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub top: Vec<(u32, String, f64)>,
+}
+
+/// What is known of a prompt before the first token comes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PromptInfo {
+    /// Tokens of the prompt.
+    pub tokens: usize,
+    /// Of these, read in an earlier request.
+    pub cached: usize,
+    /// Turns at the beginning that had to be left out.
+    pub dropped: usize,
+    /// Tokens that prompt and answer may have together.
+    pub context: usize,
+}
+
+/// What has come since the last time.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Partial {
+    pub prompt: PromptInfo,
+    /// Whole characters.
+    pub text: String,
+    pub steps: Vec<Step>,
+}
+
+/// A written text.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Generated {
+    pub text: String,
+    pub token_ids: Vec<u32>,
+    pub finish_reason: FinishReason,
+    pub steps: Vec<Step>,
+    pub prompt: PromptInfo,
+    pub seed: u64,
+    /// Whether the file had a chat template, where one was needed.
+    pub has_template: bool,
+}
+
+impl Generated {
+    /// What the reader of the text should know beside it.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut out = Vec::new();
+        match self.finish_reason {
+            FinishReason::Repetition => {
+                out.push("the model went round in circles and was stopped; a higher temperature or repetition penalty may help".into());
+            }
+            FinishReason::Context => out.push(format!("the context of {} tokens is full", self.prompt.context)),
+            FinishReason::Stop | FinishReason::Length => {}
+        }
+        if self.prompt.dropped > 0 {
+            out.push(format!("the oldest {} turns did not fit and were left out", self.prompt.dropped));
+        }
+        if !self.has_template {
+            out.push("this model's file has no chat template: turns were marked in plain words".into());
+        }
+        out
+    }
+}
+
+/// A decoder with its tokenizer.
+pub struct LanguageModel {
+    codec: Codec,
+    decoder: Decoder,
+    caches: Caches,
+}
+
+/// A text on its way.
+struct Writing {
+    prompt: Vec<u32>,
+    lent: Lent,
+    info: PromptInfo,
+    sampler: Sampler,
+    options: Options,
+    ids: Vec<u32>,
+    steps: Vec<Step>,
+    stream: TextStream,
+    text: String,
+    /// Bytes of `text` and number of steps that have been handed out.
+    shown: (usize, usize),
+    finish: Option<FinishReason>,
+    has_template: bool,
+}
+
+impl Work for Writing {
+    fn tokens(&self) -> usize {
+        self.prompt.len()
+    }
+
+    fn remaining(&self) -> usize {
+        match self.finish {
+            Some(_) => 0,
+            None => {
+                let unread = self.prompt.len().saturating_sub(self.lent.len());
+                unread + self.options.max_tokens.saturating_sub(self.ids.len()) + 1
+            }
+        }
+    }
+
+    fn phase(&self) -> Phase {
+        if self.ids.is_empty() { Phase::Prefill } else { Phase::Decode }
+    }
+}
+
+impl Writing {
+    /// The end of `text` that may still turn out to be the beginning of a stop string.
+    fn held_back(&self) -> usize {
+        let tail = |stop: &String| {
+            (1..=stop.len().min(self.text.len()))
+                .rev()
+                .find(|n| stop.is_char_boundary(*n) && self.text.ends_with(&stop[..*n]))
+                .unwrap_or(0)
+        };
+        self.options.stop.iter().map(tail).max().unwrap_or(0)
+    }
+
+    /// Ends at the first stop string, if one has come.
+    fn cut_at_stop(&mut self) -> bool {
+        let from = self.text.floor_char_boundary(self.shown.0.min(self.text.len()));
+        let find = |stop: &String| self.text[from..].find(stop.as_str()).filter(|_| !stop.is_empty());
+        let Some(at) = self.options.stop.iter().filter_map(find).min() else { return false };
+        self.text.truncate(from + at);
+        true
+    }
+}
+
+/// Opens configuration, tokenizer and tensors of `entry`, and hands them to `then`.
+fn open<R>(
+    entry: &ModelEntry,
+    then: impl FnOnce(Config, Codec, &dyn crate::nn::source::TensorSource) -> Result<R, TaskError>,
+) -> Result<R, TaskError> {
+    let here = |source: NnError| TaskError::Checkpoint { dir: format!("'{}'", entry.dir.display()), source };
+    if let Some(path) = entry.gguf() {
+        let file = Gguf::open(path)?;
+        // The architecture first: a tokenizer of a model that cannot run interests nobody.
+        let config = Config::from_metadata(&file, file.vocabulary()).map_err(here)?;
+        return then(config, file.codec()?, &file);
+    }
+    let config = Config::from_json(&entry.read_config()?).map_err(here)?;
+    let codec = Codec::gpt2(&entry.tokenizer)?;
+    then(config, codec, &Weights::open(&entry.weights)?)
+}
+
+impl LanguageModel {
+    /// Opens a GGUF file, or a GPT-2 folder. Refused before anything is read if it will not fit.
+    ///
+    /// # Errors
+    /// What is wrong with the files, [`TaskError::TooLarge`] or [`TaskError::Stopped`].
+    pub fn load(entry: &ModelEntry, runtime: &Runtime, progress: Progress<'_>) -> Result<Self, TaskError> {
+        open(entry, |mut config, codec, source| {
+            let here = |source: NnError| match source {
+                NnError::Stopped => TaskError::Stopped,
+                source => TaskError::Checkpoint { dir: format!("'{}'", entry.dir.display()), source },
+            };
+            config.context = config.context.min(runtime.context.unwrap_or(DEFAULT_CONTEXT)).max(1);
+            let target = runtime.target();
+            let forecast = Decoder::forecast(&config, source, &target, runtime.free_memory());
+            if forecast.is_too_much() {
+                return Err(TaskError::TooLarge { forecast, context: config.context });
+            }
+            let mut report = |share: f32| if progress(share) { Err(NnError::Stopped) } else { Ok(()) };
+            let decoder = Decoder::load(config, source, target, &mut report).map_err(here)?;
+            Ok(Self { codec, decoder, caches: Caches::default() })
+        })
+    }
+
+    /// Its tokenizer.
+    pub fn codec(&self) -> &Codec {
+        &self.codec
+    }
+
+    /// Its network.
+    pub fn decoder(&self) -> &Decoder {
+        &self.decoder
+    }
+
+    /// The prompt of `messages`, without the oldest turns if all do not fit; how many were left out.
+    fn conversation(&self, messages: &[Message], answer: usize) -> Result<(Vec<u32>, usize), TaskError> {
+        let context = self.decoder.config().context;
+        let room = context - answer.min(context / 4);
+        let mut kept = messages.to_vec();
+        let mut ids = self.codec.prompt(&kept).map_err(TaskError::Prompt)?;
+        if ids.len() > room {
+            // Down to three quarters at once, so that the next turns find their beginning cached.
+            while ids.len() > room * 3 / 4 {
+                let first = usize::from(kept.first().is_some_and(|m| m.role == Role::System));
+                let next = (first + 1..kept.len()).find(|&i| kept[i].role == Role::User);
+                let Some(next) = next else { break };
+                kept.drain(first..next);
+                ids = self.codec.prompt(&kept).map_err(TaskError::Prompt)?;
+            }
+        }
+        Ok((ids, messages.len() - kept.len()))
+    }
+
+    fn take(&self, work: &mut Writing, logits: &[f32]) -> Result<(), TaskError> {
+        let seen: Vec<u32> = work.prompt.iter().chain(&work.ids).copied().collect();
+        let choice = work.sampler.choose(logits, &seen, work.options.candidates).ok_or(TaskError::NotANumber)?;
+        if self.codec.is_end(choice.id) {
+            self.end(work, FinishReason::Stop);
+            return Ok(());
+        }
+        work.ids.push(choice.id);
+        let text = self.codec.push(&mut work.stream, choice.id).map_err(TaskError::Tokenizer)?;
+        work.text.push_str(&text);
+        work.steps.push(self.step_of(choice));
+        if work.cut_at_stop() {
+            work.finish = Some(FinishReason::Stop);
+        } else if work.ids.len() >= work.options.max_tokens {
+            self.end(work, FinishReason::Length);
+        } else if work.prompt.len() + work.ids.len() > self.decoder.config().context {
+            self.end(work, FinishReason::Context);
+        } else if endless_cycle(&work.ids, ENDLESS).is_some() {
+            self.end(work, FinishReason::Repetition);
+        }
+        Ok(())
+    }
+
+    fn end(&self, work: &mut Writing, reason: FinishReason) {
+        let rest = self.codec.rest(&work.stream);
+        work.text.push_str(&rest);
+        work.cut_at_stop();
+        work.finish = Some(reason);
+    }
+
+    fn step_of(&self, choice: Choice) -> Step {
+        let top = choice.top.iter().map(|c| (c.id, self.codec.shown(c.id), c.probability)).collect();
+        let text = self.codec.shown(choice.id);
+        Step { id: choice.id, text, probability: choice.probability, entropy: choice.entropy, top }
+    }
+}
+
+fn writing<'a>(work: &'a mut dyn Work) -> Option<&'a mut Writing> {
+    (work as &mut dyn Any).downcast_mut()
+}
+
+impl Model for LanguageModel {
+    fn bytes(&self) -> usize {
+        self.decoder.bytes() + self.caches.bytes()
+    }
+
+    fn prepare(&self, input: &Input, options: &Options, _: &dyn Fn() -> bool) -> Result<Box<dyn Work>, TaskError> {
+        let mut options = options.clone();
+        options.max_tokens = options.max_tokens.max(1);
+        let chat = matches!(input, Input::Chat(_));
+        let (prompt, dropped) = match input {
+            Input::Chat(messages) => {
+                if messages.last().is_none_or(|m| m.content.trim().is_empty()) {
+                    return Err(TaskError::Input("the message is empty".into()));
+                }
+                options.stop.extend(self.codec.plain_stops());
+                self.conversation(messages, options.max_tokens)?
+            }
+            Input::Text(text) => (self.codec.encode(text, true).map_err(TaskError::Prompt)?, 0),
+            Input::Forced { text, ids } => {
+                let mut prompt = self.codec.encode(text, true).map_err(TaskError::Prompt)?;
+                prompt.extend(ids);
+                (prompt, 0)
+            }
+        };
+        let context = self.decoder.config().context;
+        if prompt.is_empty() {
+            return Err(TaskError::Input("there is no text to go on from".into()));
+        }
+        if prompt.len() >= context {
+            let why = format!("{} tokens are more than the context of {context}", prompt.len());
+            return Err(TaskError::Prompt(why));
+        }
+        let lent = self.caches.lend(&self.decoder, &prompt);
+        let info = PromptInfo { tokens: prompt.len(), cached: lent.len(), dropped, context };
+        Ok(Box::new(Writing {
+            prompt,
+            lent,
+            info,
+            sampler: Sampler::new(options.sampling.clone()),
+            options,
+            ids: Vec::new(),
+            steps: Vec::new(),
+            stream: TextStream::default(),
+            text: String::new(),
+            shown: (0, 0),
+            finish: None,
+            has_template: !chat || self.codec.is_for_chat(),
+        }))
+    }
+
+    /// One forward step for each text: up to [`CHUNK`] tokens of its prompt, or one new token.
+    fn step(&mut self, works: &mut [&mut dyn Work], _: usize) -> Result<(), TaskError> {
+        for work in works.iter_mut().filter_map(|w| writing(*w)).filter(|w| w.finish.is_none()) {
+            let read = work.lent.len();
+            let ids: Vec<u32> = match work.ids.last() {
+                Some(last) => vec![*last],
+                None => work.prompt[read..].iter().copied().take(CHUNK).collect(),
+            };
+            let done = read + ids.len() >= work.prompt.len();
+            let want = if done { Want::Last } else { Want::Nothing };
+            let decoder = &self.decoder;
+            let logits = work.lent.extend(&ids, |cache| decoder.forward(cache, &ids, want));
+            let logits = logits.ok_or_else(|| TaskError::Input("work of another task".into()))??;
+            if done {
+                self.take(work, &logits)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn partial(&self, work: &mut dyn Work) -> Option<Partial> {
+        let work = writing(work)?;
+        let ready = if work.finish.is_some() { work.text.len() } else { work.text.len() - work.held_back() };
+        let (text, steps) = work.shown;
+        if ready <= text && work.steps.len() == steps {
+            return None;
+        }
+        let fresh = work.text.get(text..ready.max(text)).unwrap_or("").to_owned();
+        let partial = Partial { prompt: work.info, text: fresh, steps: work.steps[steps..].to_vec() };
+        work.shown = (ready.max(text), work.steps.len());
+        Some(partial)
+    }
+
+    fn finish(&self, _: &Input, work: Box<dyn Work>) -> Result<Output, TaskError> {
+        let Ok(work) = (work as Box<dyn Any>).downcast::<Writing>() else {
+            return Err(TaskError::Input("work of another task".into()));
+        };
+        let work = *work;
+        Ok(Output::Text(Generated {
+            text: work.text,
+            token_ids: work.ids,
+            finish_reason: work.finish.unwrap_or(FinishReason::Length),
+            steps: work.steps,
+            prompt: work.info,
+            seed: work.sampler.seed(),
+            has_template: work.has_template,
+        }))
+    }
+}
