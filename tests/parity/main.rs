@@ -1,6 +1,8 @@
 //! Golden parity: our encoders against logits that `transformers` gave for the same weights.
 //! `make_fixtures.py` beside this file made tests/fixtures.
 
+mod decoders;
+
 use candle_core::{DType, Device};
 use glossa::models::library::ModelEntry;
 use glossa::models::tokenizer::TextTokenizer;
