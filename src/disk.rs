@@ -1,6 +1,6 @@
 //! Writing files so that a crash leaves the old content or the new, never a half.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::Path;
 
 /// Writes `bytes` beside `path` and renames; makes the folder if it is missing.
@@ -12,6 +12,16 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
         std::fs::create_dir_all(folder)?;
     }
     let fresh = path.with_extension("new");
-    std::fs::write(&fresh, bytes)?;
-    std::fs::rename(&fresh, path)
+    let write = || -> io::Result<()> {
+        let mut file = std::fs::File::create(&fresh)?;
+        file.write_all(bytes)?;
+        // On the disk before it takes the old one's name: a power cut leaves one of the two.
+        file.sync_all()?;
+        std::fs::rename(&fresh, path)
+    };
+    let written = write();
+    if written.is_err() {
+        let _ = std::fs::remove_file(&fresh);
+    }
+    written
 }

@@ -13,6 +13,8 @@ pub enum UiCommand {
     CopyText,
     CopyJson,
     Tokens,
+    NewConversation,
+    OneToken,
     Theme,
     Projector,
     Pulse,
@@ -25,7 +27,7 @@ pub enum UiCommand {
 
 impl UiCommand {
     /// Every command but the tabs, in the palette's order.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Run,
         Self::Stop,
         Self::Why,
@@ -33,6 +35,8 @@ impl UiCommand {
         Self::CopyText,
         Self::CopyJson,
         Self::Tokens,
+        Self::NewConversation,
+        Self::OneToken,
         Self::Theme,
         Self::Projector,
         Self::Pulse,
@@ -51,6 +55,8 @@ impl UiCommand {
             Self::CopyText => "Copy",
             Self::CopyJson => "JSON",
             Self::Tokens => "Tokens",
+            Self::NewConversation => "New conversation",
+            Self::OneToken => "One token",
             Self::Theme => "Light or dark",
             Self::Projector => "Projector size",
             Self::Pulse => "Pulse",
@@ -64,13 +70,15 @@ impl UiCommand {
     /// What it does, in a sentence.
     pub fn tooltip(self) -> &'static str {
         match self {
-            Self::Run => "Analyse the text.",
+            Self::Run => "Run what is written: analyse the text, send the message, go on with the text.",
             Self::Stop => "End what is running. What is done so far stays.",
             Self::Why => "Leave out each word in turn and show how far the answer moves.",
             Self::Batch => "Analyse many lines: from a file, or pasted.",
             Self::CopyText => "Copy the answer as text.",
             Self::CopyJson => "Copy the answer as JSON, as the command line prints it.",
             Self::Tokens => "Show the pieces that the model reads.",
+            Self::NewConversation => "Begin a new conversation; the model forgets what was said.",
+            Self::OneToken => "Let the model write a single token.",
             Self::Theme => "Switch between the light and the dark theme.",
             Self::Projector => "Everything 1.4 times larger, for a projector.",
             Self::Pulse => "Show or hide the hardware's curves.",
@@ -90,6 +98,8 @@ impl UiCommand {
             Self::Why => ctrl(Key::Y),
             Self::Batch => ctrl(Key::B),
             Self::CopyText | Self::CopyJson | Self::Tokens => None,
+            Self::NewConversation => ctrl(Key::N),
+            Self::OneToken => ctrl(Key::ArrowRight),
             Self::Theme => ctrl(Key::T),
             Self::Projector => ctrl(Key::P),
             Self::Pulse => ctrl(Key::M),

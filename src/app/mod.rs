@@ -32,6 +32,8 @@ pub struct AppConfig {
     pub engine: EngineConfig,
     /// Where settings are kept; `None` keeps none.
     pub settings: Option<PathBuf>,
+    /// Folder for what people write (conversations); `None` keeps nothing.
+    pub data: Option<PathBuf>,
     /// Root of the sensors' files.
     pub sysroot: PathBuf,
 }
@@ -47,6 +49,7 @@ pub struct App {
     settings: Settings,
     applied: Option<Settings>,
     file: SettingsFile,
+    data: Option<PathBuf>,
     tabs: Vec<Box<dyn Tab>>,
     current: usize,
     pulse: Pulse,
@@ -65,7 +68,7 @@ impl App {
         theme::install(ctx);
         let (file, settings) = SettingsFile::open(config.settings);
         let waker = ctx.clone();
-        let wake = Arc::new(move || waker.request_repaint_after(Duration::from_millis(8)));
+        let wake = Arc::new(move || waker.request_repaint_after(Duration::from_millis(30)));
         let (sink, events) = EventSink::channel(Some(wake));
         let mut engine = config.engine;
         // A device named on the command line counts for this run and is not kept.
@@ -90,6 +93,7 @@ impl App {
             settings,
             applied: None,
             file,
+            data: config.data,
             tabs,
             current,
             pulse: Pulse::default(),
@@ -137,6 +141,7 @@ impl App {
             engine: &self.engine,
             sink: &self.sink,
             status: self.status.as_ref(),
+            data: self.data.as_deref(),
             settings: &mut self.settings,
             notices: &mut self.notices,
             mark: &mut mark,
@@ -236,9 +241,11 @@ fn span_of(store: &Store, id: u64, report: &Report, outcome: Outcome) -> Span {
         ("load", t.load),
         ("tokenize", t.tokenize),
         ("forward", t.forward),
+        ("prefill", t.prefill),
+        ("decode", t.decode),
         ("post", t.postprocess),
     ];
-    stages.retain(|s| s.0 != "load" || s.1 > 0.0);
+    stages.retain(|s| s.1 > 0.0 || matches!(s.0, "queue" | "tokenize" | "post"));
     Span {
         id,
         task: report.task,
@@ -248,6 +255,7 @@ fn span_of(store: &Store, id: u64, report: &Report, outcome: Outcome) -> Span {
         stages,
         done: report.done,
         tokens: report.tokens,
+        generated: report.generated,
         batch: report.batch,
         outcome,
     }
@@ -276,6 +284,9 @@ impl eframe::App for App {
     }
 
     fn on_exit(&mut self, _gl: Option<&eframe::glow::Context>) {
+        for tab in &mut self.tabs {
+            tab.on_exit();
+        }
         self.file.finish(&self.settings);
     }
 }

@@ -3,6 +3,7 @@
 use super::jobs::Pending;
 use crate::disk::write_whole;
 use crate::nn::runtime::DeviceChoice;
+use crate::tasks::{Options, Sampling};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -35,6 +36,33 @@ pub struct Settings {
     pub pulse_open: bool,
     /// Id of the tab shown last.
     pub tab: String,
+    /// How the chat tab writes.
+    pub chat: WritingSettings,
+    /// How the generate tab writes.
+    pub generate: WritingSettings,
+    /// Conversations are not kept on disk.
+    pub private: bool,
+    /// Answers show how unsure the model was of each token.
+    pub surprise: bool,
+}
+
+/// How a model writes: which, and how it draws its tokens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WritingSettings {
+    /// A model id or a file; `None` for the default.
+    pub model: Option<String>,
+    /// What the model is told before a conversation; empty: what its template says.
+    pub system: String,
+    pub sampling: Sampling,
+    pub max_tokens: usize,
+}
+
+impl Default for WritingSettings {
+    fn default() -> Self {
+        let options = Options::default();
+        Self { model: None, system: String::new(), sampling: options.sampling, max_tokens: options.max_tokens }
+    }
 }
 
 impl Default for Settings {
@@ -49,6 +77,14 @@ impl Default for Settings {
             window_secs: 60.0,
             pulse_open: false,
             tab: "sentiment".into(),
+            chat: WritingSettings::default(),
+            generate: WritingSettings {
+                sampling: Sampling { temperature: 0.7, ..Sampling::default() },
+                max_tokens: 48,
+                ..WritingSettings::default()
+            },
+            private: false,
+            surprise: false,
         }
     }
 }

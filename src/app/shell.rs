@@ -115,9 +115,8 @@ impl App {
                             note(ui, p, "no model loaded");
                         }
                         models => {
-                            let names: Vec<&str> = models.iter().map(|m| m.0.as_str()).collect();
+                            let names: Vec<String> = models.iter().map(|m| format!("{} · {}", m.id, m.precision)).collect();
                             note(ui, p, names.join(", "));
-                            note(ui, p, format!("· {}", status.precision));
                         }
                     }
                 }

@@ -26,6 +26,7 @@ pub(super) fn run(args: &GuiArgs, common: &Common) -> Result<ExitCode, UserMessa
     let config = AppConfig {
         engine,
         settings: SettingsFile::default_path(),
+        data: directories::ProjectDirs::from("", "", "glossa").map(|d| d.data_dir().to_owned()),
         sysroot: args.sysroot.clone().unwrap_or_else(|| PathBuf::from("/")),
     };
     let viewport = egui::ViewportBuilder::default()

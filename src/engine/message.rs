@@ -228,13 +228,36 @@ pub struct Timing {
     pub total: f64,
 }
 
+/// A model in memory.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LoadedModel {
+    pub id: String,
+    pub bytes: usize,
+    /// How its weights are kept.
+    pub precision: &'static str,
+}
+
+/// A model that can be asked for by its id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelInfo {
+    pub id: String,
+    /// As shown to people.
+    pub name: String,
+    /// The task that it is for.
+    pub task: String,
+    /// What it can and cannot do.
+    pub description: String,
+}
+
 /// The engine at a glance.
 #[derive(Clone, Debug)]
 pub struct Status {
     pub device: DeviceReport,
     pub precision: &'static str,
-    /// Loaded models with their bytes.
-    pub loaded: Vec<(String, usize)>,
+    /// Loaded models, sorted by id.
+    pub loaded: Vec<LoadedModel>,
+    /// The models that were found at the start.
+    pub models: Arc<Vec<ModelInfo>>,
     /// Requests waiting or running.
     pub queue: usize,
     /// What went wrong with the engine itself, if anything.

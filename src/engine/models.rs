@@ -1,6 +1,7 @@
 //! The models that the worker holds: opened at first use, shared, evicted under the budget.
 
 use super::budget::Budget;
+use super::message::{LoadedModel, ModelInfo};
 use crate::error::UserMessage;
 use crate::models::library::{Library, ModelEntry};
 use crate::models::verify::Verifier;
@@ -34,6 +35,12 @@ impl Models {
     /// None loaded yet.
     pub fn new(library: Library, verifier: Verifier, budget: usize) -> Self {
         Self { library, verifier, budget: Budget::new(budget), loaded: HashMap::new() }
+    }
+
+    /// The models that can be asked for by id.
+    pub fn known(&self) -> Vec<ModelInfo> {
+        let manifests = self.library.list().0.into_iter().filter_map(|e| e.manifest);
+        manifests.map(|m| ModelInfo { id: m.id, name: m.name, task: m.task, description: m.description }).collect()
     }
 
     /// The model under `key`, if it is loaded.
@@ -94,9 +101,14 @@ impl Models {
         }
     }
 
-    /// Ids and bytes of what is loaded, sorted by id.
-    pub fn summary(&self) -> Vec<(String, usize)> {
-        let mut all: Vec<_> = self.loaded.values().map(|l| (l.id.clone(), l.model.bytes())).collect();
+    /// What is loaded, sorted by id. `precision` is that of models whose file leaves it open.
+    pub fn summary(&self, precision: &'static str) -> Vec<LoadedModel> {
+        let each = self.loaded.values().map(|l| LoadedModel {
+            id: l.id.clone(),
+            bytes: l.model.bytes(),
+            precision: l.model.precision().unwrap_or(precision),
+        });
+        let mut all: Vec<_> = each.collect();
         all.sort();
         all
     }

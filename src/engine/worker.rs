@@ -2,7 +2,7 @@
 
 use super::EngineConfig;
 use super::active::{Active, End, Place, ms};
-use super::message::{CancelToken, Command, Event, EventSink, ItemResult, RequestId, Status};
+use super::message::{CancelToken, Command, Event, EventSink, ItemResult, ModelInfo, RequestId, Status};
 use super::models::{Models, Wanted, panic_message};
 use super::queue::next_group;
 use crate::error::UserMessage;
@@ -34,6 +34,7 @@ struct Worker {
     models: Models,
     active: Vec<Active>,
     arrivals: u64,
+    known: Arc<Vec<ModelInfo>>,
     status: Option<EventSink>,
     link: Link,
 }
@@ -51,7 +52,9 @@ pub fn run(config: EngineConfig, link: Link) {
         }
     };
     let models = Models::new(library, Verifier::new(cache.as_deref()), budget);
-    let mut worker = Worker { tasks, runtime, precision, models, active: Vec::new(), arrivals: 0, status, link };
+    let known = Arc::new(models.known());
+    let active = Vec::new();
+    let mut worker = Worker { tasks, runtime, precision, models, active, arrivals: 0, known, status, link };
     worker.send_status(None);
     loop {
         match catch_unwind(AssertUnwindSafe(|| worker.serve())) {
@@ -399,7 +402,8 @@ impl Worker {
             sink.send(Event::Status(Status {
                 device: self.runtime.report.clone(),
                 precision: self.runtime.precision(),
-                loaded: self.models.summary(),
+                loaded: self.models.summary(self.runtime.precision()),
+                models: Arc::clone(&self.known),
                 queue: self.link.in_flight.load(Ordering::Acquire),
                 notice,
             }));

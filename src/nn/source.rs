@@ -197,6 +197,19 @@ pub trait TensorSource {
 
     /// Names of all tensors, sorted.
     fn names(&self) -> Vec<String>;
+
+    /// The type that most bytes of the tensors have, such as `Q4_K`.
+    fn precision(&self) -> Option<&'static str> {
+        let mut sizes: Vec<(&'static str, usize)> = Vec::new();
+        for tensor in self.names().iter().filter_map(|n| self.tensor(n).ok()) {
+            let (name, size) = (tensor.dtype().name(), tensor.bytes().len());
+            match sizes.iter_mut().find(|s| s.0 == name) {
+                Some(entry) => entry.1 += size,
+                None => sizes.push((name, size)),
+            }
+        }
+        sizes.into_iter().max_by_key(|s| s.1).map(|s| s.0)
+    }
 }
 
 /// The first of `names` that exists, checked against `shape`.

@@ -109,6 +109,7 @@ pub struct LanguageModel {
     codec: Codec,
     decoder: Decoder,
     caches: Caches,
+    precision: Option<&'static str>,
 }
 
 /// A text on its way.
@@ -206,7 +207,8 @@ impl LanguageModel {
             }
             let mut report = |share: f32| if progress(share) { Err(NnError::Stopped) } else { Ok(()) };
             let decoder = Decoder::load(config, source, target, &mut report).map_err(here)?;
-            Ok(Self { codec, decoder, caches: Caches::default() })
+            let precision = entry.gguf().and_then(|_| source.precision());
+            Ok(Self { codec, decoder, caches: Caches::default(), precision })
         })
     }
 
@@ -283,6 +285,10 @@ fn writing<'a>(work: &'a mut dyn Work) -> Option<&'a mut Writing> {
 impl Model for LanguageModel {
     fn bytes(&self) -> usize {
         self.decoder.bytes() + self.caches.bytes()
+    }
+
+    fn precision(&self) -> Option<&'static str> {
+        self.precision
     }
 
     fn prepare(&self, input: &Input, options: &Options, _: &dyn Fn() -> bool) -> Result<Box<dyn Work>, TaskError> {

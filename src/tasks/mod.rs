@@ -51,6 +51,11 @@ pub trait Model: Send {
     /// Bytes of weights held.
     fn bytes(&self) -> usize;
 
+    /// The type that most of its weights are kept in, where the file decides.
+    fn precision(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Tokenizes one input. `stop` is asked now and then.
     ///
     /// # Errors

@@ -32,8 +32,36 @@ pub struct Span {
     /// Inputs answered.
     pub done: usize,
     pub tokens: usize,
+    /// Tokens written.
+    pub generated: usize,
     pub batch: usize,
     pub outcome: Outcome,
+}
+
+/// What throughput counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Inputs answered.
+    Texts,
+    /// Tokens written.
+    Tokens,
+}
+
+impl Unit {
+    fn of(self, span: &Span) -> usize {
+        match self {
+            Self::Texts => span.done,
+            Self::Tokens => span.generated,
+        }
+    }
+
+    /// As it is written after a number.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Texts => "texts/s",
+            Self::Tokens => "tokens/s",
+        }
+    }
 }
 
 /// All that the plots show.
@@ -106,20 +134,20 @@ impl Store {
         self.spans.back()
     }
 
-    /// Inputs answered per second of wall time, in bins of `width` seconds that end at multiples
+    /// Inputs answered per second of wall time or tokens written, in bins of `width` seconds that end at multiples
     /// of it: `(middle of the bin, rate)`. A request counts in the bins that its work overlaps, in
     /// proportion.
-    pub fn throughput(&self, from: f64, to: f64, width: f64) -> Vec<(f64, f64)> {
+    pub fn throughput(&self, from: f64, to: f64, width: f64, unit: Unit) -> Vec<(f64, f64)> {
         let first = (from / width).floor();
         let count = (((to / width).floor() - first).max(0.0) as usize + 1).min(4_096);
         let mut bins = vec![0f64; count];
-        for span in self.spans.iter().filter(|s| s.end >= from && s.start <= to && s.done > 0) {
+        for span in self.spans.iter().filter(|s| s.end >= from && s.start <= to && unit.of(s) > 0) {
             let length = (span.end - span.start).max(1e-6);
             let clamp = |t: f64| (((t / width).floor() - first).max(0.0) as usize).min(count - 1);
             for (i, bin) in bins.iter_mut().enumerate().take(clamp(span.end) + 1).skip(clamp(span.start)) {
                 let begin = (first + i as f64) * width;
                 let overlap = (span.end.min(begin + width) - span.start.max(begin)).max(0.0);
-                *bin += span.done as f64 * (overlap / length) / width;
+                *bin += unit.of(span) as f64 * (overlap / length) / width;
             }
         }
         bins.into_iter().enumerate().map(|(i, rate)| ((first + i as f64 + 0.5) * width, rate)).collect()
@@ -131,7 +159,7 @@ impl Span {
     /// A request with nothing but its place in time, for tests.
     pub(crate) fn plain(id: u64, start: f64, end: f64, done: usize) -> Self {
         let (task, stages, outcome) = ("t", vec![], Outcome::Done);
-        Self { id, task, start, end, total_ms: 1.0, stages, done, tokens: 0, batch: 1, outcome }
+        Self { id, task, start, end, total_ms: 1.0, stages, done, tokens: 0, generated: 0, batch: 1, outcome }
     }
 }
 
@@ -144,7 +172,7 @@ mod tests {
         let mut store = Store::default();
         store.push_span(Span::plain(1, 0.1, 0.2, 5));
         store.push_span(Span::plain(2, 1.0, 3.0, 40));
-        let bins = store.throughput(0.0, 3.5, 1.0);
+        let bins = store.throughput(0.0, 3.5, 1.0, Unit::Texts);
         let rates: Vec<f64> = bins.iter().map(|b| b.1.round()).collect();
         assert_eq!(rates, [5.0, 20.0, 20.0, 0.0]);
         assert_eq!(bins[0].0, 0.5);

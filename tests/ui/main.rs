@@ -31,7 +31,7 @@ fn window_with(models: &Path, size: egui::Vec2, settings: &str) -> Window {
     engine.device = DeviceChoice::Cpu;
     engine.cache = None;
     let sysroot = folder.path().to_owned();
-    let config = AppConfig { engine, settings: Some(path.clone()), sysroot };
+    let config = AppConfig { engine, settings: Some(path.clone()), data: Some(folder.path().join("data")), sysroot };
     let harness = Harness::builder()
         .with_size(size)
         .allow_missing_glyphs()
@@ -264,7 +264,8 @@ fn settings_that_cannot_be_kept_are_said() {
     std::fs::write(&blocker, "").expect("file");
     let mut engine = EngineConfig::new(Library::find(Some(&models())));
     engine.cache = None;
-    let config = AppConfig { engine, settings: Some(blocker.join("settings.json")), sysroot: folder.path().to_owned() };
+    let sysroot = folder.path().to_owned();
+    let config = AppConfig { engine, settings: Some(blocker.join("settings.json")), data: None, sysroot };
     let harness = Harness::builder()
         .with_size(vec2(1280.0, 800.0))
         .allow_missing_glyphs()

@@ -133,7 +133,12 @@ fn request_card(ui: &mut Ui, p: &Palette, span: &Span) {
             });
         });
         stages::bar(ui, p, &span.stages);
-        if span.done > 1 || span.batch > 1 {
+        if span.generated > 0 {
+            let decode: f64 = span.stages.iter().filter(|s| s.0 == "decode").map(|s| s.1).sum();
+            let rate = span.generated as f64 / (decode / 1e3).max(1e-9);
+            let rate = if decode > 0.0 { format!(" · {rate:.0} tokens/s") } else { String::new() };
+            note(ui, p, format!("{} tokens read · {} written{rate}", span.tokens, span.generated));
+        } else if span.done > 1 || span.batch > 1 {
             note(ui, p, format!("{} texts · {} tokens · up to {} in one step", span.done, span.tokens, span.batch));
         }
     });
@@ -153,8 +158,8 @@ impl Frame {
         let best = self.rates.iter().map(|r| r[1]).fold(0.0, f64::max);
         match best {
             0.0 => "–".into(),
-            best if best < 10.0 => format!("up to {best:.1} texts/s"),
-            best => format!("up to {best:.0} texts/s"),
+            best if best < 10.0 => format!("up to {best:.1} {}", self.unit.name()),
+            best => format!("up to {best:.0} {}", self.unit.name()),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::app::theme::Palette;
 use crate::telemetry::sources::Sample;
-use crate::telemetry::store::{Outcome, Span, Store};
+use crate::telemetry::store::{Outcome, Span, Store, Unit};
 use egui::{Color32, Rect, Role, Ui, WidgetInfo, vec2};
 use egui_plot::{Line, Plot, PlotPoints, Points, Span as PlotSpan};
 
@@ -12,6 +12,8 @@ pub struct Frame {
     pub spans: Vec<Span>,
     /// Seconds of the store at the right edge.
     pub now: f64,
+    /// What the rates count: tokens while the newest request wrote some.
+    pub unit: Unit,
     pub rates: Vec<[f64; 2]>,
     pub memory: Vec<[f64; 2]>,
     pub cpu: Vec<[f64; 2]>,
@@ -30,11 +32,14 @@ impl Frame {
             samples().filter_map(|s| Some([s.time - now, value(s)?])).collect()
         };
         let width = (window / 60.0).max(0.5);
+        let writes = store.spans_between(from, now).last().is_some_and(|s| s.generated > 0);
+        let unit = if writes { Unit::Tokens } else { Unit::Texts };
         Self {
             window,
             spans: store.spans_between(from, now).cloned().collect(),
             now,
-            rates: store.throughput(from, now, width).into_iter().map(|(t, r)| [(t - now).min(0.0), r]).collect(),
+            unit,
+            rates: store.throughput(from, now, width, unit).into_iter().map(|(t, r)| [(t - now).min(0.0), r]).collect(),
             memory: curve(&|s| s.process_memory.map(|b| b as f64 / 1e6)),
             cpu: curve(&|s| s.cpu.map(f64::from)),
             gpu: curve(&|s| s.gpu.map(f64::from)),

@@ -1,7 +1,10 @@
 //! One file per tab. A new tab is its `mod` line and its line in [`all`].
 
+pub mod chat;
+pub mod generate;
 pub mod sentiment;
 pub mod settings;
+mod writing;
 
 use super::command::UiCommand;
 use super::notices::Notices;
@@ -12,7 +15,7 @@ use crate::engine::message::{Event, EventSink, Request, Status};
 use crate::engine::{Engine, Ticket};
 use crate::error::UserMessage;
 use egui::Ui;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What stands on the stage.
 pub trait Tab {
@@ -35,13 +38,21 @@ pub trait Tab {
         false
     }
 
+    /// The window closes.
+    fn on_exit(&mut self) {}
+
     /// Files dropped on the window while this tab is shown.
     fn on_drop(&mut self, _path: PathBuf, _cx: &mut Cx<'_>) {}
 }
 
 /// The tabs, in the order of the rail.
 pub fn all() -> Vec<Box<dyn Tab>> {
-    vec![Box::<sentiment::SentimentTab>::default(), Box::<settings::SettingsTab>::default()]
+    vec![
+        Box::<sentiment::SentimentTab>::default(),
+        Box::<generate::GenerateTab>::default(),
+        Box::<chat::ChatTab>::default(),
+        Box::<settings::SettingsTab>::default(),
+    ]
 }
 
 /// What a tab may use of the window.
@@ -52,6 +63,8 @@ pub struct Cx<'a> {
     pub sink: &'a EventSink,
     pub status: Option<&'a Status>,
     pub settings: &'a mut Settings,
+    /// Folder for what people write; `None` keeps nothing.
+    pub data: Option<&'a Path>,
     /// Problems and news that outlive a frame, shown over the stage.
     pub notices: &'a mut Notices,
     /// The request that the pulse should mark.

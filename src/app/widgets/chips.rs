@@ -55,3 +55,24 @@ pub fn piece(ui: &mut Ui, p: &Palette, text: &str, id: u32) -> Response {
     response.widget_info(|| WidgetInfo::labeled(Role::Label, true, format!("piece {text} {id}")));
     response
 }
+
+/// A written token in running text. Its ground shows how unsure the model was (0 to 1); spaces are
+/// part of it. `name` is what a screen reader says.
+pub fn token(ui: &mut Ui, p: &Palette, text: &str, unsure: f32, selected: bool, name: &str) -> Response {
+    let shown = text.replace('\n', "⏎").replace('\t', "→");
+    let galley = ui.painter().layout_no_wrap(shown, FontId::proportional(size::RESULT), p.text);
+    let extent = vec2(galley.size().x.max(4.0) + 2.0, 30.0);
+    let (rect, response) = ui.allocate_exact_size(extent, Sense::click());
+    let ground = rect.shrink2(vec2(0.5, 1.0));
+    if unsure > 0.02 {
+        ui.painter().rect_filled(ground, 4.0, blend(p.panel, p.accent, 0.06 + 0.44 * unsure));
+    }
+    if selected || response.hovered() || response.has_focus() {
+        let width = if selected { 2.0 } else { 1.0 };
+        ui.painter().rect_stroke(ground, 4.0, Stroke::new(width, p.accent), StrokeKind::Outside);
+    }
+    let place = pos2(rect.left() + 1.0, rect.center().y - galley.size().y / 2.0);
+    ui.painter().galley(place, galley, p.text);
+    response.widget_info(|| WidgetInfo::selected(Role::Button, true, selected, name));
+    response
+}

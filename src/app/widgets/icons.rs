@@ -21,6 +21,28 @@ pub enum Icon {
     Gear,
     Pause,
     Play,
+    Bubble,
+    Pencil,
+    Again,
+    Copy,
+    Bin,
+    Left,
+    Right,
+}
+
+/// A small button without a frame, for rows of them.
+pub fn quiet(ui: &mut Ui, p: &Palette, icon: Icon, name: &str) -> Response {
+    let side = ui.spacing().interact_size.y.max(28.0);
+    let (rect, response) = ui.allocate_exact_size(vec2(side, side), Sense::click());
+    let lit = ui.is_enabled() && (response.hovered() || response.has_focus());
+    if lit {
+        ui.painter().rect_filled(rect, 6.0, p.raised);
+    }
+    let color = if !ui.is_enabled() { p.hairline } else if lit { p.text } else { p.muted };
+    paint(ui.painter(), rect, icon, color);
+    let enabled = ui.is_enabled();
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, enabled, name));
+    response.on_hover_text(name)
 }
 
 /// Draws `icon` in the middle of `rect`.
@@ -50,6 +72,41 @@ pub fn paint(painter: &Painter, rect: Rect, icon: Icon, color: Color32) {
         Icon::Play => {
             let corners = vec![at(6.0, 4.5), at(15.5, 10.0), at(6.0, 15.5)];
             painter.add(Shape::convex_polygon(corners, color, Stroke::NONE));
+        }
+        Icon::Bubble => {
+            let outline = [(3.0, 4.0), (17.0, 4.0), (17.0, 13.5), (9.0, 13.5), (5.5, 17.0), (5.5, 13.5), (3.0, 13.5)];
+            painter.add(Shape::closed_line(outline.iter().map(|(x, y)| at(*x, *y)).collect(), stroke));
+        }
+        Icon::Pencil => {
+            let outline = [(4.0, 16.0), (5.0, 12.2), (13.5, 3.7), (16.3, 6.5), (7.8, 15.0)];
+            painter.add(Shape::closed_line(outline.iter().map(|(x, y)| at(*x, *y)).collect(), stroke));
+            painter.line_segment([at(11.7, 5.5), at(14.5, 8.3)], stroke);
+        }
+        Icon::Again => {
+            let arc: Vec<Pos2> = (0..=20)
+                .map(|i| {
+                    let angle = std::f32::consts::TAU * (0.02 + 0.8 * i as f32 / 20.0);
+                    at(10.0 + 5.6 * angle.cos(), 10.0 + 5.6 * angle.sin())
+                })
+                .collect();
+            painter.add(Shape::line(arc, stroke));
+            painter.add(Shape::line(vec![at(8.8, 2.2), at(12.2, 4.6), at(9.6, 7.6)], stroke));
+        }
+        Icon::Copy => {
+            painter.rect_stroke(Rect::from_min_max(at(7.5, 7.5), at(15.5, 15.5)), 2.0, stroke, StrokeKind::Middle);
+            let corner = vec![at(5.6, 12.5), at(4.5, 12.5), at(4.5, 4.5), at(12.5, 4.5), at(12.5, 5.6)];
+            painter.add(Shape::line(corner, stroke));
+        }
+        Icon::Bin => {
+            painter.line_segment([at(4.0, 6.0), at(16.0, 6.0)], stroke);
+            painter.line_segment([at(8.0, 3.8), at(12.0, 3.8)], stroke);
+            painter.add(Shape::line(vec![at(5.5, 6.0), at(6.3, 16.2), at(13.7, 16.2), at(14.5, 6.0)], stroke));
+        }
+        Icon::Left => {
+            painter.add(Shape::line(vec![at(12.0, 5.5), at(7.5, 10.0), at(12.0, 14.5)], stroke));
+        }
+        Icon::Right => {
+            painter.add(Shape::line(vec![at(8.0, 5.5), at(12.5, 10.0), at(8.0, 14.5)], stroke));
         }
         Icon::Gear => {
             painter.circle_stroke(at(10.0, 10.0), 3.0, stroke);

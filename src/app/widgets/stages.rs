@@ -30,7 +30,8 @@ fn color(p: &Palette, stage: &str) -> Color32 {
         "queue" => p.muted,
         "load" => p.warning,
         "tokenize" => p.memory,
-        "forward" => p.cpu,
+        "forward" | "decode" => p.cpu,
+        "prefill" => p.accent,
         _ => p.throughput,
     }
 }

@@ -65,15 +65,6 @@ impl Gguf {
         let stem = self.path.file_stem().map(|s| s.to_string_lossy().into_owned());
         stem.or_else(|| self.text("general.name").map(str::to_owned)).unwrap_or_else(|| "model".into())
     }
-
-    /// The type that most weights have, such as `Q4_K`.
-    pub fn precision(&self) -> &'static str {
-        let mut sizes: HashMap<&'static str, usize> = HashMap::new();
-        for tensor in self.tensors.values() {
-            *sizes.entry(tensor.dtype().name()).or_default() += tensor.bytes().len();
-        }
-        sizes.into_iter().max_by_key(|s| s.1).map_or("none", |s| s.0)
-    }
 }
 
 impl Metadata for Gguf {

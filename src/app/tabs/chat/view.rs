@@ -1,0 +1,318 @@
+//! What the tab looks like.
+
+use super::bubbles::{Style, Wish};
+use super::{ChatTab, Deleted, Over};
+use crate::app::command::UiCommand;
+use crate::app::tabs::writing::model_ui;
+use crate::app::tabs::{Cx, Tab as _};
+use crate::app::theme::{card, size};
+use crate::app::widgets::file_picker::{FilePicker, Picked, Purpose};
+use crate::app::widgets::{chips, failure, note, primary, secondary};
+use egui::{CentralPanel, FontId, Frame, Key, Layout, Margin, Modifiers, Panel, ScrollArea, TextEdit, Ui};
+use std::path::PathBuf;
+
+/// Questions to begin with.
+const EXAMPLES: [&str; 4] = [
+    "How does a battery work?",
+    "Write a short poem about the sea.",
+    "Explain photosynthesis in two sentences.",
+    "Give me three ideas for a school project.",
+];
+
+/// Width that the button beside the input takes.
+const SEND: f32 = 116.0;
+/// Letters that a message may have.
+const LONGEST: usize = 100_000;
+
+fn input_id() -> egui::Id {
+    egui::Id::unique("chat input")
+}
+
+impl ChatTab {
+    pub(super) fn chat_ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
+        self.header(ui, cx);
+        if matches!(self.over, Over::List(_)) {
+            self.list_ui(ui, cx);
+            return;
+        }
+        self.failed_ui(ui, cx);
+        let below = Panel::bottom("chat input panel").frame(Frame::NONE).resizable(false).show_separator_line(false);
+        below.show(ui, |ui| {
+            ui.add_space(8.0);
+            self.deleted_ui(ui, cx);
+            self.input_ui(ui, cx);
+        });
+        CentralPanel::default().frame(Frame::NONE).show(ui, |ui| self.turns_ui(ui, cx));
+        self.over_ui(ui, cx);
+        if self.running.is_some() {
+            ui.ctx().request_repaint_after(std::time::Duration::from_millis(100));
+        }
+    }
+
+    fn header(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
+        let p = cx.palette;
+        let mut command = None;
+        ui.horizontal(|ui| {
+            ui.heading("Chat");
+            ui.with_layout(Layout::right_to_left(egui::Align::Center), |ui| {
+                if secondary(ui, p, "New conversation", "").on_hover_text(UiCommand::NewConversation.tooltip()).clicked() {
+                    command = Some(UiCommand::NewConversation);
+                }
+                let mut model = cx.settings.chat.model.clone();
+                if model_ui(ui, cx, &mut model) {
+                    self.over = Over::OpenModel(FilePicker::new(Purpose::Open, FilePicker::home(), ""));
+                }
+                cx.settings.chat.model = model;
+            });
+        });
+        ui.horizontal_wrapped(|ui| {
+            note(ui, p, "A small model that runs on this machine. It can be wrong.");
+            let listed = self.conversations.iter().filter(|c| !c.turns.is_empty()).count();
+            let open = matches!(self.over, Over::List(_));
+            let name = if open { "Back".to_owned() } else { format!("Conversations ({listed})") };
+            if ui.add(egui::Button::new(egui::RichText::new(name).size(size::LABEL)).frame(open)).clicked() {
+                self.over = if open { Over::Nothing } else { Over::List(super::list::List::default()) };
+            }
+            if ui.add(egui::Button::new(egui::RichText::new("Options").size(size::LABEL)).frame(false)).clicked() {
+                self.over = Over::Options;
+            }
+            if ui.add(egui::Button::new(egui::RichText::new("Export…").size(size::LABEL)).frame(false)).clicked() {
+                self.over = Over::Export(FilePicker::new(Purpose::Save, FilePicker::home(), "conversation.md"));
+            }
+            let mut surprise = cx.settings.surprise;
+            if ui.checkbox(&mut surprise, egui::RichText::new("Surprise").size(size::LABEL)).changed() {
+                cx.settings.surprise = surprise;
+            }
+            if self.shown().is_some_and(|c| c.private) {
+                note(ui, p, "private: not kept");
+            }
+        });
+        if let Some(command) = command {
+            self.on_command(command, cx);
+        }
+    }
+
+    fn turns_ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
+        let Some(conversation) = self.conversations.get(self.current).cloned() else { return };
+        let style = Style { palette: cx.palette, surprise: cx.settings.surprise, idle: self.running.is_none() };
+        let here = self.running.as_ref().filter(|r| r.conversation == conversation.id).map(|r| r.turn);
+        let mut wish = None;
+        let area = ScrollArea::vertical().id_salt(("turns", &conversation.id)).auto_shrink(false).stick_to_bottom(true);
+        area.show(ui, |ui| {
+            self.bubbles.begin(&conversation.id, ui.available_width());
+            ui.spacing_mut().item_spacing.y = 10.0;
+            if conversation.turns.is_empty() {
+                self.examples_ui(ui, cx);
+            }
+            let unseen = conversation.unseen_turns();
+            let count = conversation.turns.len();
+            for (index, turn) in conversation.turns.iter().enumerate() {
+                if index == unseen && unseen > 0 {
+                    note(ui, cx.palette, format!("↑ The context was full: the model no longer sees the {unseen} turns above."));
+                }
+                if self.editing.as_ref().is_some_and(|e| e.0 == index) {
+                    self.editing_ui(ui, cx);
+                    continue;
+                }
+                let last = index + 1 == count;
+                // The old answer of a question that is answered again makes room for the new one.
+                let shown = if here == Some(index) {
+                    &super::Turn { answers: Vec::new(), ..turn.clone() }
+                } else {
+                    turn
+                };
+                if let Some(w) = self.bubbles.turn(ui, style, index, shown, last) {
+                    wish = Some((index, w));
+                }
+                if let (Some(running), true) = (&self.running, here == Some(index)) {
+                    let stream = &running.stream;
+                    self.bubbles.coming(ui, style, &stream.text, &stream.steps, &stream.state());
+                }
+            }
+            if std::mem::take(&mut self.to_bottom) {
+                ui.scroll_to_cursor(Some(egui::Align::BOTTOM));
+            }
+        });
+        if let Some((turn, wish)) = wish {
+            self.fulfil(turn, wish, cx);
+        }
+    }
+
+    fn examples_ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
+        ui.add_space(12.0);
+        note(ui, cx.palette, "Ask something, or tap one of these:");
+        let mut chosen = None;
+        ui.horizontal_wrapped(|ui| {
+            for example in EXAMPLES {
+                if chips::choice(ui, cx.palette, example).clicked() {
+                    chosen = Some(example);
+                }
+            }
+        });
+        if let Some(example) = chosen.filter(|_| self.running.is_none()) {
+            self.ask(example.to_owned(), cx);
+        }
+    }
+
+    fn fulfil(&mut self, turn: usize, wish: Wish, cx: &mut Cx<'_>) {
+        let Some(conversation) = self.conversations.get_mut(self.current) else { return };
+        let count = conversation.turns.len();
+        let Some(here) = conversation.turns.get_mut(turn) else { return };
+        match wish {
+            Wish::CopyQuestion => {
+                cx.ctx.copy_text(here.question.clone());
+                cx.notices.say("Copied.");
+            }
+            Wish::CopyAnswer => {
+                cx.ctx.copy_text(here.answer().map(|a| a.text.clone()).unwrap_or_default());
+                cx.notices.say("Copied.");
+            }
+            Wish::Show(index) => {
+                here.shown = index;
+                self.keep(self.current);
+            }
+            Wish::Edit => self.editing = Some((turn, here.question.clone())),
+            Wish::Delete => self.delete_turn(turn),
+            Wish::Again => {
+                if turn + 1 < count {
+                    // What came after belongs to the old answer; it can be brought back.
+                    self.remember("The turns after it were left out.");
+                    self.conversations[self.current].turns.truncate(turn + 1);
+                }
+                self.answer_last(cx);
+            }
+        }
+    }
+
+    fn editing_ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
+        let Some((turn, text)) = &mut self.editing else { return };
+        let (turn, mut done) = (*turn, None);
+        card(cx.palette).show(ui, |ui| {
+            ui.set_width(ui.available_width());
+            let field = TextEdit::multiline(text).desired_width(f32::INFINITY).desired_rows(2).font(FontId::proportional(size::INPUT));
+            let _ = ui.add(field).accessible_name("Changed message");
+            ui.horizontal_wrapped(|ui| {
+                if primary(ui, cx.palette, "Send again", "").clicked() && !text.trim().is_empty() {
+                    done = Some(Some(text.trim().to_owned()));
+                }
+                if secondary(ui, cx.palette, "Cancel", "").clicked() {
+                    done = Some(None);
+                }
+                note(ui, cx.palette, "What was said after it is replaced; Undo brings it back.");
+            });
+        });
+        match done {
+            Some(Some(question)) => {
+                self.editing = None;
+                self.resend(turn, question, cx);
+            }
+            Some(None) => self.editing = None,
+            None => {}
+        }
+    }
+
+    fn failed_ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
+        let Some(message) = self.failed.clone() else { return };
+        if failure(ui, cx.palette, &message) {
+            self.answer_last(cx);
+        }
+    }
+
+    pub(super) fn deleted_ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
+        let Some(Deleted { what, .. }) = &self.deleted else { return };
+        let (mut undo, mut gone) = (false, false);
+        ui.horizontal(|ui| {
+            note(ui, cx.palette, *what);
+            undo = ui.button("Undo").clicked();
+            gone = ui.button("×").accessible_name("Dismiss").clicked();
+        });
+        if undo {
+            self.undo();
+        } else if gone {
+            self.deleted = None;
+        }
+    }
+
+    fn input_ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
+        let p = cx.palette;
+        let mut command = None;
+        let busy = self.running.is_some();
+        // Enter sends, Shift+Enter begins a line.
+        let focused = ui.memory(|m| m.has_focus(input_id()));
+        if focused && !busy && ui.input_mut(|i| i.consume_key(Modifiers::NONE, Key::Enter)) {
+            command = Some(UiCommand::Run);
+        }
+        card(p).inner_margin(Margin::symmetric(12, 8)).show(ui, |ui| {
+            ui.horizontal(|ui| {
+                let room = egui::vec2(ui.available_width() - SEND, ui.spacing().interact_size.y);
+                let left = Layout::left_to_right(egui::Align::Center);
+                ui.allocate_ui_with_layout(room, left, |ui| ScrollArea::vertical().id_salt("chat input").max_height(84.0).show(ui, |ui| {
+                    let field = TextEdit::multiline(&mut self.input)
+                        .id(input_id())
+                        .desired_width(f32::INFINITY)
+                        .desired_rows(1)
+                        .char_limit(LONGEST)
+                        .font(FontId::proportional(size::INPUT))
+                        .frame(Frame::NONE)
+                        .margin(Margin::symmetric(4, 7))
+                        .return_key(egui::KeyboardShortcut::new(Modifiers::SHIFT, Key::Enter))
+                        .hint_text("Write a message");
+                    let response = ui.add(field);
+                    // Whoever opens the tab can type at once.
+                    if std::mem::take(&mut self.to_focus) {
+                        response.request_focus();
+                    }
+                    let _ = response.accessible_name("Message");
+                }));
+                ui.with_layout(Layout::right_to_left(egui::Align::Center), |ui| {
+                    let full = !self.input.trim().is_empty();
+                    if busy {
+                        if secondary(ui, p, "Stop", "Esc").clicked() {
+                            command = Some(UiCommand::Stop);
+                        }
+                    } else if ui.add_enabled_ui(full, |ui| primary(ui, p, "Send", "⏎")).inner.clicked() {
+                        command = Some(UiCommand::Run);
+                    }
+                });
+            });
+        });
+        if let Some(command) = command {
+            self.on_command(command, cx);
+            self.to_focus = true;
+        }
+    }
+
+    fn over_ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
+        match std::mem::take(&mut self.over) {
+            Over::Options => {
+                if self.options_ui(ui, cx) {
+                    self.over = Over::Options;
+                }
+            }
+            Over::OpenModel(mut picker) => match picker.show(ui, cx.palette) {
+                Some(Picked::File(path)) => self.on_drop(path, cx),
+                Some(Picked::Closed) => {}
+                None => self.over = Over::OpenModel(picker),
+            },
+            Over::Export(mut picker) => match picker.show(ui, cx.palette) {
+                Some(Picked::File(path)) => self.export(path, cx),
+                Some(Picked::Closed) => {}
+                None => self.over = Over::Export(picker),
+            },
+            other => self.over = other,
+        }
+    }
+
+    fn export(&mut self, path: PathBuf, cx: &mut Cx<'_>) {
+        let Some(conversation) = self.shown() else { return };
+        let json = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json"));
+        let text = if json { conversation.to_json() } else { conversation.to_markdown() };
+        self.exporting = Some(crate::app::jobs::Pending::spawn(cx.ctx, move || {
+            let written = crate::disk::write_whole(&path, text.as_bytes());
+            match written {
+                Ok(()) => Ok(format!("Saved to '{}'.", path.display())),
+                Err(e) => Err(format!("'{}' could not be written: {e}. Choose another place.", path.display())),
+            }
+        }));
+    }
+}
