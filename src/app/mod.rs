@@ -68,7 +68,7 @@ impl App {
         theme::install(ctx);
         let (file, settings) = SettingsFile::open(config.settings);
         let waker = ctx.clone();
-        let wake = Arc::new(move || waker.request_repaint_after(Duration::from_millis(30)));
+        let wake = Arc::new(move || waker.request_repaint_after(Duration::from_millis(50)));
         let (sink, events) = EventSink::channel(Some(wake));
         let mut engine = config.engine;
         // A device named on the command line counts for this run and is not kept.

@@ -77,7 +77,11 @@ impl Default for Settings {
             window_secs: 60.0,
             pulse_open: false,
             tab: "sentiment".into(),
-            chat: WritingSettings::default(),
+            // The small model that comes with Glossa needs help out of loops.
+            chat: WritingSettings {
+                sampling: Sampling { repetition_penalty: 1.1, ..Sampling::default() },
+                ..WritingSettings::default()
+            },
             generate: WritingSettings {
                 sampling: Sampling { temperature: 0.7, ..Sampling::default() },
                 max_tokens: 48,

@@ -2,13 +2,12 @@
 
 use super::Cx;
 use crate::app::settings::WritingSettings;
-use crate::app::theme::Palette;
-use crate::app::widgets::{explain, note};
+use crate::app::widgets::explain;
 use crate::engine::Ticket;
 use crate::engine::message::{Event, Report};
 use crate::error::UserMessage;
 use crate::tasks::language::{Generated, PromptInfo, Step};
-use crate::tasks::{Options, Sampling};
+use crate::tasks::Options;
 use egui::{ComboBox, Grid, Slider, Ui};
 use std::time::Instant;
 
@@ -154,7 +153,8 @@ pub fn model_ui(ui: &mut Ui, cx: &Cx<'_>, model: &mut Option<String>) -> bool {
 }
 
 /// Sliders for how tokens are drawn, each with its explanation.
-pub fn sampling_ui(ui: &mut Ui, p: &Palette, sampling: &mut Sampling, max_tokens: &mut usize) {
+pub fn sampling_ui(ui: &mut Ui, writing: &mut WritingSettings, usual: &WritingSettings) {
+    let WritingSettings { sampling, max_tokens, .. } = writing;
     Grid::new("sampling").num_columns(3).spacing([12.0, 8.0]).show(ui, |ui| {
         let mut row = |name: &str, about: &str, slider: Slider<'_>| {
             ui.label(name);
@@ -200,10 +200,9 @@ pub fn sampling_ui(ui: &mut Ui, p: &Palette, sampling: &mut Sampling, max_tokens
         explain(ui, "the seed", "Tokens are drawn with numbers from a generator. With the same seed it gives the same numbers, and the model the same text.");
     });
     if ui.button("Back to the usual").clicked() {
-        *sampling = Sampling::default();
-        *max_tokens = Options::default().max_tokens;
+        sampling.clone_from(&usual.sampling);
+        *max_tokens = usual.max_tokens;
     }
-    note(ui, p, format!("Now: temperature {:.2}, top-k {}, top-p {:.2}", sampling.temperature, sampling.top_k, sampling.top_p));
 
 }
 

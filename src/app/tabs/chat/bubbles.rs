@@ -31,6 +31,7 @@ pub enum Wish {
     Show(usize),
     CopyQuestion,
     CopyAnswer,
+    CopyCode,
 }
 
 /// How answers are drawn.
@@ -78,7 +79,7 @@ impl Bubbles {
             if style.surprise && !answer.steps.is_empty() {
                 tokens_ui(ui, p, &answer.steps);
             } else {
-                self.markdown_ui(ui, &answer.text, ("answer", index, turn.shown));
+                self.markdown_ui(ui, p, &answer.text, ("answer", index, turn.shown));
             }
             for warning in &answer.warnings {
                 ui.label(RichText::new(format!("⚠ {warning}")).size(size::LABEL).color(p.warning));
@@ -92,6 +93,9 @@ impl Bubbles {
                 });
                 if icons::quiet(ui, p, Icon::Copy, "Copy answer").clicked() {
                     wish = Some(Wish::CopyAnswer);
+                }
+                if !code_of(&answer.text).is_empty() && ui.small_button("Copy code").clicked() {
+                    wish = Some(Wish::CopyCode);
                 }
                 if turn.answers.len() > 1 {
                     let (at, count) = (turn.shown, turn.answers.len());
@@ -112,10 +116,17 @@ impl Bubbles {
         wish
     }
 
-    /// Text with Markdown. The viewer's links open nothing by themselves.
-    fn markdown_ui(&mut self, ui: &mut Ui, text: &str, salt: (&str, usize, usize)) {
+    /// Text with Markdown.
+    fn markdown_ui(&mut self, ui: &mut Ui, p: &Palette, text: &str, salt: (&str, usize, usize)) {
         ui.push_id(salt, |ui| {
-            ui.style_mut().spacing.item_spacing.y = 6.0;
+            ui.style_mut().spacing.item_spacing.y = 7.0;
+            // The viewer's own copy button has a place without width, where no letter fits: ours
+            // stands below the answer.
+            ui.style_mut().spacing.button_padding = vec2(4.0, 4.0);
+            ui.visuals_mut().widgets.inactive.bg_stroke = Stroke::NONE;
+            ui.visuals_mut().extreme_bg_color = p.ground;
+            ui.visuals_mut().text_edit_bg_color = Some(p.ground);
+            ui.style_mut().text_styles.insert(egui::TextStyle::Body, egui::FontId::proportional(size::INPUT));
             CommonMarkViewer::new().show(ui, &mut self.markdown, text);
         });
     }
@@ -127,11 +138,26 @@ impl Bubbles {
             if style.surprise && !steps.is_empty() {
                 tokens_ui(ui, p, steps);
             } else if !text.is_empty() {
-                self.markdown_ui(ui, text, ("coming", 0, 0));
+                self.markdown_ui(ui, p, text, ("coming", 0, 0));
             }
             note(ui, p, state);
         });
     }
+}
+
+/// The fenced code blocks of a Markdown text, one after the other.
+pub fn code_of(text: &str) -> String {
+    let mut out = String::new();
+    let mut inside = false;
+    for line in text.lines() {
+        if line.trim_start().starts_with("```") {
+            inside = !inside;
+        } else if inside {
+            out.push_str(line);
+            out.push('\n');
+        }
+    }
+    out
 }
 
 /// What an answer cost, in one line.
@@ -165,7 +191,7 @@ fn answer_frame(ui: &mut Ui, p: &Palette, content: impl FnOnce(&mut Ui)) {
 fn question_ui(ui: &mut Ui, style: Style<'_>, index: usize, question: &str) -> Option<Wish> {
     let p = style.palette;
     let mut wish = None;
-    let most = ui.available_width() * 0.8;
+    let most = ui.available_width() * 0.8 - 100.0;
     ui.push_id(("question", index), |ui| {
         ui.with_layout(Layout::right_to_left(Align::TOP), |ui| {
             let text = RichText::new(question).size(size::INPUT);
@@ -179,23 +205,19 @@ fn question_ui(ui: &mut Ui, style: Style<'_>, index: usize, question: &str) -> O
                     ui.add(egui::Label::new(galley));
                 });
             });
-            ui.vertical(|ui| {
-                ui.horizontal(|ui| {
-                    ui.spacing_mut().item_spacing.x = 0.0;
-                    ui.add_enabled_ui(style.idle, |ui| {
-                        if icons::quiet(ui, p, Icon::Pencil, "Edit message").clicked() {
-                            wish = Some(Wish::Edit);
-                        }
-                    });
-                    if icons::quiet(ui, p, Icon::Copy, "Copy message").clicked() {
-                        wish = Some(Wish::CopyQuestion);
-                    }
-                    ui.add_enabled_ui(style.idle, |ui| {
-                        if icons::quiet(ui, p, Icon::Bin, "Delete message").clicked() {
-                            wish = Some(Wish::Delete);
-                        }
-                    });
-                });
+            ui.spacing_mut().item_spacing.x = 0.0;
+            ui.add_enabled_ui(style.idle, |ui| {
+                if icons::quiet(ui, p, Icon::Bin, "Delete message").clicked() {
+                    wish = Some(Wish::Delete);
+                }
+            });
+            if icons::quiet(ui, p, Icon::Copy, "Copy message").clicked() {
+                wish = Some(Wish::CopyQuestion);
+            }
+            ui.add_enabled_ui(style.idle, |ui| {
+                if icons::quiet(ui, p, Icon::Pencil, "Edit message").clicked() {
+                    wish = Some(Wish::Edit);
+                }
             });
         });
     });
@@ -223,4 +245,15 @@ fn tokens_ui(ui: &mut Ui, p: &Palette, steps: &[Step]) {
         }
     });
     note(ui, p, "colour: how unsure the model was of each token");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_is_what_stands_between_fences() {
+        assert_eq!(code_of("Try:\n```python\na = 1\n```\nthen\n```\nb\n"), "a = 1\nb\n");
+        assert!(code_of("no `code` here").is_empty());
+    }
 }

@@ -101,8 +101,9 @@ fn row(
             }
             let name = conversation.name();
             let label = egui::Label::new(RichText::new(&name).size(size::BODY)).truncate().sense(Sense::click());
-            let width = (ui.available_width() - 260.0).max(120.0);
-            let response = ui.add_sized([width, 28.0], label);
+            let room = egui::vec2((ui.available_width() - 270.0).max(120.0), 28.0);
+            let left = egui::Layout::left_to_right(egui::Align::Center);
+            let response = ui.allocate_ui_with_layout(room, left, |ui| ui.add(label)).inner;
             response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, format!("Open {name}")));
             if response.clicked() {
                 act = Some(Act::Open(index));
@@ -115,7 +116,9 @@ fn row(
                     list.renaming = Some((conversation.id.clone(), name.clone()));
                 }
                 let kept = if conversation.private { " · private" } else { "" };
-                note(ui, p, format!("{} turns · {}{kept}", conversation.turns.len(), ago(conversation.changed)));
+                let count = conversation.turns.len();
+                let plural = if count == 1 { "" } else { "s" };
+                note(ui, p, format!("{count} turn{plural} · {}{kept}", ago(conversation.changed)));
             });
         });
     });

@@ -1,6 +1,7 @@
 //! How the model answers: what it is told first, how its tokens are drawn, what is kept.
 
 use super::ChatTab;
+use crate::app::settings::Settings;
 use crate::app::tabs::Cx;
 use crate::app::tabs::writing::sampling_ui;
 use crate::app::theme::{dialog, size, strong};
@@ -46,7 +47,7 @@ impl ChatTab {
                     }
                 });
                 ui.separator();
-                sampling_ui(ui, p, &mut chat.sampling, &mut chat.max_tokens);
+                sampling_ui(ui, chat, &Settings::default().chat);
                 ui.separator();
                 ui.horizontal(|ui| {
                     ui.checkbox(&mut cx.settings.private, "Private: do not keep new conversations");

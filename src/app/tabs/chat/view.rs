@@ -167,6 +167,10 @@ impl ChatTab {
                 cx.ctx.copy_text(here.answer().map(|a| a.text.clone()).unwrap_or_default());
                 cx.notices.say("Copied.");
             }
+            Wish::CopyCode => {
+                cx.ctx.copy_text(here.answer().map(|a| super::bubbles::code_of(&a.text)).unwrap_or_default());
+                cx.notices.say("Copied.");
+            }
             Wish::Show(index) => {
                 here.shown = index;
                 self.keep(self.current);
@@ -246,7 +250,7 @@ impl ChatTab {
             ui.horizontal(|ui| {
                 let room = egui::vec2(ui.available_width() - SEND, ui.spacing().interact_size.y);
                 let left = Layout::left_to_right(egui::Align::Center);
-                ui.allocate_ui_with_layout(room, left, |ui| ScrollArea::vertical().id_salt("chat input").max_height(84.0).show(ui, |ui| {
+                ui.allocate_ui_with_layout(room, left, |ui| ScrollArea::vertical().id_salt("chat input").max_height(84.0).min_scrolled_height(34.0).show(ui, |ui| {
                     let field = TextEdit::multiline(&mut self.input)
                         .id(input_id())
                         .desired_width(f32::INFINITY)

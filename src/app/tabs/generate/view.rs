@@ -2,6 +2,7 @@
 
 use super::{EXAMPLES, GenerateTab};
 use crate::app::command::UiCommand;
+use crate::app::settings::Settings;
 use crate::app::tabs::writing::{model_ui, sampling_ui, surprise};
 use crate::app::tabs::{Cx, Tab as _};
 use crate::app::theme::{Palette, card, figures, size, strong};
@@ -30,9 +31,10 @@ impl GenerateTab {
             }
             self.text_ui(ui, cx);
             let chosen = if ui.available_width() >= BESIDE {
+                let left = Layout::top_down(Align::LEFT);
                 ui.columns(2, |columns| {
-                    let chosen = self.candidates_ui(&mut columns[0], cx.palette);
-                    self.branches_ui(&mut columns[1], cx.palette);
+                    let chosen = columns[0].with_layout(left, |ui| self.candidates_ui(ui, cx.palette)).inner;
+                    columns[1].with_layout(left, |ui| self.branches_ui(ui, cx.palette));
                     chosen
                 })
             } else {
@@ -72,7 +74,7 @@ impl GenerateTab {
     }
 
     fn prompt_ui(&mut self, ui: &mut Ui, p: &Palette) {
-        let rows = if ui.ctx().content_rect().height() < 700.0 { 1 } else { 2 };
+        let rows = if ui.ctx().content_rect().height() < 900.0 { 1 } else { 2 };
         ScrollArea::vertical().id_salt("prompt").max_height(110.0).show(ui, |ui| {
             let field = TextEdit::multiline(&mut self.prompt)
                 .desired_width(f32::INFINITY)
@@ -126,8 +128,7 @@ impl GenerateTab {
         if self.controls {
             card(p).show(ui, |ui| {
                 ui.set_width(ui.available_width());
-                let generate = &mut cx.settings.generate;
-                sampling_ui(ui, p, &mut generate.sampling, &mut generate.max_tokens);
+                sampling_ui(ui, &mut cx.settings.generate, &Settings::default().generate);
             });
         }
         if let Some(command) = command {
@@ -216,6 +217,7 @@ impl GenerateTab {
                 let count = step.top.len();
                 note(ui, p, format!("entropy {:.1} bits · these {count} hold {:.0} %", step.entropy, held * 100.0));
             });
+            ui.spacing_mut().item_spacing.y = 2.0;
             let greatest = step.top.first().map_or(1.0, |c| c.2).max(1e-9);
             for (i, candidate) in step.top.iter().enumerate() {
                 if candidate_ui(ui, p, candidate, greatest, candidate.0 == step.id) && self.running.is_none() {
