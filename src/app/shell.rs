@@ -115,7 +115,8 @@ impl App {
                             note(ui, p, "no model loaded");
                         }
                         models => {
-                            let names: Vec<String> = models.iter().map(|m| format!("{} · {}", m.id, m.precision)).collect();
+                            let names: Vec<String> =
+                                models.iter().map(|m| format!("{} · {}", m.id, m.precision)).collect();
                             note(ui, p, names.join(", "));
                         }
                     }

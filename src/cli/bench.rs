@@ -75,7 +75,10 @@ fn language(args: &BenchArgs, library: &Library, runtime: &Runtime) -> Result<Ex
     }
     let row = |name: &str, r: &language_bench::Rate| {
         let n = r.run_ms.n;
-        format!("{name:<9} {:>5} tokens {:>9.1} tokens/s   (median of {n} runs, p95 {:.1} ms)", r.tokens, r.tokens_per_second, r.run_ms.p95)
+        format!(
+            "{name:<9} {:>5} tokens {:>9.1} tokens/s   (median of {n} runs, p95 {:.1} ms)",
+            r.tokens, r.tokens_per_second, r.run_ms.p95
+        )
     };
     let mut lines = vec![format!("{} · {} · weights {} MB", b.model, b.device, b.weight_bytes / 1_000_000)];
     lines.extend(b.prefill.iter().map(|r| row("prefill", r)));

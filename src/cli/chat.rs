@@ -37,11 +37,9 @@ pub(super) fn run(args: &ChatArgs, common: &Common) -> Result<ExitCode, UserMess
     let engine = common.engine()?;
     let current = Current::default();
     let stopped = Arc::clone(&current);
-    let handler = ctrlc::set_handler(move || {
-        match stopped.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
-            Some(cancel) => cancel.cancel(),
-            None => std::process::exit(130),
-        }
+    let handler = ctrlc::set_handler(move || match stopped.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+        Some(cancel) => cancel.cancel(),
+        None => std::process::exit(130),
     });
     handler.map_err(|e| UserMessage::new("The terminal cannot be used", e.to_string(), "Use: glossa run chat TEXT"))?;
     let mut talk = Talk { engine, args, current, messages: Vec::new(), system: args.writing.system.clone() };
@@ -121,7 +119,10 @@ impl Talk<'_> {
             "/system" => {
                 self.system = Some(rest.trim().to_owned()).filter(|s| !s.is_empty());
                 self.messages.clear();
-                eprintln!("New conversation, system prompt {}.", if self.system.is_some() { "set" } else { "as the template has it" });
+                eprintln!(
+                    "New conversation, system prompt {}.",
+                    if self.system.is_some() { "set" } else { "as the template has it" }
+                );
             }
             "/save" => self.save(rest.trim())?,
             other if other.starts_with('/') => eprintln!("There is no command {other}. /help lists them."),

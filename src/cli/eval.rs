@@ -69,7 +69,10 @@ fn predict(args: &EvalArgs, common: &Common) -> Result<ExitCode, UserMessage> {
         let lines = [
             format!("model       {} ({})", p.model, p.device),
             format!("data        {} ({} tokens, windows of {})", p.data, p.tokens, p.window),
-            format!("perplexity  {:.4}   95 % interval {low:.3} to {high:.3}   ({} tokens scored)", p.perplexity, p.scored),
+            format!(
+                "perplexity  {:.4}   95 % interval {low:.3} to {high:.3}   ({} tokens scored)",
+                p.perplexity, p.scored
+            ),
             format!("throughput  {:.1} tokens/s", p.tokens_per_second),
         ];
         write_line(&lines.join("\n"))?;

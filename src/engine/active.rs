@@ -218,3 +218,15 @@ impl Active {
 pub fn ms(from: Instant, to: Instant) -> f64 {
     to.saturating_duration_since(from).as_secs_f64() * 1e3
 }
+
+/// Sends answers. A request with a single input fails with it; others go on to the next. Returns
+/// how the request ends, if this was the last answer.
+pub fn deliver(active: &mut Active, items: Vec<(usize, ItemResult)>, millis: f64) -> Option<End> {
+    if active.submission.request.inputs.len() == 1
+        && let Some((_, Err(message))) = items.first()
+    {
+        return Some(End::Failed(message.clone()));
+    }
+    active.deliver(items, millis);
+    active.is_complete().then_some(End::Done)
+}

@@ -1,7 +1,7 @@
 //! The worker thread: takes commands between steps, picks a group, runs one step, reports.
 
 use super::EngineConfig;
-use super::active::{Active, End, Place, ms};
+use super::active::{Active, End, Place, deliver, ms};
 use super::message::{CancelToken, Command, Event, EventSink, ItemResult, ModelInfo, RequestId, Status};
 use super::models::{Models, Wanted, panic_message};
 use super::queue::next_group;
@@ -409,16 +409,4 @@ impl Worker {
             }));
         }
     }
-}
-
-/// Sends answers. A request with a single input fails with it; others go on to the next. Returns
-/// how the request ends, if this was the last answer.
-fn deliver(active: &mut Active, items: Vec<(usize, ItemResult)>, millis: f64) -> Option<End> {
-    if active.submission.request.inputs.len() == 1
-        && let Some((_, Err(message))) = items.first()
-    {
-        return Some(End::Failed(message.clone()));
-    }
-    active.deliver(items, millis);
-    active.is_complete().then_some(End::Done)
 }

@@ -55,7 +55,11 @@ pub fn perplexity(
     let context = model.decoder().config().context;
     if ids.len() < 2 || window < 2 || window > context {
         let why = format!("{} tokens in windows of {window} (the context is {context})", ids.len());
-        return Err(UserMessage::new("Nothing was measured", why, "Give a longer text, and a window of 2 to the context."));
+        return Err(UserMessage::new(
+            "Nothing was measured",
+            why,
+            "Give a longer text, and a window of 2 to the context.",
+        ));
     }
     let begun = Instant::now();
     let mut surprise: Vec<f64> = Vec::with_capacity(ids.len());

@@ -95,7 +95,11 @@ impl Library {
                 return ModelEntry::open(path);
             }
             if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf")) {
-                return if path.is_file() { Ok(ModelEntry::from_gguf(path)) } else { Err(ModelError::Missing(path.to_owned())) };
+                return if path.is_file() {
+                    Ok(ModelEntry::from_gguf(path))
+                } else {
+                    Err(ModelError::Missing(path.to_owned()))
+                };
             }
         } else if let Some(entry) = models.into_iter().find(|m| m.manifest.as_ref().is_some_and(|f| f.task == task)) {
             return Ok(entry);

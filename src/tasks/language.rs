@@ -278,7 +278,7 @@ impl LanguageModel {
     }
 }
 
-fn writing<'a>(work: &'a mut dyn Work) -> Option<&'a mut Writing> {
+fn writing(work: &mut dyn Work) -> Option<&mut Writing> {
     (work as &mut dyn Any).downcast_mut()
 }
 

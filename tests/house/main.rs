@@ -2,7 +2,9 @@
 
 mod architecture;
 mod bad_input;
+mod chat;
 mod cli;
 mod engine;
 mod fake;
+mod gguf;
 mod shipped;

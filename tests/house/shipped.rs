@@ -22,7 +22,8 @@ fn every_manifest_tells_the_truth_about_its_files() {
         assert_eq!(model.dir.file_name().and_then(|n| n.to_str()), Some(&*model.id));
         assert!(!manifest.origin.is_empty() && manifest.origin.iter().all(|o| !o.licence.is_empty()));
         assert!(manifest.accuracy.iter().all(|a| a.n > 0 && a.ci95[0] < a.value && a.value < a.ci95[1]));
-        assert!(!manifest.accuracy.is_empty(), "measured by Glossa itself");
+        // What a chat model gets right has no single number; docs/BENCHMARKS.md compares it.
+        assert!(!manifest.accuracy.is_empty() || manifest.task == "chat", "measured by Glossa itself");
         for file in &manifest.files {
             assert!(file.size <= 98_500_000 && Manifest::locate(&model.dir, &file.path).is_ok());
         }

@@ -1,5 +1,7 @@
 //! The window as a person meets it: type, click, read, by the names that a screen reader hears.
 
+mod chat;
+
 use egui::{Key, Modifiers, vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
@@ -44,6 +46,10 @@ fn window() -> Window {
 }
 
 impl Window {
+    fn folder(&self) -> PathBuf {
+        self._folder.path().to_owned()
+    }
+
     /// Draws until `done` is true.
     fn until(&mut self, what: &str, done: impl Fn(&Harness<'static, App>) -> bool) {
         let begun = Instant::now();

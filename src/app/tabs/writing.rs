@@ -6,8 +6,8 @@ use crate::app::widgets::explain;
 use crate::engine::Ticket;
 use crate::engine::message::{Event, Report};
 use crate::error::UserMessage;
-use crate::tasks::language::{Generated, PromptInfo, Step};
 use crate::tasks::Options;
+use crate::tasks::language::{Generated, PromptInfo, Step};
 use egui::{ComboBox, Grid, Slider, Ui};
 use std::time::Instant;
 
@@ -203,7 +203,6 @@ pub fn sampling_ui(ui: &mut Ui, writing: &mut WritingSettings, usual: &WritingSe
         sampling.clone_from(&usual.sampling);
         *max_tokens = usual.max_tokens;
     }
-
 }
 
 /// How unsure the model was, 0 to 1: entropy against 6 bits (one in 64).

@@ -38,7 +38,13 @@ pub fn quiet(ui: &mut Ui, p: &Palette, icon: Icon, name: &str) -> Response {
     if lit {
         ui.painter().rect_filled(rect, 6.0, p.raised);
     }
-    let color = if !ui.is_enabled() { p.hairline } else if lit { p.text } else { p.muted };
+    let color = if !ui.is_enabled() {
+        p.hairline
+    } else if lit {
+        p.text
+    } else {
+        p.muted
+    };
     paint(ui.painter(), rect, icon, color);
     let enabled = ui.is_enabled();
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, enabled, name));

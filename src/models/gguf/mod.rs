@@ -10,7 +10,7 @@ use super::ModelError;
 use super::weights::map;
 use crate::nn::NnError;
 use crate::nn::decoder::config::Metadata;
-use crate::nn::source::{RawTensor, TensorSource};
+use crate::nn::source::{Bytes, RawTensor, TensorSource};
 pub use header::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -29,7 +29,14 @@ impl Gguf {
     /// # Errors
     /// A missing, truncated or forged file, or one with a quantization that is not known here.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
-        let data = map(path)?;
+        Self::parse(path, map(path)?)
+    }
+
+    /// Reads the header of a file's bytes; `path` is what to call it.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn parse(path: &Path, data: Bytes) -> Result<Self, ModelError> {
         let header = header::read((*data).as_ref()).map_err(|why| ModelError::damaged(path, why))?;
         let mut tensors = HashMap::with_capacity(header.tensors.len());
         for t in header.tensors {

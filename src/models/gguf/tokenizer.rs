@@ -22,7 +22,8 @@ use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{AddedToken, SplitDelimiterBehavior, Tokenizer};
 
 const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const QWEN2: &str =
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const GPT4O: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const TEKKEN: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
@@ -89,10 +90,12 @@ impl Gguf {
             Some(other) => return Err(format!("its tokenizer '{other}' is not known here ('gpt2' and 'llama' are)")),
             None => return Err("it names no tokenizer (tokenizer.ggml.model)".into()),
         };
-        let phi3 = self.text("general.architecture") == Some("phi3") && self.text("tokenizer.ggml.model") == Some("llama");
-        let added = tokens.iter().zip(&kinds).filter(|(t, kind)| {
-            **kind == CONTROL || **kind == USER_DEFINED && !t.contains('▁')
-        });
+        let phi3 =
+            self.text("general.architecture") == Some("phi3") && self.text("tokenizer.ggml.model") == Some("llama");
+        let added = tokens
+            .iter()
+            .zip(&kinds)
+            .filter(|(t, kind)| **kind == CONTROL || **kind == USER_DEFINED && !t.contains('▁'));
         let added: Vec<AddedToken> = added
             .map(|(token, kind)| {
                 let plain = matches!(token.as_str(), "<unk>" | "<s>" | "<|endoftext|>");

@@ -164,7 +164,9 @@ impl Config {
     pub fn from_json(json: &Value) -> Result<Self, NnError> {
         let kind = json.get("model_type").and_then(Value::as_str).unwrap_or("");
         if kind != "gpt2" {
-            let why = format!("config.json describes a '{kind}' model; from a folder this task runs 'gpt2' (DialoGPT), others as GGUF files");
+            let why = format!(
+                "config.json describes a '{kind}' model; from a folder this task runs 'gpt2' (DialoGPT), others as GGUF files"
+            );
             return Err(NnError::Config(why));
         }
         let size = |key: &str| {

@@ -4,8 +4,9 @@
 use super::Want;
 use super::cache::CpuCache;
 use super::config::Config;
+use super::layer::CpuLayer;
 use super::rotary::{Frequencies, Tables};
-use super::weights::{Layer, Linear, Norm, Reader};
+use super::weights::{Norm, Reader};
 use crate::nn::NnError;
 use crate::nn::kernels::causal::{Causal, CausalScratch, HeadCache, causal};
 use crate::nn::kernels::gemm::Epilogue;
@@ -21,22 +22,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 const FEW_ROWS: usize = 4;
 /// Query rows that one unit of attention takes.
 const UNIT_ROWS: usize = 48;
-
-struct CpuLayer {
-    norm_attention: Norm,
-    q: Matrix,
-    k: Matrix,
-    v: Matrix,
-    q_norm: Option<Vec<f32>>,
-    k_norm: Option<Vec<f32>>,
-    out: Matrix,
-    post_attention: Option<Norm>,
-    norm_mlp: Norm,
-    gate: Option<Matrix>,
-    up: Matrix,
-    down: Matrix,
-    post_mlp: Option<Norm>,
-}
 
 /// The decoder, packed for this CPU.
 pub struct CpuDecoder {
@@ -113,27 +98,11 @@ impl CpuDecoder {
         progress: &mut dyn FnMut(f32) -> Result<(), NnError>,
     ) -> Result<Self, NnError> {
         let config = reader.config.clone();
-        let pack = |l: Linear| Matrix::new(isa, &l.weight, &l.bias);
         let ends = reader.ends()?;
         let mut layers = Vec::with_capacity(config.layers);
         for index in 0..config.layers {
             progress(index as f32 / (config.layers + 1) as f32)?;
-            let layer: Layer = reader.layer(index)?;
-            layers.push(CpuLayer {
-                norm_attention: layer.norm_attention,
-                q: pack(layer.q),
-                k: pack(layer.k),
-                v: pack(layer.v),
-                q_norm: layer.q_norm,
-                k_norm: layer.k_norm,
-                out: pack(layer.out),
-                post_attention: layer.post_attention,
-                norm_mlp: layer.norm_mlp,
-                gate: layer.gate.map(pack),
-                up: pack(layer.up),
-                down: pack(layer.down),
-                post_mlp: layer.post_mlp,
-            });
+            layers.push(CpuLayer::new(isa, reader.layer(index)?));
         }
         progress(config.layers as f32 / (config.layers + 1) as f32)?;
         let frequencies = Frequencies::new(&config, &ends.factors);
@@ -148,12 +117,8 @@ impl CpuDecoder {
 
     /// Bytes of packed weights.
     pub fn bytes(&self) -> usize {
-        let layer = |l: &CpuLayer| {
-            let matrices = [&l.q, &l.k, &l.v, &l.out, &l.up, &l.down];
-            matrices.iter().map(|m| m.bytes()).sum::<usize>() + l.gate.as_ref().map_or(0, Matrix::bytes)
-        };
         let words = self.words.as_ref().map_or(0, Matrix::bytes);
-        self.layers.iter().map(layer).sum::<usize>() + words + self.output.bytes() + self.positions.len() * 4
+        self.layers.iter().map(CpuLayer::bytes).sum::<usize>() + words + self.output.bytes() + self.positions.len() * 4
     }
 
     /// An empty cache.
@@ -167,9 +132,8 @@ impl CpuDecoder {
     pub fn forward(&self, cache: &mut CpuCache, ids: &[u32], want: Want) -> Vec<f32> {
         let (c, base) = (&self.config, cache.len);
         cache.reserve(ids.len(), c.context);
-        let heads: Vec<HeadCache> = (0..c.layers * c.kv_heads)
-            .map(|i| cache.head(i / c.kv_heads, i % c.kv_heads))
-            .collect();
+        let heads: Vec<HeadCache> =
+            (0..c.layers * c.kv_heads).map(|i| cache.head(i / c.kv_heads, i % c.kv_heads)).collect();
         let mut space = self.workspace.lock().unwrap_or_else(PoisonError::into_inner);
         let space = &mut *space;
         if let Some(frequencies) = &self.frequencies {
@@ -280,9 +244,7 @@ impl CpuDecoder {
         for row in 0..rows {
             // SAFETY: these columns of these rows are this member's.
             unsafe {
-                let part = |s: Shared| {
-                    std::slice::from_raw_parts_mut(s.0.add(row * ff + columns.start), columns.len())
-                };
+                let part = |s: Shared| std::slice::from_raw_parts_mut(s.0.add(row * ff + columns.start), columns.len());
                 match layer.gate {
                     Some(_) => gate(self.isa, act, part(p.gate), part(p.up)),
                     None => activate_rows(self.isa, act, part(p.up)),
@@ -295,7 +257,15 @@ impl CpuDecoder {
     }
 
     /// Adds `matrix · from` to `x`, through a norm where the family has one, and meets the others.
-    fn residual(&self, me: &Member<'_>, p: &Pass<'_>, own: &mut Own, from: Shared, matrix: &Matrix, post: Option<&Norm>) {
+    fn residual(
+        &self,
+        me: &Member<'_>,
+        p: &Pass<'_>,
+        own: &mut Own,
+        from: Shared,
+        matrix: &Matrix,
+        post: Option<&Norm>,
+    ) {
         let (rows, h) = (p.ids.len(), self.config.hidden);
         let (to, epilogue) = if post.is_some() { (p.branch, Epilogue::None) } else { (p.x, Epilogue::Accumulate) };
         let panels = me.part(matrix.panel_count());
@@ -353,7 +323,8 @@ impl CpuDecoder {
         let mut before = 0;
         for (matrix, to) in parts {
             let count = matrix.panel_count();
-            let local = mine.start.clamp(before, before + count) - before..mine.end.clamp(before, before + count) - before;
+            let local =
+                mine.start.clamp(before, before + count) - before..mine.end.clamp(before, before + count) - before;
             if !local.is_empty() {
                 let scratch = &mut own.scratch;
                 let (a, epilogue) = (a.cast_const(), Epilogue::None);

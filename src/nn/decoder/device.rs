@@ -200,12 +200,7 @@ impl DeviceDecoder {
     ///
     /// # Errors
     /// An error of the device.
-    pub fn forward(
-        &self,
-        cache: &mut DeviceCache,
-        ids: &[u32],
-        want: Want,
-    ) -> std::result::Result<Vec<f32>, NnError> {
+    pub fn forward(&self, cache: &mut DeviceCache, ids: &[u32], want: Want) -> std::result::Result<Vec<f32>, NnError> {
         let (tokens, base) = (ids.len(), cache.len);
         let mut x = self.embed(ids, base)?;
         let mut tables = Tables::default();

@@ -9,6 +9,7 @@ pub mod cache;
 pub mod config;
 pub mod cpu;
 pub mod device;
+mod layer;
 mod rotary;
 pub mod weights;
 
@@ -85,7 +86,9 @@ impl Decoder {
     ) -> Result<Self, NnError> {
         let reader = weights::Reader { config: &config, source };
         let backend = match target {
-            Target::Cpu { team, isa, .. } => Backend::Cpu(Box::new(cpu::CpuDecoder::load(&reader, team, isa, progress)?)),
+            Target::Cpu { team, isa, .. } => {
+                Backend::Cpu(Box::new(cpu::CpuDecoder::load(&reader, team, isa, progress)?))
+            }
             Target::Device { device, .. } => {
                 Backend::Device(Box::new(device::DeviceDecoder::load(&reader, &device, progress)?))
             }

@@ -129,7 +129,7 @@ pub struct Gemm<'a> {
 const ROW_BLOCK_FLOATS: usize = 48 * 1024;
 
 /// A panel element that loads as f32.
-pub(super) trait Weight: Copy {
+pub(in crate::nn::kernels) trait Weight: Copy {
     unsafe fn load<S: Simd>(p: *const Self) -> S::V;
 }
 
@@ -151,7 +151,7 @@ impl Weight for u16 {
 
 /// Operands of one register tile.
 #[derive(Clone, Copy)]
-pub(super) struct Tile<W> {
+pub(in crate::nn::kernels) struct Tile<W> {
     pub k: usize,
     pub a: *const f32,
     pub lda: usize,
@@ -201,7 +201,7 @@ unsafe fn tile<S: Simd, W: Weight, const MR: usize, const NV: usize>(t: Tile<W>)
 
 /// [`tile`] with a number of rows known at run time, 1..=12.
 #[inline(always)]
-pub(super) unsafe fn tile_rows<S: Simd, W: Weight, const NV: usize>(rows: usize, t: Tile<W>) {
+pub(in crate::nn::kernels) unsafe fn tile_rows<S: Simd, W: Weight, const NV: usize>(rows: usize, t: Tile<W>) {
     // SAFETY: forwarded.
     unsafe {
         match rows {
@@ -222,7 +222,7 @@ pub(super) unsafe fn tile_rows<S: Simd, W: Weight, const NV: usize>(rows: usize,
 }
 
 /// `rows` cut into blocks of at most `most`, as even as possible.
-pub(super) fn even_blocks(rows: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+pub(in crate::nn::kernels) fn even_blocks(rows: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
     let count = rows.div_ceil(most).max(1);
     (0..count).map(move |i| {
         let start = rows * i / count;
@@ -280,7 +280,7 @@ unsafe fn gemm_typed<S: Simd, W: Weight, const NV: usize, const MR: usize>(g: &G
 }
 
 #[inline(always)]
-pub(super) unsafe fn add_slice<S: Simd>(to: *mut f32, from: *const f32, count: usize) {
+pub(in crate::nn::kernels) unsafe fn add_slice<S: Simd>(to: *mut f32, from: *const f32, count: usize) {
     // SAFETY: both cover `count` floats.
     unsafe {
         let mut i = 0;

@@ -132,9 +132,8 @@ impl Simd for Avx512 {
         // nibble into its value without masking or converting.
         // SAFETY: trait contract.
         unsafe {
-            let table = _mm512_setr_ps(
-                0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0,
-            );
+            let table =
+                _mm512_setr_ps(0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0);
             let bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128(p.cast()));
             (_mm512_permutexvar_ps(bytes, table), _mm512_permutexvar_ps(_mm512_srli_epi32::<4>(bytes), table))
         }

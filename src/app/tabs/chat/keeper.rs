@@ -97,7 +97,8 @@ fn file_of(folder: &Path, id: &str) -> PathBuf {
 
 fn write(folder: &Path, conversation: &Conversation) -> Result<(), String> {
     let path = file_of(folder, &conversation.id);
-    let written = serde_json::to_vec_pretty(conversation).map_err(Into::into).and_then(|json| write_whole(&path, &json));
+    let written =
+        serde_json::to_vec_pretty(conversation).map_err(Into::into).and_then(|json| write_whole(&path, &json));
     written.map_err(|e: std::io::Error| {
         format!(
             "The conversation stays here until you close Glossa: '{}' cannot be written ({e}). Free some space, or export it to another place.",
@@ -109,7 +110,9 @@ fn write(folder: &Path, conversation: &Conversation) -> Result<(), String> {
 fn remove(folder: &Path, id: &str) -> Result<(), String> {
     let path = file_of(folder, id);
     match std::fs::remove_file(&path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(format!("'{}' cannot be removed: {e}", path.display())),
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(format!("'{}' cannot be removed: {e}", path.display()))
+        }
         _ => Ok(()),
     }
 }
@@ -123,7 +126,8 @@ fn read_all(folder: &Path) -> (Vec<Conversation>, Vec<String>) {
         }
         match read(&path) {
             Ok(conversation) => found.push(conversation),
-            Err(why) => problems.push(format!("A conversation was left out: '{}' {why}. The file is untouched.", path.display())),
+            Err(why) => problems
+                .push(format!("A conversation was left out: '{}' {why}. The file is untouched.", path.display())),
         }
     }
     found.sort_by_key(|c| std::cmp::Reverse(c.changed));
@@ -178,7 +182,9 @@ mod tests {
         let keeper = Keeper::start(path, &ctx).expect("thread");
         let all = found(&keeper);
         assert_eq!(all.iter().map(|c| c.name()).collect::<Vec<_>>(), ["kept"]);
-        assert!(matches!(keeper.news.recv(), Ok(News::Problem(why)) if why.contains("bad.json") && why.contains("damaged")));
+        assert!(
+            matches!(keeper.news.recv(), Ok(News::Problem(why)) if why.contains("bad.json") && why.contains("damaged"))
+        );
     }
 
     #[test]

@@ -26,7 +26,8 @@ enum Act {
 impl ChatTab {
     pub(super) fn list_ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
         let Over::List(mut list) = std::mem::take(&mut self.over) else { return };
-        let field = TextEdit::singleline(&mut list.search).desired_width(f32::INFINITY).hint_text("Find in all conversations");
+        let field =
+            TextEdit::singleline(&mut list.search).desired_width(f32::INFINITY).hint_text("Find in all conversations");
         let _ = ui.add(field.margin(Margin::symmetric(12, 8))).accessible_name("Find in all conversations");
         let mut act = None;
         let mut none = true;
@@ -39,7 +40,11 @@ impl ChatTab {
                 act = row(ui, cx, &mut list, index, conversation, index == self.current).or(act.take());
             }
             if none {
-                note(ui, cx.palette, if list.search.is_empty() { "No conversations yet." } else { "No conversation has that in it." });
+                note(
+                    ui,
+                    cx.palette,
+                    if list.search.is_empty() { "No conversations yet." } else { "No conversation has that in it." },
+                );
             }
         });
         self.deleted_ui_in_list(ui, cx);

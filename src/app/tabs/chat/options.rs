@@ -14,7 +14,10 @@ const PRESETS: [(&str, &str); 5] = [
     ("Brief", "Answer in one or two short sentences."),
     ("Teacher", "You are a patient teacher. Explain simply, with an example from everyday life."),
     ("Poet", "You answer in short rhyming verses."),
-    ("Exhibit guide", "You are a friendly guide at an exhibition for families. Keep answers short and safe for children."),
+    (
+        "Exhibit guide",
+        "You are a friendly guide at an exhibition for families. Keep answers short and safe for children.",
+    ),
 ];
 
 impl ChatTab {

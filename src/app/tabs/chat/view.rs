@@ -55,7 +55,10 @@ impl ChatTab {
         ui.horizontal(|ui| {
             ui.heading("Chat");
             ui.with_layout(Layout::right_to_left(egui::Align::Center), |ui| {
-                if secondary(ui, p, "New conversation", "").on_hover_text(UiCommand::NewConversation.tooltip()).clicked() {
+                if secondary(ui, p, "New conversation", "")
+                    .on_hover_text(UiCommand::NewConversation.tooltip())
+                    .clicked()
+                {
                     command = Some(UiCommand::NewConversation);
                 }
                 let mut model = cx.settings.chat.model.clone();
@@ -108,7 +111,11 @@ impl ChatTab {
             let count = conversation.turns.len();
             for (index, turn) in conversation.turns.iter().enumerate() {
                 if index == unseen && unseen > 0 {
-                    note(ui, cx.palette, format!("↑ The context was full: the model no longer sees the {unseen} turns above."));
+                    note(
+                        ui,
+                        cx.palette,
+                        format!("↑ The context was full: the model no longer sees the {unseen} turns above."),
+                    );
                 }
                 if self.editing.as_ref().is_some_and(|e| e.0 == index) {
                     self.editing_ui(ui, cx);
@@ -116,11 +123,8 @@ impl ChatTab {
                 }
                 let last = index + 1 == count;
                 // The old answer of a question that is answered again makes room for the new one.
-                let shown = if here == Some(index) {
-                    &super::Turn { answers: Vec::new(), ..turn.clone() }
-                } else {
-                    turn
-                };
+                let shown =
+                    if here == Some(index) { &super::Turn { answers: Vec::new(), ..turn.clone() } } else { turn };
                 if let Some(w) = self.bubbles.turn(ui, style, index, shown, last) {
                     wish = Some((index, w));
                 }
@@ -193,7 +197,10 @@ impl ChatTab {
         let (turn, mut done) = (*turn, None);
         card(cx.palette).show(ui, |ui| {
             ui.set_width(ui.available_width());
-            let field = TextEdit::multiline(text).desired_width(f32::INFINITY).desired_rows(2).font(FontId::proportional(size::INPUT));
+            let field = TextEdit::multiline(text)
+                .desired_width(f32::INFINITY)
+                .desired_rows(2)
+                .font(FontId::proportional(size::INPUT));
             let _ = ui.add(field).accessible_name("Changed message");
             ui.horizontal_wrapped(|ui| {
                 if primary(ui, cx.palette, "Send again", "").clicked() && !text.trim().is_empty() {
@@ -250,24 +257,29 @@ impl ChatTab {
             ui.horizontal(|ui| {
                 let room = egui::vec2(ui.available_width() - SEND, ui.spacing().interact_size.y);
                 let left = Layout::left_to_right(egui::Align::Center);
-                ui.allocate_ui_with_layout(room, left, |ui| ScrollArea::vertical().id_salt("chat input").max_height(84.0).min_scrolled_height(34.0).show(ui, |ui| {
-                    let field = TextEdit::multiline(&mut self.input)
-                        .id(input_id())
-                        .desired_width(f32::INFINITY)
-                        .desired_rows(1)
-                        .char_limit(LONGEST)
-                        .font(FontId::proportional(size::INPUT))
-                        .frame(Frame::NONE)
-                        .margin(Margin::symmetric(4, 7))
-                        .return_key(egui::KeyboardShortcut::new(Modifiers::SHIFT, Key::Enter))
-                        .hint_text("Write a message");
-                    let response = ui.add(field);
-                    // Whoever opens the tab can type at once.
-                    if std::mem::take(&mut self.to_focus) {
-                        response.request_focus();
-                    }
-                    let _ = response.accessible_name("Message");
-                }));
+                ui.allocate_ui_with_layout(room, left, |ui| {
+                    ScrollArea::vertical().id_salt("chat input").max_height(84.0).min_scrolled_height(34.0).show(
+                        ui,
+                        |ui| {
+                            let field = TextEdit::multiline(&mut self.input)
+                                .id(input_id())
+                                .desired_width(f32::INFINITY)
+                                .desired_rows(1)
+                                .char_limit(LONGEST)
+                                .font(FontId::proportional(size::INPUT))
+                                .frame(Frame::NONE)
+                                .margin(Margin::symmetric(4, 7))
+                                .return_key(egui::KeyboardShortcut::new(Modifiers::SHIFT, Key::Enter))
+                                .hint_text("Write a message");
+                            let response = ui.add(field);
+                            // Whoever opens the tab can type at once.
+                            if std::mem::take(&mut self.to_focus) {
+                                response.request_focus();
+                            }
+                            let _ = response.accessible_name("Message");
+                        },
+                    )
+                });
                 ui.with_layout(Layout::right_to_left(egui::Align::Center), |ui| {
                     let full = !self.input.trim().is_empty();
                     if busy {

@@ -68,7 +68,8 @@ impl Tree {
             (last.id, last.text, last.probability) = (id, text, probability);
         }
         // The same choice twice is the same branch.
-        let same = |b: &Branch| b.steps.len() > token && b.steps.iter().zip(&steps).take(token + 1).all(|(a, b)| a.id == b.id);
+        let same =
+            |b: &Branch| b.steps.len() > token && b.steps.iter().zip(&steps).take(token + 1).all(|(a, b)| a.id == b.id);
         if let Some(known) = self.branches.iter().position(same) {
             self.shown = known;
             self.selected = Some(token);

@@ -10,7 +10,8 @@ use crate::app::widgets::file_picker::{FilePicker, Picked, Purpose};
 use crate::app::widgets::{chips, explain, failure, note, primary, secondary};
 use crate::tasks::language::Step;
 use egui::{
-    Align, Align2, Color32, FontId, Layout, Margin, RichText, ScrollArea, Sense, Slider, Stroke, TextEdit, Ui, pos2, vec2,
+    Align, Align2, Color32, FontId, Layout, Margin, RichText, ScrollArea, Sense, Slider, Stroke, TextEdit, Ui, pos2,
+    vec2,
 };
 
 /// Width of the stage from which candidates and branches stand side by side.
@@ -70,7 +71,11 @@ impl GenerateTab {
                 cx.settings.generate.model = model;
             });
         });
-        note(ui, cx.palette, "A language model writes one token at a time. Tap a token to see what else it might have been.");
+        note(
+            ui,
+            cx.palette,
+            "A language model writes one token at a time. Tap a token to see what else it might have been.",
+        );
     }
 
     fn prompt_ui(&mut self, ui: &mut Ui, p: &Palette) {
@@ -109,7 +114,10 @@ impl GenerateTab {
             let generate = &mut cx.settings.generate;
             ui.spacing_mut().slider_width = 80.0;
             for (name, slider) in [
-                ("temperature", Slider::new(&mut generate.sampling.temperature, 0.0..=2.0).step_by(0.05).fixed_decimals(2)),
+                (
+                    "temperature",
+                    Slider::new(&mut generate.sampling.temperature, 0.0..=2.0).step_by(0.05).fixed_decimals(2),
+                ),
                 ("length", Slider::new(&mut generate.max_tokens, 1..=256)),
             ] {
                 note(ui, p, name);
@@ -282,7 +290,14 @@ fn branch_ui(ui: &mut Ui, p: &Palette, index: usize, branch: &super::Branch, sho
     let bar = egui::Rect::from_min_size(rect.min, vec2(3.0, height));
     ui.painter().rect_filled(bar, 1.0, branch_color(p, index));
     ui.painter().galley(rect.min + vec2(14.0, 6.0), galley, p.text);
-    response.widget_info(|| egui::WidgetInfo::selected(egui::Role::Button, true, shown, format!("branch {}: {before}{own}{after}", index + 1)));
+    response.widget_info(|| {
+        egui::WidgetInfo::selected(
+            egui::Role::Button,
+            true,
+            shown,
+            format!("branch {}: {before}{own}{after}", index + 1),
+        )
+    });
     response.clicked()
 }
 
@@ -295,20 +310,38 @@ fn candidate_ui(ui: &mut Ui, p: &Palette, candidate: &(u32, String, f64), greate
     let name_width = (rect.width() * 0.3).clamp(70.0, 140.0);
     let number_width = 62.0;
     let shown = text.replace('\n', "⏎").replace('\t', "→");
-    let shown = if shown.trim().is_empty() && !shown.is_empty() { format!("{shown:?}") } else { shown.trim_start().to_owned() };
+    let shown =
+        if shown.trim().is_empty() && !shown.is_empty() { format!("{shown:?}") } else { shown.trim_start().to_owned() };
     let painter = ui.painter().with_clip_rect(rect);
     let font = FontId::monospace(size::LABEL);
     painter.text(pos2(rect.left() + name_width - 10.0, rect.center().y), Align2::RIGHT_CENTER, &shown, font, p.text);
-    let track = egui::Rect::from_min_max(pos2(rect.left() + name_width, rect.center().y - 8.0), pos2(rect.right() - number_width, rect.center().y + 8.0));
+    let track = egui::Rect::from_min_max(
+        pos2(rect.left() + name_width, rect.center().y - 8.0),
+        pos2(rect.right() - number_width, rect.center().y + 8.0),
+    );
     painter.rect_filled(track, 3.0, p.raised);
     let share = (probability / greatest.max(0.25)).clamp(0.0, 1.0) as f32;
     let fill = egui::Rect::from_min_size(track.min, vec2((track.width() * share).max(2.0), track.height()));
     painter.rect_filled(fill, 3.0, if taken { p.accent } else { crate::app::theme::blend(p.panel, p.cpu, 0.6) });
     let percent = figures(format!("{:.1} %", probability * 100.0), size::LABEL);
-    painter.text(pos2(rect.right() - number_width + 8.0, rect.center().y), Align2::LEFT_CENTER, percent.text(), FontId::monospace(size::LABEL), p.muted);
+    painter.text(
+        pos2(rect.right() - number_width + 8.0, rect.center().y),
+        Align2::LEFT_CENTER,
+        percent.text(),
+        FontId::monospace(size::LABEL),
+        p.muted,
+    );
     if lit {
         ui.painter().rect_stroke(rect, 4.0, Stroke::new(1.0, p.accent), egui::StrokeKind::Outside);
     }
-    response.widget_info(|| egui::WidgetInfo::selected(egui::Role::Button, true, taken, format!("candidate {} {:.1} %", shown, probability * 100.0)));
-    response.on_hover_text(if taken { "This one was taken." } else { "Tap: what if it had been this one?" }).clicked() && !taken
+    response.widget_info(|| {
+        egui::WidgetInfo::selected(
+            egui::Role::Button,
+            true,
+            taken,
+            format!("candidate {} {:.1} %", shown, probability * 100.0),
+        )
+    });
+    response.on_hover_text(if taken { "This one was taken." } else { "Tap: what if it had been this one?" }).clicked()
+        && !taken
 }
