@@ -1,6 +1,6 @@
 //! Chat and Generate as a person meets them.
 
-use super::{Window, models, window_with};
+use super::{Window, models, window_in, window_with};
 use egui::{Key, Modifiers, vec2};
 use egui_kittest::kittest::Queryable as _;
 use std::path::Path;
@@ -145,17 +145,18 @@ fn what_was_said_is_there_after_a_restart() {
     w.say("What is the capital of France?");
     w.until_answers(1);
     w.until_kept(|all| all.len() == 1 && !all[0]["turns"][0]["answers"].as_array().expect("answers").is_empty());
-    let file =
-        std::fs::read_dir(w.folder().join("data/conversations")).expect("folder").flatten().next().expect("file");
-    let mut again = tab("chat", BRIEF);
-    let folder = again.folder().join("data/conversations");
-    std::fs::create_dir_all(&folder).expect("folder");
-    std::fs::copy(file.path(), folder.join("kept.json")).expect("copy");
-    std::fs::write(folder.join("damaged.json"), "{ no").expect("file");
+    let Window { harness, _folder: folder, .. } = w;
+    drop(harness);
+    std::fs::write(folder.path().join("data/conversations/damaged.json"), "{ no").expect("file");
+    let settings = format!("{{\"tab\":\"chat\"{BRIEF}}}");
+    let mut again = window_in(folder, &models(), vec2(1280.0, 800.0), &settings);
     again.harness.run_steps(2);
-    again.until_label("Paris");
-    again.until_label("'damaged.json'".trim_matches('\''));
+    again.until_label("Conversations (1)");
+    again.until_label("damaged.json");
     assert!(again.has("left out"));
+    again.click("Conversations (1)");
+    again.click("Open What is the capital of France?");
+    again.until_label("Paris");
 }
 
 #[test]
@@ -177,14 +178,14 @@ fn stop_keeps_what_was_written_and_a_missing_model_is_explained() {
 fn a_text_is_continued_and_a_candidate_begins_a_branch() {
     let mut w = tab("generate", BRIEF);
     w.harness.run_steps(3);
-    w.write("Prompt", "The months are January, February, March,");
+    w.write("Prompt", "The days of the week are Monday, Tuesday,");
     w.click("Go on");
     w.until("six tokens", |h| {
         h.query_all_by_label_contains("token 6 ").next().is_some() && h.query_by_label("Stop").is_some()
     });
-    assert!(w.has("token 1 April"));
+    assert!(w.has("token 1 Wednesday"));
     w.until_label("candidate ");
-    w.click("token 1 April");
+    w.click("token 1 Wednesday");
     w.until_label("Token 1");
     assert_eq!(w.harness.query_all_by_label_contains("candidate ").count(), 10);
     let other = w.harness.query_all_by_label_contains("candidate ").nth(1).expect("second candidate");

@@ -24,7 +24,11 @@ struct Window {
 }
 
 fn window_with(models: &Path, size: egui::Vec2, settings: &str) -> Window {
-    let folder = tempfile::tempdir().expect("folder");
+    window_in(tempfile::tempdir().expect("folder"), models, size, settings)
+}
+
+/// A window whose settings and data lie in `folder`.
+fn window_in(folder: tempfile::TempDir, models: &Path, size: egui::Vec2, settings: &str) -> Window {
     let path = folder.path().join("settings.json");
     if !settings.is_empty() {
         std::fs::write(&path, settings).expect("settings");

@@ -29,6 +29,7 @@ impl ChatTab {
         let field =
             TextEdit::singleline(&mut list.search).desired_width(f32::INFINITY).hint_text("Find in all conversations");
         let _ = ui.add(field.margin(Margin::symmetric(12, 8))).accessible_name("Find in all conversations");
+        self.deleted_ui_in_list(ui, cx);
         let mut act = None;
         let mut none = true;
         ScrollArea::vertical().id_salt("conversations").auto_shrink(false).show(ui, |ui| {
@@ -47,7 +48,6 @@ impl ChatTab {
                 );
             }
         });
-        self.deleted_ui_in_list(ui, cx);
         let mut open = true;
         match act {
             Some(Act::Open(index)) => {

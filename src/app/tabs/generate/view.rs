@@ -249,7 +249,7 @@ impl GenerateTab {
                     show = Some(i);
                 }
             }
-            note(ui, p, "Tap another candidate to branch from there. The same seed gives the same text (More).");
+            note(ui, p, "Tap another one on the left to branch from there. The same seed gives the same text (More).");
         });
         if let Some(i) = show {
             self.tree.shown = i;
