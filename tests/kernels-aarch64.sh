@@ -15,11 +15,31 @@ name = "kernels"
 version = "0.0.0"
 edition = "2024"
 [dependencies]
+bytemuck = "1"
 half = "2"
 rayon = "1"
+thiserror = "2"
 X
-printf 'pub mod nn { pub mod kernels; }\n' >"$work/src/lib.rs"
+printf 'pub mod nn;\n' >"$work/src/lib.rs"
+# Of the rest of nn they need the block formats and the raw tensors, with their error type.
+cat >"$work/src/nn/mod.rs" <<'X'
+pub mod kernels;
+pub mod quant;
+pub mod source;
+#[derive(Debug, thiserror::Error)]
+pub enum NnError {
+    #[error("{0}")]
+    MissingTensor(String),
+    #[error("{name} {expected:?} {found:?}")]
+    Shape { name: String, expected: Vec<usize>, found: Vec<usize> },
+    #[error("{name} {dtype}")]
+    Dtype { name: String, dtype: String },
+    #[error("{0}")]
+    Config(String),
+}
+X
 cp -r "$root/src/nn/kernels" "$work/src/nn/"
+for file in quant source; do sed '/^#\[cfg(test)\]/,$d' "$root/src/nn/$file.rs" >"$work/src/nn/$file.rs"; done
 cp "$root/Cargo.lock" "$work/"
 cd "$work"
 export RUSTC="${RUSTC:-/usr/bin/rustc}"

@@ -76,6 +76,7 @@ impl App {
             engine.device = settings.device;
         }
         engine.threads = engine.threads.or(settings.threads);
+        engine.context = engine.context.or(settings.context);
         engine.status = Some(sink.clone());
         let store: SharedStore = Arc::new(Mutex::new(Store::default()));
         let sampler = Sampler::start(Arc::clone(&store), config.sysroot).ok();

@@ -31,6 +31,8 @@ pub struct Settings {
     pub device: DeviceChoice,
     /// CPU threads, `None` for one per core.
     pub threads: Option<usize>,
+    /// Tokens that a conversation may have, `None` for the usual.
+    pub context: Option<usize>,
     /// Seconds that the pulse shows.
     pub window_secs: f64,
     pub pulse_open: bool,
@@ -74,6 +76,7 @@ impl Default for Settings {
             touch: false,
             device: DeviceChoice::Auto,
             threads: None,
+            context: None,
             window_secs: 60.0,
             pulse_open: false,
             tab: "sentiment".into(),

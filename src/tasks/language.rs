@@ -228,15 +228,22 @@ impl LanguageModel {
         let room = context - answer.min(context / 4);
         let mut kept = messages.to_vec();
         let mut ids = self.codec.prompt(&kept).map_err(TaskError::Prompt)?;
-        if ids.len() > room {
-            // Down to three quarters at once, so that the next turns find their beginning cached.
-            while ids.len() > room * 3 / 4 {
+        // Down to three quarters at once, so that the next turns find their beginning cached.
+        let wanted = if ids.len() > room { room * 3 / 4 } else { room };
+        while ids.len() > wanted {
+            let letters = |kept: &[Message]| kept.iter().map(|m| m.content.len() + 16).sum::<usize>();
+            let enough = letters(&kept) * wanted / ids.len();
+            let before = kept.len();
+            // Whole turns, question and answer, until what is left should fit.
+            while kept.len() == before || letters(&kept) > enough {
                 let first = usize::from(kept.first().is_some_and(|m| m.role == Role::System));
-                let next = (first + 1..kept.len()).find(|&i| kept[i].role == Role::User);
-                let Some(next) = next else { break };
+                let Some(next) = (first + 1..kept.len()).find(|&i| kept[i].role == Role::User) else { break };
                 kept.drain(first..next);
-                ids = self.codec.prompt(&kept).map_err(TaskError::Prompt)?;
             }
+            if kept.len() == before {
+                break;
+            }
+            ids = self.codec.prompt(&kept).map_err(TaskError::Prompt)?;
         }
         Ok((ids, messages.len() - kept.len()))
     }

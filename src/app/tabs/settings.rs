@@ -131,6 +131,24 @@ fn computing(ui: &mut Ui, cx: &mut Cx<'_>) {
         }
     });
     ui.end_row();
+    ui.label("Context");
+    ui.horizontal_wrapped(|ui| {
+        let before = cx.settings.context;
+        for (tokens, name) in
+            [(Some(1024), "1,024"), (Some(2048), "2,048"), (None, "4,096"), (Some(8192), "8,192"), (Some(32_768), "32,768")]
+        {
+            if ui.selectable_label(cx.settings.context == tokens, name).clicked() {
+                cx.settings.context = tokens;
+            }
+        }
+        explain(ui, "the context", "How many tokens a conversation may have, the model's answers included; at most what the model was made for. Each token keeps its place in memory, so a longer context needs more of it.");
+        if before != cx.settings.context
+            && let Err(error) = cx.engine.set_context(cx.settings.context)
+        {
+            cx.notices.push(error.to_string());
+        }
+    });
+    ui.end_row();
     ui.label("Memory");
     if secondary(ui, cx.palette, "Unload models", "").clicked()
         && let Err(error) = cx.engine.unload()

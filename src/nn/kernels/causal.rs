@@ -160,3 +160,60 @@ unsafe fn body<S: Simd, const NV: usize, const MR: usize>(c: &mut Causal<'_>) {
 pub unsafe fn causal(isa: Isa, c: &mut Causal<'_>) {
     dispatch!(isa, body(c): &mut Causal<'_>);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attention_to_a_cache_matches_a_plain_loop() {
+        let (dim, heads, base, tokens) = (24, 3, 45, 7);
+        let number = |i: usize| ((i * 37) % 101) as f32 / 50.0 - 1.0;
+        let round = |x: f32| f16::from_f32(x).to_f32();
+        for isa in Isa::available() {
+            for window in [None, Some(5), Some(40)] {
+                let (width, capacity) = (isa.panel(), 64);
+                let (key, value) = HeadCache::sizes(capacity, dim, width);
+                let (mut keys, mut values) = (vec![0u16; key], vec![0u16; value]);
+                let cache = HeadCache { keys: keys.as_mut_ptr(), values: values.as_mut_ptr(), capacity, dim, width };
+                let total = base + tokens;
+                let k: Vec<f32> = (0..total * dim).map(number).collect();
+                let v: Vec<f32> = (0..total * dim).map(|i| number(i + 13)).collect();
+                let q: Vec<f32> = (0..tokens * heads * dim).map(|i| number(i + 29)).collect();
+                let mut out = vec![0f32; q.len()];
+                for p in 0..total {
+                    // SAFETY: position < capacity, one thread.
+                    unsafe { cache.put(p, k[p * dim..].as_ptr(), v[p * dim..].as_ptr()) };
+                }
+                let mut work = Causal {
+                    q: q.as_ptr(),
+                    q_stride: heads * dim,
+                    heads: 0..heads,
+                    tokens: 0..tokens,
+                    base,
+                    cache,
+                    window,
+                    scale: 0.3,
+                    out: Shared(out.as_mut_ptr()),
+                    scratch: &mut CausalScratch::default(),
+                };
+                // SAFETY: buffers as large as the shapes say.
+                unsafe { causal(isa, &mut work) };
+                for (t, h) in (0..tokens).flat_map(|t| (0..heads).map(move |h| (t, h))) {
+                    let row = &q[(t * heads + h) * dim..][..dim];
+                    let end = base + t + 1;
+                    let begin = window.map_or(0, |w| end.saturating_sub(w));
+                    let dot = |p: usize| (0..dim).map(|d| row[d] * round(k[p * dim + d])).sum::<f32>() * 0.3;
+                    let weights: Vec<f32> = (begin..end).map(|p| dot(p).exp()).collect();
+                    let sum: f32 = weights.iter().sum();
+                    for d in 0..dim {
+                        let each = weights.iter().zip(begin..end).map(|(w, p)| w * round(v[p * dim + d]));
+                        let want = each.sum::<f32>() / sum;
+                        let got = out[(t * heads + h) * dim + d];
+                        assert!((got - want).abs() < 1e-4, "{isa:?} {window:?} [{t},{h},{d}] {got} {want}");
+                    }
+                }
+            }
+        }
+    }
+}

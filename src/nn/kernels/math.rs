@@ -332,4 +332,28 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn rms_norm_and_gate_match_their_definitions_at_odd_widths() {
+        for isa in Isa::available() {
+            for width in [5usize, 33, 64] {
+                let from: Vec<f32> = (0..2 * width).map(|i| (i as f32 * 0.7).sin()).collect();
+                let gamma: Vec<f32> = (0..width).map(|i| 1.0 + i as f32 * 0.01).collect();
+                let mut to = vec![0f32; from.len()];
+                rms_norm(isa, RmsNormArgs { from: &from, to: &mut to, gamma: &gamma, eps: 1e-6 });
+                for (x, y) in from.chunks(width).zip(to.chunks(width)) {
+                    let mean = x.iter().map(|v| v * v).sum::<f32>() / width as f32;
+                    for i in 0..width {
+                        assert!((y[i] - x[i] / (mean + 1e-6).sqrt() * gamma[i]).abs() < 1e-5);
+                    }
+                }
+                let mut gated = from.clone();
+                gate(isa, Activation::Silu, &mut gated, &to);
+                for i in 0..from.len() {
+                    let want = from[i] / (1.0 + (-from[i]).exp()) * to[i];
+                    assert!((gated[i] - want).abs() < 1e-5, "{isa:?}");
+                }
+            }
+        }
+    }
 }

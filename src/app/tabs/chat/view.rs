@@ -7,7 +7,7 @@ use crate::app::tabs::writing::model_ui;
 use crate::app::tabs::{Cx, Tab as _};
 use crate::app::theme::{card, size};
 use crate::app::widgets::file_picker::{FilePicker, Picked, Purpose};
-use crate::app::widgets::{chips, failure, note, primary, secondary};
+use crate::app::widgets::{chips, explain, failure, note, primary, secondary};
 use egui::{CentralPanel, FontId, Frame, Key, Layout, Margin, Modifiers, Panel, ScrollArea, TextEdit, Ui};
 use std::path::PathBuf;
 
@@ -86,6 +86,7 @@ impl ChatTab {
             if ui.checkbox(&mut surprise, egui::RichText::new("Surprise").size(size::LABEL)).changed() {
                 cx.settings.surprise = surprise;
             }
+            explain(ui, "surprise", "Shows each token of an answer on a ground that is darker the less sure the model was of it. Where it is dark, another word could easily have come.");
             if self.shown().is_some_and(|c| c.private) {
                 note(ui, p, "private: not kept");
             }
