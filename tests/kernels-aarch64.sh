@@ -17,6 +17,7 @@ edition = "2024"
 [dependencies]
 bytemuck = "1"
 half = "2"
+memmap2 = "0.9"
 rayon = "1"
 thiserror = "2"
 X

@@ -8,6 +8,7 @@ use super::layer::CpuLayer;
 use super::rotary::{Frequencies, Tables};
 use super::weights::{Norm, Reader};
 use crate::nn::NnError;
+use crate::nn::kernels::arena::Arena;
 use crate::nn::kernels::causal::{Causal, CausalScratch, HeadCache, causal};
 use crate::nn::kernels::gemm::Epilogue;
 use crate::nn::kernels::math::{LayerNormArgs, RmsNormArgs, activate_rows, gate, layer_norm, rms_norm};
@@ -98,17 +99,18 @@ impl CpuDecoder {
         progress: &mut dyn FnMut(f32) -> Result<(), NnError>,
     ) -> Result<Self, NnError> {
         let config = reader.config.clone();
+        let arena = Arena::default();
         let ends = reader.ends()?;
         let mut layers = Vec::with_capacity(config.layers);
         for index in 0..config.layers {
             progress(index as f32 / (config.layers + 1) as f32)?;
-            layers.push(CpuLayer::new(isa, reader.layer(index)?));
+            layers.push(CpuLayer::new(isa, &arena, reader.layer(index)?));
         }
         progress(config.layers as f32 / (config.layers + 1) as f32)?;
         let frequencies = Frequencies::new(&config, &ends.factors);
-        let words = Matrix::new(isa, &ends.words, &[]);
+        let words = Matrix::new(isa, &arena, &ends.words, &[]);
         let (words, output) = match &ends.output {
-            Some(output) => (Some(words), Matrix::new(isa, output, &[])),
+            Some(output) => (Some(words), Matrix::new(isa, &arena, output, &[])),
             None => (None, words),
         };
         let (positions, norm, workspace) = (ends.positions, ends.norm, Mutex::default());

@@ -2,6 +2,7 @@
 
 use super::weights::{Layer, Linear, Norm};
 use crate::nn::kernels::Isa;
+use crate::nn::kernels::arena::Arena;
 use crate::nn::kernels::matrix::Matrix;
 
 /// One layer.
@@ -23,8 +24,8 @@ pub struct CpuLayer {
 
 impl CpuLayer {
     /// Packs what was read.
-    pub fn new(isa: Isa, layer: Layer) -> Self {
-        let pack = |l: Linear| Matrix::new(isa, &l.weight, &l.bias);
+    pub fn new(isa: Isa, arena: &Arena, layer: Layer) -> Self {
+        let pack = |l: Linear| Matrix::new(isa, arena, &l.weight, &l.bias);
         Self {
             norm_attention: layer.norm_attention,
             q: pack(layer.q),

@@ -1,5 +1,6 @@
 //! A weight matrix in whatever form it is held, with one way to multiply by it.
 
+use super::arena::Arena;
 use super::gemm::{Epilogue, Gemm, Packed, Precision, gemm};
 use super::quantized::{Quantized, QuantizedGemm, quantized_gemm};
 use super::{Isa, Shared};
@@ -29,8 +30,8 @@ impl Matrix {
     ///
     /// # Panics
     /// If it is no matrix, or `bias` is neither empty nor `[n]`.
-    pub fn new(isa: Isa, weight: &RawTensor, bias: &[f32]) -> Self {
-        if let Some(packed) = Quantized::new(isa, weight, bias) {
+    pub fn new(isa: Isa, arena: &Arena, weight: &RawTensor, bias: &[f32]) -> Self {
+        if let Some(packed) = Quantized::new(isa, arena, weight, bias) {
             return Self::Quantized(packed);
         }
         let precision = if weight.dtype() == Dtype::F16 { Precision::F16 } else { Precision::F32 };

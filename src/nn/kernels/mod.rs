@@ -9,6 +9,7 @@
 #![expect(unsafe_code, reason = "intrinsics and disjoint writes by several threads")]
 #![allow(clippy::missing_safety_doc, reason = "contracts stand on the trait and the structs")]
 
+pub mod arena;
 pub mod attention;
 pub mod causal;
 pub mod gemm;

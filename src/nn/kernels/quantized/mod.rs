@@ -12,6 +12,7 @@
 mod product;
 
 use super::Isa;
+use super::arena::{Arena, Piece};
 use crate::nn::quant::{Form, Unit, decode};
 use crate::nn::source::{Dtype, RawTensor};
 use half::f16;
@@ -21,7 +22,7 @@ use rayon::slice::ParallelSliceMut as _;
 
 /// A quantized matrix `[out, in]`, packed for [`Isa`].
 pub struct Quantized {
-    data: Vec<u8>,
+    data: Piece,
     bias: Vec<f32>,
     form: Form,
     /// Output columns.
@@ -43,15 +44,15 @@ fn sub_bytes(form: Form) -> usize {
 }
 
 impl Quantized {
-    /// Packs `weight` `[n, k]`; `bias` is `[n]`, or empty for none. `None` if it holds floats.
-    pub fn new(isa: Isa, weight: &RawTensor, bias: &[f32]) -> Option<Self> {
+    /// Packs `weight` `[n, k]` into a piece of `arena`; `bias` is `[n]`, or empty for none. `None` if it holds floats.
+    pub fn new(isa: Isa, arena: &Arena, weight: &RawTensor, bias: &[f32]) -> Option<Self> {
         let form = weight.dtype().form()?;
         let &[n, k] = weight.shape() else { return None };
         let width = isa.panel();
         let mut bias = bias.to_vec();
         bias.resize(n.div_ceil(width) * width, 0.0);
         let panel = k / form.unit * record_bytes(form, width);
-        let mut data = vec![0u8; n.div_ceil(width) * panel];
+        let mut data = arena.take(n.div_ceil(width) * panel);
         data.par_chunks_exact_mut(panel.max(1)).enumerate().for_each(|(p, out)| {
             pack_panel(weight, form, p * width..n.min((p + 1) * width), width, out);
         });
@@ -200,7 +201,7 @@ mod tests {
             let dense = weight.to_f32();
             let bias: Vec<f32> = (0..n).map(|i| i as f32 * 0.01).collect();
             for isa in Isa::available() {
-                let packed = Quantized::new(isa, &weight, &bias).expect("quantized");
+                let packed = Quantized::new(isa, &Arena::default(), &weight, &bias).expect("quantized");
                 let mut row = vec![0f32; k];
                 for index in [0, 31, 74] {
                     packed.row(index, &mut row);
