@@ -202,4 +202,5 @@ def speed(args, glossa, llama):
     print(f"\nTTFT {b['ttft_ms']['p50']:.0f} ms (128 tokens), peak memory {b['peak_memory_bytes'] / 1e6:.0f} MB, {b['device']}")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -2,6 +2,7 @@
 
 use minijinja::{Environment, Error, ErrorKind, Value};
 use serde::{Deserialize, Serialize};
+use std::io;
 
 /// Steps that a template may take: a loop without end stops here.
 const FUEL: u64 = 5_000_000;
@@ -78,11 +79,7 @@ impl Template {
         environment.add_filter("tojson", |value: Value, options: minijinja::value::Kwargs| -> Result<String, Error> {
             let indent = options.get::<Option<usize>>("indent")?;
             options.assert_all_used()?;
-            let text = match indent {
-                Some(_) => serde_json::to_string_pretty(&value),
-                None => serde_json::to_string(&value),
-            };
-            text.map_err(|e| Error::new(ErrorKind::BadSerialization, e.to_string()))
+            python_json(&value, indent).map_err(|e| Error::new(ErrorKind::BadSerialization, e.to_string()))
         });
         environment.add_template_owned("chat", source.to_owned()).map_err(|e| words(&e))?;
         Ok(Self { environment, bos: bos.to_owned(), eos: eos.to_owned() })
@@ -107,6 +104,37 @@ impl Template {
             add_generation_prompt => true,
         };
         template.render(context).map_err(|e| words(&e))
+    }
+}
+
+/// JSON as Python's `json.dumps` writes it: a space after commas and colons, or indented.
+fn python_json(value: &Value, indent: Option<usize>) -> serde_json::Result<String> {
+    let mut out = Vec::new();
+    let result = match indent {
+        Some(count) => {
+            let spaces = " ".repeat(count.min(16));
+            let formatter = serde_json::ser::PrettyFormatter::with_indent(spaces.as_bytes());
+            value.serialize(&mut serde_json::Serializer::with_formatter(&mut out, formatter))
+        }
+        None => value.serialize(&mut serde_json::Serializer::with_formatter(&mut out, Spaced)),
+    };
+    result.map(|()| String::from_utf8_lossy(&out).into_owned())
+}
+
+/// Python's separators.
+struct Spaced;
+
+impl serde_json::ser::Formatter for Spaced {
+    fn begin_array_value<W: ?Sized + io::Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        out.write_all(if first { b"" } else { b", " })
+    }
+
+    fn begin_object_key<W: ?Sized + io::Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        out.write_all(if first { b"" } else { b", " })
+    }
+
+    fn begin_object_value<W: ?Sized + io::Write>(&mut self, out: &mut W) -> io::Result<()> {
+        out.write_all(b": ")
     }
 }
 
@@ -195,6 +223,6 @@ mod tests {
         let source = "{%- for m in messages -%}\n{%- if m.role == 'user' and m['content'].strip().startswith('a') -%}\n[{{ m.content | trim }}|{{ {'k': '<é>'} | tojson }}]\n{%- endif -%}\n{%- endfor -%}";
         let template = Template::new(source, "", "").expect("compiles");
         let text = template.render(&[Message::user(" a b "), Message::assistant("c")]).expect("renders");
-        assert_eq!(text, "[a b|{\"k\":\"<é>\"}]");
+        assert_eq!(text, "[a b|{\"k\": \"<é>\"}]");
     }
 }

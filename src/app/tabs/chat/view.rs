@@ -69,7 +69,7 @@ impl ChatTab {
             });
         });
         ui.horizontal_wrapped(|ui| {
-            note(ui, p, "A small model that runs on this machine. It can be wrong.");
+            note(ui, p, "A model that runs on this machine. It can be wrong.");
             let listed = self.conversations.iter().filter(|c| !c.turns.is_empty()).count();
             let open = matches!(self.over, Over::List(_));
             let name = if open { "Back".to_owned() } else { format!("Conversations ({listed})") };

@@ -1,0 +1,103 @@
+//! The shipped chat model and chat templates against what llama.cpp and `transformers` say of them.
+//! `make_language.py` beside this file made tests/fixtures/language.json.
+
+use super::{cpu, fixture};
+use glossa::models::gguf::Gguf;
+use glossa::models::template::{Message, Role, Template};
+use glossa::nn::decoder::config::Config;
+use glossa::nn::decoder::{CHUNK, Decoder, Want};
+use glossa::nn::kernels::Isa;
+use glossa::nn::kernels::gemm::Precision;
+use serde::Deserialize;
+use std::path::Path;
+
+#[derive(Deserialize)]
+struct Expected {
+    tokens: Vec<Tokens>,
+    greedy: Vec<Greedy>,
+    templates: Vec<Rendered>,
+}
+
+#[derive(Deserialize)]
+struct Tokens {
+    text: String,
+    ids: Vec<u32>,
+}
+
+#[derive(Deserialize)]
+struct Greedy {
+    prompt: String,
+    prompt_ids: Vec<u32>,
+    ids: Vec<u32>,
+}
+
+#[derive(Deserialize)]
+struct Rendered {
+    name: String,
+    source: String,
+    turns: Vec<(String, String)>,
+    text: Option<String>,
+}
+
+fn expected() -> Expected {
+    let text = std::fs::read_to_string(fixture("language.json")).expect("language.json");
+    serde_json::from_str(&text).expect("fixture")
+}
+
+fn shipped() -> Gguf {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/smollm2-135m/SmolLM2-135M-Instruct.Q4_1.gguf");
+    Gguf::open(&path).expect("the shipped model")
+}
+
+#[test]
+fn two_hundred_strings_have_the_ids_that_llama_cpp_gives_them() {
+    let codec = shipped().codec().expect("tokenizer");
+    let cases = expected().tokens;
+    assert_eq!(cases.len(), 200);
+    for case in cases {
+        assert_eq!(codec.encode(&case.text, false).expect("ids"), case.ids, "{:?}", case.text);
+    }
+}
+
+#[test]
+fn greedy_text_is_that_of_float32() {
+    let file = shipped();
+    let codec = file.codec().expect("tokenizer");
+    let config = Config::from_metadata(&file, file.vocabulary()).expect("config");
+    let decoder = Decoder::load(config, &file, cpu(Isa::detect(), 2, Precision::F32), &mut |_| Ok(())).expect("model");
+    for case in expected().greedy {
+        let prompt = codec.prompt(&[Message::user(&case.prompt)]).expect("prompt");
+        assert_eq!(prompt, case.prompt_ids, "the chat template makes the same prompt");
+        let mut cache = decoder.cache();
+        let mut logits = Vec::new();
+        for chunk in prompt.chunks(CHUNK) {
+            logits = decoder.forward(&mut cache, chunk, Want::Last).expect("forward");
+        }
+        for (i, id) in case.ids.iter().enumerate() {
+            let best = (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b])).expect("logits") as u32;
+            assert_eq!(best, *id, "{:?}, token {i}", case.prompt);
+            logits = decoder.forward(&mut cache, &[best], Want::Last).expect("forward");
+        }
+    }
+}
+
+#[test]
+fn templates_render_as_transformers_renders_them() {
+    for case in expected().templates {
+        let template = Template::new(&case.source, "<s>", "</s>").expect(&case.name);
+        let message = |(role, content): &(String, String)| {
+            let role = match role.as_str() {
+                "system" => Role::System,
+                "user" => Role::User,
+                _ => Role::Assistant,
+            };
+            Message { role, content: content.clone() }
+        };
+        let messages: Vec<Message> = case.turns.iter().map(message).collect();
+        let got = template.render(&messages);
+        match case.text {
+            Some(text) => assert_eq!(got.expect(&case.name), text, "{}", case.name),
+            None => assert!(got.is_err(), "{} refuses this", case.name),
+        }
+    }
+}
