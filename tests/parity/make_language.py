@@ -3,6 +3,7 @@
 about chat templates.
 
 - `tokens`: ids of 200 strings by llama.cpp, from the shipped file
+- `families`: ids of 60 strings by llama.cpp, from the tiny models that make_decoders.py made
 - `greedy`: 32 greedy tokens after some prompts by `transformers` in float32, on the dequantized file
 - `templates`: conversations rendered by `transformers`' own Jinja environment, from templates that use
   the idioms of public models' templates (ours, written for this test)
@@ -140,7 +141,13 @@ def main():
                 text = None
                 print(name, "refuses:", error)
             templates.append({"name": name, "source": source, "turns": turns, "text": text})
-    out = {"tokens": tokens, "greedy": greedy, "templates": templates}
+    families = {}
+    for family in ("llama", "qwen2", "phi3", "gemma3", "smollm3"):
+        tiny = Llama(str(ROOT / f"tests/fixtures/decoder-{family}/model.gguf"), vocab_only=True, verbose=False)
+        families[family] = [
+            {"text": t, "ids": tiny.tokenize(t.encode(), add_bos=False, special=True)} for t in peers.strings()[:60]
+        ]
+    out = {"tokens": tokens, "families": families, "greedy": greedy, "templates": templates}
     path = ROOT / "tests/fixtures/language.json"
     path.write_text(json.dumps(out, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
     print(path, path.stat().st_size // 1000, "kB")
