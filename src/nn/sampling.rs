@@ -4,6 +4,8 @@
 //! temperature, top-k (Fan et al. 2018, arXiv:1805.04833), top-p (Holtzman et al. 2020,
 //! arXiv:1904.09751), min-p (Nguyen et al. 2024, arXiv:2407.01082).
 
+use super::kernels::Isa;
+use super::kernels::math::exp_sums;
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -59,6 +61,7 @@ pub struct Sampler {
     sampling: Sampling,
     random: ChaCha8Rng,
     seed: u64,
+    isa: Isa,
 }
 
 /// Greatest logit, `None` if any is not a number or none is finite.
@@ -81,7 +84,7 @@ impl Sampler {
     /// Draws a seed if none is given.
     pub fn new(sampling: Sampling) -> Self {
         let seed = sampling.seed.unwrap_or_else(|| rand::rng().random_range(0..1 << 31));
-        Self { sampling, random: ChaCha8Rng::seed_from_u64(seed), seed }
+        Self { sampling, random: ChaCha8Rng::seed_from_u64(seed), seed, isa: Isa::detect() }
     }
 
     /// The seed in use.
@@ -93,20 +96,13 @@ impl Sampler {
     /// `None` if the logits are no numbers.
     pub fn choose(&mut self, logits: &[f32], seen: &[u32], top: usize) -> Option<Choice> {
         let best = greatest(logits)?;
-        // The model's own distribution, without what cannot matter.
-        let mut own: Vec<Candidate> = Vec::new();
-        for (id, x) in logits.iter().enumerate() {
-            if *x > best - NEGLIGIBLE {
-                own.push(Candidate { id: id as u32, probability: f64::from(*x - best).exp() });
-            }
-        }
-        let sum: f64 = own.iter().map(|c| c.probability).sum();
-        own.iter_mut().for_each(|c| c.probability /= sum);
-        let entropy = own.iter().map(|c| -c.probability * c.probability.log2()).sum();
+        let [sum, weighted] = exp_sums(self.isa, logits, best);
+        // H = log Σ e^d - Σ d e^d / Σ e^d, in bits.
+        let entropy = ((sum.ln() - weighted / sum) / std::f64::consts::LN_2).max(0.0);
+        let share = |id: u32| f64::from(logits[id as usize] - best).exp() / sum;
         let id = self.draw(logits, best, seen);
-        let probability = f64::from(logits[id as usize] - best).exp() / sum;
-        let top = likeliest(own, top);
-        Some(Choice { id, probability, entropy, top })
+        let top = highest(logits, top).into_iter().map(|id| Candidate { id, probability: share(id) }).collect();
+        Some(Choice { id, probability: share(id), entropy, top })
     }
 
     fn draw(&mut self, logits: &[f32], best: f32, seen: &[u32]) -> u32 {
@@ -121,16 +117,23 @@ impl Sampler {
         if s.temperature <= 0.0 {
             return logits.iter().position(|x| *x == best).unwrap_or(0) as u32;
         }
-        let floor = best - NEGLIGIBLE * s.temperature.max(1.0);
-        let each = logits.iter().enumerate().filter(|(_, x)| **x > floor);
-        let mut kept: Vec<Candidate> = each
-            .map(|(id, x)| {
-                let probability = (f64::from(*x - best) / f64::from(s.temperature)).exp();
-                Candidate { id: id as u32, probability }
+        let ids = match s.top_k {
+            0 => {
+                let floor = best - NEGLIGIBLE * s.temperature.max(1.0);
+                let all = logits.iter().enumerate().filter(|(_, x)| **x > floor).map(|(id, _)| id as u32);
+                let mut all: Vec<u32> = all.collect();
+                all.sort_by(|a, b| logits[*b as usize].total_cmp(&logits[*a as usize]).then(a.cmp(b)));
+                all
+            }
+            most => highest(logits, most),
+        };
+        let mut kept: Vec<Candidate> = ids
+            .into_iter()
+            .map(|id| {
+                let probability = (f64::from(logits[id as usize] - best) / f64::from(s.temperature)).exp();
+                Candidate { id, probability }
             })
             .collect();
-        let most = if s.top_k == 0 { kept.len() } else { s.top_k };
-        kept = likeliest(kept, most);
         let mut sum: f64 = kept.iter().map(|c| c.probability).sum();
         if s.top_p < 1.0 {
             let limit = f64::from(s.top_p) * sum;
@@ -156,18 +159,29 @@ impl Sampler {
     }
 }
 
-/// The `count` likeliest, likeliest first; equal ones by id.
-fn likeliest(mut all: Vec<Candidate>, count: usize) -> Vec<Candidate> {
-    let order = |a: &Candidate, b: &Candidate| b.probability.total_cmp(&a.probability).then(a.id.cmp(&b.id));
-    if count < all.len() {
-        if count == 0 {
-            return Vec::new();
-        }
-        all.select_nth_unstable_by(count - 1, order);
-        all.truncate(count);
+/// Ids of the `count` greatest logits, greatest first; equal ones by id.
+fn highest(logits: &[f32], count: usize) -> Vec<u32> {
+    let count = count.min(logits.len());
+    if count == 0 {
+        return Vec::new();
     }
-    all.sort_unstable_by(order);
-    all
+    let mut found: Vec<u32> = Vec::with_capacity(count + 1);
+    let mut least = f32::NEG_INFINITY;
+    for (at, run) in logits.chunks(64).enumerate() {
+        // Most runs hold nothing that is high enough.
+        if found.len() == count && run.iter().fold(f32::NEG_INFINITY, |m, x| if *x > m { *x } else { m }) <= least {
+            continue;
+        }
+        for (i, x) in run.iter().enumerate() {
+            if found.len() < count || *x > least {
+                let place = found.partition_point(|id| logits[*id as usize] >= *x);
+                found.insert(place, (at * 64 + i) as u32);
+                found.truncate(count);
+                least = found.last().map_or(least, |id| logits[*id as usize]);
+            }
+        }
+    }
+    found
 }
 
 fn penalize(logits: &[f32], seen: &[u32], penalty: f32) -> Vec<f32> {
@@ -240,6 +254,26 @@ mod tests {
         let mut sampler = Sampler::new(Sampling::default());
         assert!(sampler.choose(&[1.0, f32::NAN], &[], 0).is_none());
         assert!(sampler.choose(&[f32::NEG_INFINITY; 40], &[], 0).is_none());
+    }
+
+    #[test]
+    fn the_highest_are_found_in_order_among_many() {
+        let logits: Vec<f32> = (0..1000u32).map(|i| ((i * 7_919) % 997) as f32).collect();
+        let mut order: Vec<u32> = (0..1000).collect();
+        order.sort_by(|a, b| logits[*b as usize].total_cmp(&logits[*a as usize]).then(a.cmp(b)));
+        for count in [0, 1, 7, 64, 999, 2000] {
+            assert_eq!(highest(&logits, count), order[..count.min(1000)]);
+        }
+        let choice = Sampler::new(Sampling { temperature: 0.0, ..Sampling::default() })
+            .choose(&logits, &[], 2)
+            .expect("a token");
+        let sum: f64 = logits.iter().map(|x| f64::from(*x - 996.0).exp()).sum();
+        let entropy: f64 = logits
+            .iter()
+            .map(|x| f64::from(*x - 996.0).exp() / sum)
+            .map(|p| if p > 0.0 { -p * p.log2() } else { 0.0 })
+            .sum();
+        assert!((choice.probability - 1.0 / sum).abs() < 1e-6 && (choice.entropy - entropy).abs() < 1e-5);
     }
 
     #[test]

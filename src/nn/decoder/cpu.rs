@@ -184,11 +184,13 @@ impl CpuDecoder {
         self.embed(me, p);
         me.wait();
         for (index, layer) in self.layers.iter().enumerate() {
-            self.attention(me, p, &mut own, index, layer);
-            self.mlp(me, p, &mut own, layer);
-        }
-        if p.wanted.is_empty() {
-            return;
+            // Of the last layer all keys and values are kept, the rest is for wanted rows alone.
+            let rows = if index + 1 == self.layers.len() { p.wanted.clone() } else { 0..p.ids.len() };
+            self.attention(me, p, &mut own, index, rows.clone());
+            if rows.is_empty() {
+                return;
+            }
+            self.mlp(me, p, &mut own, layer, rows);
         }
         let rows = p.wanted.clone();
         let normed = self.normalize(me, p, &mut own, &self.norm, rows.clone());
@@ -216,22 +218,27 @@ impl CpuDecoder {
         }
     }
 
-    fn attention(&self, me: &Member<'_>, p: &Pass<'_>, own: &mut Own, index: usize, layer: &CpuLayer) {
-        let rows = p.ids.len();
-        let normed = self.normalize(me, p, own, &layer.norm_attention, 0..rows);
+    fn attention(&self, me: &Member<'_>, p: &Pass<'_>, own: &mut Own, index: usize, rows: Range<usize>) {
+        let (all, layer) = (p.ids.len(), &self.layers[index]);
+        let normed = self.normalize(me, p, own, &layer.norm_attention, 0..all);
         let parts = [(&layer.q, p.q), (&layer.k, p.k), (&layer.v, p.v)];
-        self.products(me, own, normed, rows, &parts);
+        self.products(me, own, normed, all, &parts);
         me.wait();
         self.rotate_and_store(me, p, index, layer);
         me.wait();
-        self.attend(me, p, own, index);
+        if rows.is_empty() {
+            return;
+        }
+        self.attend(me, p, own, index, rows.clone());
         me.wait();
-        self.residual(me, p, own, p.context, &layer.out, layer.post_attention.as_ref());
+        // SAFETY: inside the buffer, which holds all rows.
+        let context = Shared(unsafe { p.context.0.add(rows.start * self.config.heads * self.config.head_dim) });
+        self.residual(me, p, own, context, (&layer.out, layer.post_attention.as_ref()), rows);
     }
 
-    fn mlp(&self, me: &Member<'_>, p: &Pass<'_>, own: &mut Own, layer: &CpuLayer) {
-        let (rows, ff) = (p.ids.len(), self.config.intermediate);
-        let normed = self.normalize(me, p, own, &layer.norm_mlp, 0..rows);
+    fn mlp(&self, me: &Member<'_>, p: &Pass<'_>, own: &mut Own, layer: &CpuLayer, wanted: Range<usize>) {
+        let (rows, ff) = (wanted.len(), self.config.intermediate);
+        let normed = self.normalize(me, p, own, &layer.norm_mlp, wanted.clone());
         let panels = me.part(layer.up.panel_count());
         for (matrix, to) in layer.gate.iter().map(|g| (g, p.gate)).chain([(&layer.up, p.up)]) {
             let (a, panels) = (normed.cast_const(), panels.clone());
@@ -255,21 +262,24 @@ impl CpuDecoder {
         }
         me.wait();
         let hidden = if layer.gate.is_some() { p.gate } else { p.up };
-        self.residual(me, p, own, hidden, &layer.down, layer.post_mlp.as_ref());
+        self.residual(me, p, own, hidden, (&layer.down, layer.post_mlp.as_ref()), wanted);
     }
 
-    /// Adds `matrix · from` to `x`, through a norm where the family has one, and meets the others.
+    /// Adds `matrix · from` to rows `wanted` of `x`, through a norm where the family has one, and
+    /// meets the others.
     fn residual(
         &self,
         me: &Member<'_>,
         p: &Pass<'_>,
         own: &mut Own,
         from: Shared,
-        matrix: &Matrix,
-        post: Option<&Norm>,
+        (matrix, post): (&Matrix, Option<&Norm>),
+        wanted: Range<usize>,
     ) {
-        let (rows, h) = (p.ids.len(), self.config.hidden);
-        let (to, epilogue) = if post.is_some() { (p.branch, Epilogue::None) } else { (p.x, Epilogue::Accumulate) };
+        let (rows, h) = (wanted.len(), self.config.hidden);
+        // SAFETY: inside the buffer, which holds all rows.
+        let x = Shared(unsafe { p.x.0.add(wanted.start * h) });
+        let (to, epilogue) = if post.is_some() { (p.branch, Epilogue::None) } else { (x, Epilogue::Accumulate) };
         let panels = me.part(matrix.panel_count());
         let (a, scratch) = (from.0.cast_const(), &mut own.scratch);
         // SAFETY: members have disjoint panels of `to`.
@@ -280,7 +290,7 @@ impl CpuDecoder {
             // SAFETY: each row belongs to one member.
             let (branch, x) = unsafe {
                 let slice = |s: Shared| std::slice::from_raw_parts_mut(s.0.add(row * h), h);
-                (slice(p.branch), slice(p.x))
+                (slice(p.branch), slice(x))
             };
             own.normed.resize(own.normed.len().max(h), 0.0);
             self.normalize_rows(branch, &mut own.normed[..h], norm);
@@ -372,13 +382,13 @@ impl CpuDecoder {
         }
     }
 
-    fn attend(&self, me: &Member<'_>, p: &Pass<'_>, own: &mut Own, index: usize) {
+    fn attend(&self, me: &Member<'_>, p: &Pass<'_>, own: &mut Own, index: usize, rows: Range<usize>) {
         let c = &self.config;
         let group = c.heads / c.kv_heads;
         // A single token with few key heads would leave threads idle: then by query head.
-        let each = if p.ids.len() == 1 && !c.kv_heads.is_multiple_of(me.count) { 1 } else { group };
+        let each = if rows.len() == 1 && !c.kv_heads.is_multiple_of(me.count) { 1 } else { group };
         let length = (UNIT_ROWS / each).max(1);
-        let (blocks, sets) = (p.ids.len().div_ceil(length), c.heads / each);
+        let (blocks, sets) = (rows.len().div_ceil(length), c.heads / each);
         loop {
             // Later blocks see more: they go first.
             let unit = p.next[index].fetch_add(1, Ordering::Relaxed);
@@ -390,7 +400,7 @@ impl CpuDecoder {
                 q: p.q.0,
                 q_stride: c.heads * c.head_dim,
                 heads: set * each..(set + 1) * each,
-                tokens: block * length..((block + 1) * length).min(p.ids.len()),
+                tokens: rows.start + block * length..rows.end.min(rows.start + (block + 1) * length),
                 base: p.base,
                 cache: p.heads[index * c.kv_heads + set * each / group],
                 window: c.window.filter(|_| c.is_local(index)),

@@ -248,6 +248,48 @@ pub fn rms_norm(isa: Isa, args: RmsNormArgs<'_>) {
     dispatch!(isa, rms_norm_body(args): RmsNormArgs<'_>);
 }
 
+struct SumArgs<'a> {
+    x: &'a [f32],
+    best: f32,
+    sums: &'a mut [f64; 2],
+}
+
+#[inline(always)]
+unsafe fn exp_sums_body<S: Simd, const NV: usize, const MR: usize>(args: SumArgs<'_>) {
+    let SumArgs { x, best, sums } = args;
+    // Runs short enough that f32 sums lose nothing that matters.
+    for run in x.chunks(1024) {
+        let whole = run.len() - run.len() % S::LANES;
+        // SAFETY: vector accesses stay below `whole`; the rest goes through a local buffer.
+        unsafe {
+            let (top, far) = (S::splat(best), S::splat(-87.0));
+            let (mut plain, mut weighted) = (S::splat(0.0), S::splat(0.0));
+            let mut tail = [f32::NEG_INFINITY; 16];
+            tail[..run.len() - whole].copy_from_slice(&run[whole..]);
+            let mut i = 0;
+            while i < run.len() {
+                let at = if i < whole { run.as_ptr().add(i) } else { tail.as_ptr() };
+                // Far below the best nothing is left, and an infinite distance times zero is no number.
+                let d = S::max(S::sub(S::load(at), top), far);
+                let e = exp::<S>(d);
+                plain = S::add(plain, e);
+                weighted = S::fma(d, e, weighted);
+                i += S::LANES;
+            }
+            sums[0] += f64::from(S::sum(plain));
+            sums[1] += f64::from(S::sum(weighted));
+        }
+    }
+}
+
+/// `[Σ e^(x - best), Σ (x - best) · e^(x - best)]`: what a softmax and its entropy need. `best` is
+/// the greatest of `x`.
+pub fn exp_sums(isa: Isa, x: &[f32], best: f32) -> [f64; 2] {
+    let mut sums = [0f64; 2];
+    dispatch!(isa, exp_sums_body(SumArgs { x, best, sums: &mut sums }): SumArgs<'_>);
+    sums
+}
+
 struct GateArgs<'a>(Activation, &'a mut [f32], &'a [f32]);
 
 #[inline(always)]
