@@ -24,6 +24,7 @@ X
 printf 'pub mod nn;\n' >"$work/src/lib.rs"
 # Of the rest of nn they need the block formats and the raw tensors, with their error type.
 cat >"$work/src/nn/mod.rs" <<'X'
+pub mod dtype;
 pub mod kernels;
 pub mod quant;
 pub mod source;
@@ -40,7 +41,7 @@ pub enum NnError {
 }
 X
 cp -r "$root/src/nn/kernels" "$work/src/nn/"
-for file in quant source; do sed '/^#\[cfg(test)\]/,$d' "$root/src/nn/$file.rs" >"$work/src/nn/$file.rs"; done
+for file in dtype quant source; do sed '/^#\[cfg(test)\]/,$d' "$root/src/nn/$file.rs" >"$work/src/nn/$file.rs"; done
 cp "$root/Cargo.lock" "$work/"
 cd "$work"
 export RUSTC="${RUSTC:-/usr/bin/rustc}"

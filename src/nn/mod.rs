@@ -2,6 +2,7 @@
 
 pub mod bert;
 pub mod decoder;
+pub mod dtype;
 pub mod kernels;
 pub mod quant;
 pub mod runtime;

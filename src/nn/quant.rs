@@ -4,7 +4,7 @@
 //! down to one shape, a [`Unit`]: small integer codes with a scale and a start value for each 16
 //! or 32 of them. Dequantizing and packing ([`super::kernels::quantized`]) both start from it.
 
-use super::source::Dtype;
+use super::dtype::Dtype;
 use half::f16;
 
 /// Elements of the longest unit.

@@ -139,6 +139,27 @@ fn private_talk_is_not_written_down() {
 }
 
 #[test]
+fn links_in_answers_are_shown_and_never_opened() {
+    let folder = tempfile::tempdir().expect("folder");
+    let kept = folder.path().join("data/conversations/a.json");
+    std::fs::create_dir_all(kept.parent().expect("parent")).expect("folder");
+    let talk = r#"{"turns":[{"question":"Where?","answers":[{"text":"See [the page](https://example.org/x)."}]}]}"#;
+    std::fs::write(&kept, talk).expect("file");
+    let mut w = window_in(folder, &models(), vec2(1280.0, 800.0), &format!("{{\"tab\":\"chat\"{BRIEF}}}"));
+    w.until_label("Conversations (1)");
+    w.click("Conversations (1)");
+    w.click("Open Where?");
+    w.until_label("the page");
+    w.harness.get_by_label("the page").click();
+    for _ in 0..4 {
+        w.harness.run_steps(1);
+        let commands = &w.harness.output().platform_output.commands;
+        assert!(!commands.iter().any(|c| matches!(c, egui::OutputCommand::OpenUrl(_))));
+    }
+    w.until_label("Links are not opened here: https://example.org/x");
+}
+
+#[test]
 fn what_was_said_is_there_after_a_restart() {
     let mut w = tab("chat", BRIEF);
     w.harness.run_steps(3);

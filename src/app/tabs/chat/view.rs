@@ -24,6 +24,24 @@ const SEND: f32 = 116.0;
 /// Letters that a message may have.
 const LONGEST: usize = 100_000;
 
+/// A model's links are often invented, and a kiosk has no browser to get lost in: they are shown,
+/// never opened.
+fn refuse_links(cx: &mut Cx<'_>) {
+    let mut refused = None;
+    cx.ctx.output_mut(|out| {
+        out.commands.retain(|command| match command {
+            egui::OutputCommand::OpenUrl(open) => {
+                refused = Some(open.url.clone());
+                false
+            }
+            _ => true,
+        });
+    });
+    if let Some(url) = refused {
+        cx.notices.say(format!("Links are not opened here: {url}"));
+    }
+}
+
 fn input_id() -> egui::Id {
     egui::Id::unique("chat input")
 }
@@ -44,6 +62,7 @@ impl ChatTab {
         });
         CentralPanel::default().frame(Frame::NONE).show(ui, |ui| self.turns_ui(ui, cx));
         self.over_ui(ui, cx);
+        refuse_links(cx);
         if self.running.is_some() {
             ui.ctx().request_repaint_after(std::time::Duration::from_millis(100));
         }
