@@ -80,9 +80,10 @@ impl Default for Settings {
             window_secs: 60.0,
             pulse_open: false,
             tab: "sentiment".into(),
-            // The small model that comes with Glossa needs help out of loops.
+            // The small model that comes with Glossa wanders when it is bold, and needs help out of
+            // loops.
             chat: WritingSettings {
-                sampling: Sampling { repetition_penalty: 1.1, ..Sampling::default() },
+                sampling: Sampling { temperature: 0.3, repetition_penalty: 1.1, ..Sampling::default() },
                 ..WritingSettings::default()
             },
             generate: WritingSettings {

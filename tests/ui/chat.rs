@@ -160,6 +160,24 @@ fn links_in_answers_are_shown_and_never_opened() {
 }
 
 #[test]
+fn a_full_context_is_marked_where_it_begins() {
+    let folder = tempfile::tempdir().expect("folder");
+    let kept = folder.path().join("data/conversations/a.json");
+    std::fs::create_dir_all(kept.parent().expect("parent")).expect("folder");
+    let turn = r#"{"question":"What do you think about the weather in the mountains this month?","answers":[{"text":"It is often mild, and sometimes it rains a little in the evening."}]}"#;
+    std::fs::write(&kept, format!("{{\"turns\":[{}]}}", [turn; 12].join(","))).expect("file");
+    let settings = format!("{{\"tab\":\"chat\",\"context\":256{BRIEF}}}");
+    let mut w = window_in(folder, &models(), vec2(1280.0, 800.0), &settings);
+    w.until_label("Conversations (1)");
+    w.click("Conversations (1)");
+    w.click("Open What do you think about the weather in the mount…");
+    w.say("And today?");
+    w.until_label("of 256");
+    w.until_label("were left out");
+    w.until_label("the model no longer sees the");
+}
+
+#[test]
 fn what_was_said_is_there_after_a_restart() {
     let mut w = tab("chat", BRIEF);
     w.harness.run_steps(3);

@@ -76,7 +76,7 @@ impl FilePicker {
         let mut picked = None;
         let modal = Modal::new(Id::unique("file picker")).frame(dialog(p)).show(ui.ctx(), |ui| {
             ui.set_width(520.0_f32.min(ui.ctx().content_rect().width() - 64.0));
-            let title = if self.purpose == Purpose::Open { "Open a text file" } else { "Save as" };
+            let title = if self.purpose == Purpose::Open { "Open a file" } else { "Save as" };
             ui.label(strong(title, size::INPUT));
             ui.add(TextEdit::singleline(&mut self.path).align(egui::Align2::LEFT_CENTER).desired_width(f32::INFINITY))
                 .accessible_name("File path");

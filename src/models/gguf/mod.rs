@@ -66,12 +66,6 @@ impl Gguf {
             _ => 0,
         }
     }
-
-    /// What to call the model: the file's own name of it, else the file's.
-    pub fn title(&self) -> String {
-        let stem = self.path.file_stem().map(|s| s.to_string_lossy().into_owned());
-        stem.or_else(|| self.text("general.name").map(str::to_owned)).unwrap_or_else(|| "model".into())
-    }
 }
 
 impl Metadata for Gguf {

@@ -188,8 +188,3 @@ impl Cache {
         }
     }
 }
-
-/// Bits of surprise: entropy of `softmax(logits)`, in bits.
-pub fn entropy_bits(probabilities: &[f64]) -> f64 {
-    probabilities.iter().filter(|p| **p > 0.0).map(|p| -p * p.log2()).sum()
-}

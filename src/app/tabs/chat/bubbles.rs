@@ -94,7 +94,7 @@ impl Bubbles {
                 if icons::quiet(ui, p, Icon::Copy, "Copy answer").clicked() {
                     wish = Some(Wish::CopyAnswer);
                 }
-                if !code_of(&answer.text).is_empty() && ui.small_button("Copy code").clicked() {
+                if !code_of(&answer.text).is_empty() && ui.add(small("Copy code")).clicked() {
                     wish = Some(Wish::CopyCode);
                 }
                 if turn.answers.len() > 1 {
@@ -123,6 +123,8 @@ impl Bubbles {
             // The viewer's own copy button has a place without width, where no letter fits: ours
             // stands below the answer.
             ui.style_mut().spacing.button_padding = vec2(4.0, 4.0);
+            // Lists would stand in rows as high as buttons.
+            ui.style_mut().spacing.interact_size.y = size::INPUT;
             ui.visuals_mut().widgets.inactive.bg_stroke = Stroke::NONE;
             ui.visuals_mut().extreme_bg_color = p.ground;
             ui.visuals_mut().text_edit_bg_color = Some(p.ground);
@@ -143,6 +145,11 @@ impl Bubbles {
             note(ui, p, state);
         });
     }
+}
+
+/// A button of small letters, high enough for a finger.
+fn small(text: &str) -> egui::Button<'_> {
+    egui::Button::new(RichText::new(text).size(size::LABEL)).min_size(vec2(0.0, 28.0))
 }
 
 /// The fenced code blocks of a Markdown text, one after the other.

@@ -71,8 +71,10 @@ impl Keeper {
     }
 
     fn tell(&self, job: Job) {
+        // A thousand jobs wait only where the disk has stopped: then it is better to wait with it
+        // than to lose what was said.
         if let Some(jobs) = &self.jobs {
-            let _ = jobs.try_send(job);
+            let _ = jobs.send(job);
         }
     }
 
