@@ -189,6 +189,9 @@ impl ModelEntry {
     /// # Errors
     /// A missing or damaged file.
     pub fn read_config(&self) -> Result<serde_json::Value, ModelError> {
+        if let Some(path) = self.gguf() {
+            return Err(ModelError::Language(path.to_owned()));
+        }
         let text = std::fs::read_to_string(&self.config).map_err(|e| ModelError::read(&self.config, e))?;
         serde_json::from_str(&text).map_err(|e| ModelError::damaged(&self.config, e))
     }

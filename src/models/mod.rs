@@ -27,6 +27,8 @@ pub enum ModelError {
     Hash(PathBuf),
     #[error("'{}' is damaged: {why}", .path.display())]
     Damaged { path: PathBuf, why: String },
+    #[error("'{}' is a GGUF file, which holds a language model; this task needs a checkpoint folder", .0.display())]
+    Language(PathBuf),
     #[error("'{}' points outside of the models folder", .0.display())]
     Outside(PathBuf),
     #[error("checking was stopped")]
@@ -64,6 +66,9 @@ impl From<ModelError> for UserMessage {
                 "The copy is incomplete or was changed: fetch it again ('git checkout -- models')."
             }
             ModelError::Damaged { .. } => "Fetch the file again from where it came.",
+            ModelError::Language(_) => {
+                "Use it with chat or generate, or name a folder with config.json, tokenizer and weights."
+            }
             ModelError::Outside(_) => "Correct the path in manifest.json; files must lie beside the model.",
             ModelError::Stopped => "",
         };

@@ -239,6 +239,14 @@ fn a_truncated_file_is_named_with_what_is_wrong() {
 }
 
 #[test]
+fn another_tasks_command_says_what_the_file_is_for() {
+    let model = fixture("decoder-llama").join("model.gguf").display().to_string();
+    let output = glossa(&["run", "sentiment", "--model", &model, "A fine film."], None);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("holds a language model"), "{}", stderr(&output));
+}
+
+#[test]
 fn weights_that_are_no_numbers_end_in_a_message() {
     let mut file = bytes("llama");
     // The last tensor written is a norm or a matrix of f32 or blocks: everything becomes NaN.
