@@ -257,6 +257,7 @@ fn span_of(store: &Store, id: u64, report: &Report, outcome: Outcome) -> Span {
         done: report.done,
         tokens: report.tokens,
         generated: report.generated,
+        tokens_per_second: report.tokens_per_second(),
         batch: report.batch,
         outcome,
     }

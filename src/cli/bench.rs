@@ -1,9 +1,9 @@
 //! `glossa bench TASK`: speed at fixed lengths and batch sizes.
 
-use super::{Common, print_json, progress_bar, task_id, write_line};
+use super::{Common, print_result, progress_bar, task_id};
 use crate::error::UserMessage;
 use crate::labs::bench::{BATCHES, Bench, LENGTHS, Plan};
-use crate::labs::language_bench;
+use crate::labs::language_bench::{self, LanguageBench};
 use crate::models::library::Library;
 use crate::nn::runtime::Runtime;
 use clap::Args;
@@ -41,7 +41,7 @@ pub(super) fn run(args: &BenchArgs, common: &Common) -> Result<ExitCode, UserMes
         ));
     }
     let runtime = common.runtime()?;
-    if matches!(args.task, "chat" | "generate") {
+    if crate::tasks::writes(args.task) {
         return language(args, &common.library()?, &runtime);
     }
     let bar = progress_bar((args.lengths.len() * args.batches.len()) as u64);
@@ -54,12 +54,7 @@ pub(super) fn run(args: &BenchArgs, common: &Common) -> Result<ExitCode, UserMes
     };
     let bench = crate::labs::bench::run(&common.library()?, &runtime, &plan, |done, _| bar.set_position(done as u64));
     bar.finish_and_clear();
-    let bench = bench?;
-    if args.json {
-        print_json(&bench)?
-    } else {
-        write_line(&table(&bench))?
-    }
+    print_result(args.json, &bench?, table)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -68,11 +63,11 @@ fn language(args: &BenchArgs, library: &Library, runtime: &Runtime) -> Result<Ex
     let model = args.model.as_deref();
     let result = language_bench::run(library, runtime, model, args.seconds, |done, _| bar.set_position(done as u64));
     bar.finish_and_clear();
-    let b = result?;
-    if args.json {
-        print_json(&b)?;
-        return Ok(ExitCode::SUCCESS);
-    }
+    print_result(args.json, &result?, language_table)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn language_table(b: &LanguageBench) -> String {
     let row = |name: &str, r: &language_bench::Rate| {
         let n = r.run_ms.n;
         format!(
@@ -87,8 +82,7 @@ fn language(args: &BenchArgs, library: &Library, runtime: &Runtime) -> Result<Ex
     if let Some(bytes) = b.peak_memory_bytes {
         lines.push(format!("peak memory {} MB", bytes / 1_000_000));
     }
-    write_line(&lines.join("\n"))?;
-    Ok(ExitCode::SUCCESS)
+    lines.join("\n")
 }
 
 fn table(b: &Bench) -> String {

@@ -6,6 +6,7 @@ use crate::disk::write_whole;
 use crate::engine::message::{CancelToken, Event, EventSink, Priority, Report, Request};
 use crate::engine::{Engine, wait_for_end};
 use crate::error::UserMessage;
+use crate::nn::lock;
 use crate::tasks::language::Generated;
 use crate::tasks::{Input, Message, Role};
 use clap::Args;
@@ -13,7 +14,7 @@ use rustyline::error::ReadlineError;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 const HELP: &str = "/reset      begin a new conversation
 /system T   tell the model T before the conversation (without T: what its template says)
@@ -37,7 +38,7 @@ pub(super) fn run(args: &ChatArgs, common: &Common) -> Result<ExitCode, UserMess
     let engine = common.engine()?;
     let current = Current::default();
     let stopped = Arc::clone(&current);
-    let handler = ctrlc::set_handler(move || match stopped.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+    let handler = ctrlc::set_handler(move || match lock(&stopped).as_ref() {
         Some(cancel) => cancel.cancel(),
         None => std::process::exit(130),
     });
@@ -149,7 +150,7 @@ impl Talk<'_> {
                 return Err(error.into());
             }
         };
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(ticket.cancel);
+        *lock(&self.current) = Some(ticket.cancel);
         let (mut answer, mut whole) = (String::new(), None);
         let end = wait_for_end(&events, |event| {
             if let Event::Partial { partial, .. } = event {
@@ -161,7 +162,7 @@ impl Talk<'_> {
                 whole = Some(text.clone());
             }
         });
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *lock(&self.current) = None;
         println!();
         match end {
             Some(Event::Done { report, .. }) => {
@@ -213,7 +214,7 @@ fn note(report: &Report, answer: Option<&Generated>) {
         eprintln!("({warning})");
     }
     if let Some(g) = answer.filter(|_| std::io::stderr().is_terminal()) {
-        let rate = g.token_ids.len() as f64 / (report.timing.decode / 1e3).max(1e-9);
+        let rate = report.tokens_per_second().unwrap_or(0.0);
         let used = g.prompt.tokens + g.token_ids.len();
         let first = report.timing.ttft / 1e3;
         eprintln!("({rate:.0} tokens/s, first token {first:.2} s, context {used} of {})", g.prompt.context);

@@ -1,9 +1,9 @@
 //! `glossa eval TASK --data FILE.tsv`: accuracy with its interval, beside latency.
 
-use super::{Common, print_json, progress_bar, task_id, write_line};
+use super::{Common, follow, print_result, progress_bar, task_id};
 use crate::error::UserMessage;
 use crate::labs::evaluate::{Evaluation, evaluate};
-use crate::labs::perplexity::{WINDOW, perplexity};
+use crate::labs::perplexity::{Perplexity, WINDOW, perplexity};
 use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -39,45 +39,30 @@ pub(super) fn run(args: &EvalArgs, common: &Common) -> Result<ExitCode, UserMess
     }
     let engine = common.engine()?;
     let bar = progress_bar(0);
-    let result = evaluate(&engine, args.measure, args.model.as_deref(), &args.data, |done, total| {
-        bar.set_length(total as u64);
-        bar.set_position(done as u64);
-    });
+    let result = evaluate(&engine, args.measure, args.model.as_deref(), &args.data, follow(&bar));
     bar.finish_and_clear();
-    let evaluation = result?;
-    if args.json {
-        print_json(&evaluation)?
-    } else {
-        write_line(&table(&evaluation))?
-    }
+    print_result(args.json, &result?, table)?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn predict(args: &EvalArgs, common: &Common) -> Result<ExitCode, UserMessage> {
     let bar = progress_bar(0);
     let (library, runtime) = (common.library()?, common.runtime()?);
-    let result = perplexity(&library, &runtime, args.model.as_deref(), &args.data, args.window, |done, total| {
-        bar.set_length(total as u64);
-        bar.set_position(done as u64);
-    });
+    let result = perplexity(&library, &runtime, args.model.as_deref(), &args.data, args.window, follow(&bar));
     bar.finish_and_clear();
-    let p = result?;
-    if args.json {
-        print_json(&p)?;
-    } else {
-        let [low, high] = p.perplexity_ci95;
-        let lines = [
-            format!("model       {} ({})", p.model, p.device),
-            format!("data        {} ({} tokens, windows of {})", p.data, p.tokens, p.window),
-            format!(
-                "perplexity  {:.4}   95 % interval {low:.3} to {high:.3}   ({} tokens scored)",
-                p.perplexity, p.scored
-            ),
-            format!("throughput  {:.1} tokens/s", p.tokens_per_second),
-        ];
-        write_line(&lines.join("\n"))?;
-    }
+    print_result(args.json, &result?, perplexity_table)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn perplexity_table(p: &Perplexity) -> String {
+    let [low, high] = p.perplexity_ci95;
+    let lines = [
+        format!("model       {} ({})", p.model, p.device),
+        format!("data        {} ({} tokens, windows of {})", p.data, p.tokens, p.window),
+        format!("perplexity  {:.4}   95 % interval {low:.3} to {high:.3}   ({} tokens scored)", p.perplexity, p.scored),
+        format!("throughput  {:.1} tokens/s", p.tokens_per_second),
+    ];
+    lines.join("\n")
 }
 
 fn table(e: &Evaluation) -> String {

@@ -210,6 +210,19 @@ fn progress_bar(total: u64) -> ProgressBar {
     ProgressBar::new(total).with_style(style)
 }
 
+/// Shows progress on `bar`, whose length may not have been known before.
+fn follow(bar: &ProgressBar) -> impl FnMut(usize, usize) {
+    move |done, total| {
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+    }
+}
+
+/// Prints a result as JSON, or as the table that people read.
+fn print_result<T: serde::Serialize>(json: bool, result: &T, table: fn(&T) -> String) -> Result<(), UserMessage> {
+    if json { print_json(result) } else { write_line(&table(result)) }
+}
+
 /// Prints JSON, for people (indented) or for programs.
 fn print_json(value: &impl serde::Serialize) -> Result<(), UserMessage> {
     let text = serde_json::to_string_pretty(value)

@@ -207,6 +207,14 @@ pub struct Report {
     pub warnings: Vec<String>,
 }
 
+impl Report {
+    /// Tokens per second of writing. The first token belongs to the reading of the prompt.
+    pub fn tokens_per_second(&self) -> Option<f64> {
+        let after_first = self.generated.checked_sub(1).filter(|n| *n > 0)?;
+        (self.timing.decode > 0.0).then(|| after_first as f64 / (self.timing.decode / 1e3))
+    }
+}
+
 /// Milliseconds by stage.
 #[derive(Clone, Copy, Debug, Default, Serialize, PartialEq)]
 pub struct Timing {

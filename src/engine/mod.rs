@@ -14,7 +14,7 @@ pub mod worker;
 use crate::error::UserMessage;
 use crate::models::library::Library;
 use crate::nn::kernels::gemm::Precision;
-use crate::nn::runtime::DeviceChoice;
+use crate::nn::runtime::{DeviceChoice, available_memory};
 use crate::tasks::Task;
 use crossbeam_channel::Sender;
 use message::{CancelToken, Command, Event, EventSink, Request, RequestId, Submission};
@@ -51,10 +51,6 @@ pub struct EngineConfig {
 impl EngineConfig {
     /// All tasks on `library`, automatic device, half of the memory that is free now as budget.
     pub fn new(library: Library) -> Self {
-        let free = sysinfo::System::new().map_or(u64::MAX, |mut system| {
-            system.refresh_memory();
-            system.available_memory()
-        });
         let cache = directories::ProjectDirs::from("", "", "glossa").map(|d| d.cache_dir().to_owned());
         Self {
             library,
@@ -62,7 +58,7 @@ impl EngineConfig {
             threads: None,
             precision: None,
             context: None,
-            budget: usize::try_from(free / 2).unwrap_or(usize::MAX),
+            budget: available_memory().unwrap_or(usize::MAX) / 2,
             cache,
             tasks: crate::tasks::all(),
             capacity: CAPACITY,

@@ -70,7 +70,7 @@ pub fn evaluate(
     data: &Path,
     mut progress: impl FnMut(usize, usize),
 ) -> Result<Evaluation, UserMessage> {
-    if matches!(task, "chat" | "generate") {
+    if crate::tasks::writes(task) {
         return Err(no_labels(task));
     }
     let rows = read_rows(data)?;

@@ -2,7 +2,7 @@
 
 use crate::error::UserMessage;
 use crate::models::library::Library;
-use crate::nn::decoder::{CHUNK, Cache, Decoder, Want};
+use crate::nn::decoder::{Cache, Decoder, Want};
 use crate::nn::runtime::Runtime;
 use crate::nn::sampling::{Sampler, Sampling};
 use crate::tasks::TaskError;
@@ -46,12 +46,7 @@ pub struct LanguageBench {
 fn read(decoder: &Decoder, cache: &mut Cache, count: usize) -> Result<Vec<f32>, TaskError> {
     let vocab = decoder.config().vocab;
     let ids: Vec<u32> = (0..count).map(|t| ((1_000 + t * 7_919) % vocab) as u32).collect();
-    let mut logits = Vec::new();
-    for (i, chunk) in ids.chunks(CHUNK).enumerate() {
-        let want = if (i + 1) * CHUNK >= count { Want::Last } else { Want::Nothing };
-        logits = decoder.forward(cache, chunk, want)?;
-    }
-    Ok(logits)
+    Ok(decoder.read(cache, &ids)?)
 }
 
 fn rate(tokens: usize, times: &[f64]) -> Rate {

@@ -39,10 +39,16 @@ impl Pieces {
             Self::Language(codec) => codec.tokens(text, special).map_err(fail),
             Self::Words(words) => {
                 let tokens = words.encode(text, &|| false).map_err(fail)?.unwrap_or_default();
-                let chars = |byte: usize| text[..byte].chars().count();
+                // Tokens come in order: letters are counted on from the last one's beginning.
+                let (mut byte, mut letters) = (0, 0);
                 let mut out: Vec<CodecToken> = tokens
                     .into_iter()
-                    .map(|t| CodecToken { id: t.id, piece: words.name(t.id), start: chars(t.start), end: chars(t.end) })
+                    .map(|t| {
+                        letters += text[byte..t.start].chars().count();
+                        byte = t.start;
+                        let end = letters + text[t.start..t.end].chars().count();
+                        CodecToken { id: t.id, piece: words.name(t.id), start: letters, end }
+                    })
                     .collect();
                 if special {
                     let mark = |id: u32, at: usize| CodecToken { id, piece: words.name(id), start: at, end: at };

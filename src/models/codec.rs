@@ -38,7 +38,6 @@ pub struct Codec {
     inner: Tokenizer,
     specials: Specials,
     dialogue: Dialogue,
-    vocabulary: usize,
 }
 
 /// One token of a text.
@@ -61,11 +60,11 @@ pub struct TextStream {
 }
 
 impl Codec {
-    /// A tokenizer over `vocabulary` ids.
+    /// A tokenizer with what belongs to it.
     ///
     /// # Errors
     /// A chat template that cannot be compiled.
-    pub fn new(inner: Tokenizer, specials: Specials, vocabulary: usize) -> Result<Self, String> {
+    pub fn new(inner: Tokenizer, specials: Specials) -> Result<Self, String> {
         let name = |id: Option<u32>| id.and_then(|id| inner.id_to_token(id)).unwrap_or_default();
         let (bos, eos) = (name(specials.bos), name(specials.eos));
         let dialogue = match &specials.template {
@@ -75,7 +74,7 @@ impl Codec {
             }
             None => Dialogue::Plain,
         };
-        Ok(Self { inner, specials, dialogue, vocabulary })
+        Ok(Self { inner, specials, dialogue })
     }
 
     /// GPT-2's tokenizer from a folder: tokenizer.json, or vocab.json with merges.txt.
@@ -102,16 +101,10 @@ impl Codec {
             Tokenizer::from_bytes(&bytes).map_err(|e| damaged(&e))?
         };
         let eos = inner.token_to_id("<|endoftext|>");
-        let vocabulary = inner.get_vocab_size(true);
         let specials = Specials { bos: eos, eos, add_bos: false, ends: eos.into_iter().collect(), template: None };
-        let mut codec = Self::new(inner, specials, vocabulary).map_err(|e| damaged(&e))?;
+        let mut codec = Self::new(inner, specials).map_err(|e| damaged(&e))?;
         codec.dialogue = Dialogue::Turns;
         Ok(codec)
-    }
-
-    /// Number of ids.
-    pub fn vocabulary(&self) -> usize {
-        self.vocabulary
     }
 
     /// Ids of `text`. Special tokens that are written out in it count as such; `special` adds

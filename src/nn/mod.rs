@@ -9,6 +9,12 @@ pub mod runtime;
 pub mod sampling;
 pub mod source;
 
+/// A lock's content, whatever happened to whoever held it before: what a panic leaves half written
+/// is overwritten, or thrown away, by its next user.
+pub fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
 /// What can go wrong between a checkpoint's tensors and a forward pass.
 #[derive(Debug, thiserror::Error)]
 pub enum NnError {

@@ -105,11 +105,7 @@ impl Runtime {
     /// calls available, or what is free on the GPU.
     pub fn free_memory(&self) -> Option<usize> {
         match &self.target {
-            Target::Cpu { .. } => {
-                let mut system = sysinfo::System::new().ok()?;
-                system.refresh_memory();
-                usize::try_from(system.available_memory()).ok().filter(|free| *free > 0)
-            }
+            Target::Cpu { .. } => available_memory(),
             Target::Device { .. } => free_on_gpu(),
         }
     }
@@ -122,6 +118,13 @@ impl Runtime {
             Target::Device { dtype, .. } => dtype.as_str(),
         }
     }
+}
+
+/// Bytes of main memory that programs can still have, if the system tells.
+pub fn available_memory() -> Option<usize> {
+    let mut system = sysinfo::System::new().ok()?;
+    system.refresh_memory();
+    usize::try_from(system.available_memory()).ok().filter(|free| *free > 0)
 }
 
 #[cfg(feature = "cuda")]

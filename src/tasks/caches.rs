@@ -1,7 +1,8 @@
 //! Keys and values kept between requests, so that a conversation is read once.
 
 use crate::nn::decoder::{Cache, Decoder};
-use std::sync::{Arc, Mutex, PoisonError};
+use crate::nn::lock;
+use std::sync::{Arc, Mutex};
 
 /// Conversations whose keys and values are kept.
 const KEPT: usize = 3;
@@ -29,17 +30,13 @@ fn shared(a: &[u32], b: &[u32]) -> usize {
 impl Caches {
     /// Bytes held by the caches that are not in use.
     pub fn bytes(&self) -> usize {
-        self.lock().iter().map(|k| k.cache.bytes()).sum()
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Kept>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0).iter().map(|k| k.cache.bytes()).sum()
     }
 
     /// A cache for `prompt` that holds as much of its beginning as is known, but never its last
     /// token: that one is read for its logits.
     pub fn lend(&self, decoder: &Decoder, prompt: &[u32]) -> Lent {
-        let mut all = self.lock();
+        let mut all = lock(&self.0);
         let best = (0..all.len()).max_by_key(|&i| shared(&all[i].tokens, prompt));
         // Another conversation's cache is not cut down for the few words that all begin with.
         let useful = best.filter(|&i| 2 * shared(&all[i].tokens, prompt) >= all[i].tokens.len());
@@ -56,9 +53,9 @@ impl Caches {
 }
 
 impl Lent {
-    /// Tokens held.
-    pub fn len(&self) -> usize {
-        self.kept.as_ref().map_or(0, |k| k.tokens.len())
+    /// The tokens that it holds.
+    pub fn tokens(&self) -> &[u32] {
+        self.kept.as_ref().map_or(&[], |k| &k.tokens)
     }
 
     /// Reads `ids` with `read`, and notes them.
@@ -76,7 +73,7 @@ impl Drop for Lent {
     fn drop(&mut self) {
         // After a panic the content may be half written.
         if let Some(kept) = self.kept.take().filter(|k| k.cache.len() == k.tokens.len() && !std::thread::panicking()) {
-            let mut all = self.caches.lock();
+            let mut all = lock(&self.caches.0);
             all.push(kept);
             if all.len() > KEPT {
                 all.remove(0);

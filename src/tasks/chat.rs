@@ -13,6 +13,10 @@ impl Task for Chat {
         "chat"
     }
 
+    fn writes(&self) -> bool {
+        true
+    }
+
     fn load(&self, entry: &ModelEntry, runtime: &Runtime, progress: Progress<'_>) -> Result<Box<dyn Model>, TaskError> {
         Ok(Box::new(LanguageModel::load(entry, runtime, progress)?))
     }

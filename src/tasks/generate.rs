@@ -17,6 +17,10 @@ impl Task for Generate {
         "chat"
     }
 
+    fn writes(&self) -> bool {
+        true
+    }
+
     fn load(&self, entry: &ModelEntry, runtime: &Runtime, progress: Progress<'_>) -> Result<Box<dyn Model>, TaskError> {
         Ok(Box::new(LanguageModel::load(entry, runtime, progress)?))
     }

@@ -138,7 +138,7 @@ impl Work for Writing {
         match self.finish {
             Some(_) => 0,
             None => {
-                let unread = self.prompt.len().saturating_sub(self.lent.len());
+                let unread = self.prompt.len().saturating_sub(self.lent.tokens().len());
                 unread + self.options.max_tokens.saturating_sub(self.ids.len()) + 1
             }
         }
@@ -249,8 +249,8 @@ impl LanguageModel {
     }
 
     fn take(&self, work: &mut Writing, logits: &[f32]) -> Result<(), TaskError> {
-        let seen: Vec<u32> = work.prompt.iter().chain(&work.ids).copied().collect();
-        let choice = work.sampler.choose(logits, &seen, work.options.candidates).ok_or(TaskError::NotANumber)?;
+        let (seen, candidates) = (work.lent.tokens(), work.options.candidates);
+        let choice = work.sampler.choose(logits, seen, candidates).ok_or(TaskError::NotANumber)?;
         if self.codec.is_end(choice.id) {
             self.end(work, FinishReason::Stop);
             return Ok(());
@@ -326,7 +326,7 @@ impl Model for LanguageModel {
             return Err(TaskError::Prompt(why));
         }
         let lent = self.caches.lend(&self.decoder, &prompt);
-        let info = PromptInfo { tokens: prompt.len(), cached: lent.len(), dropped, context };
+        let info = PromptInfo { tokens: prompt.len(), cached: lent.tokens().len(), dropped, context };
         Ok(Box::new(Writing {
             prompt,
             lent,
@@ -346,7 +346,7 @@ impl Model for LanguageModel {
     /// One forward step for each text: up to [`CHUNK`] tokens of its prompt, or one new token.
     fn step(&mut self, works: &mut [&mut dyn Work], _: usize) -> Result<(), TaskError> {
         for work in works.iter_mut().filter_map(|w| writing(*w)).filter(|w| w.finish.is_none()) {
-            let read = work.lent.len();
+            let read = work.lent.tokens().len();
             let ids: Vec<u32> = match work.ids.last() {
                 Some(last) => vec![*last],
                 None => work.prompt[read..].iter().copied().take(CHUNK).collect(),

@@ -25,6 +25,11 @@ pub fn all() -> Vec<Box<dyn Task>> {
     vec![Box::new(sentiment::Sentiment), Box::new(chat::Chat), Box::new(generate::Generate)]
 }
 
+/// Whether the answers of the task called `id` are texts that a model writes.
+pub fn writes(id: &str) -> bool {
+    all().iter().any(|t| t.id() == id && t.writes())
+}
+
 /// A language task.
 pub trait Task: Send + Sync {
     /// Short and stable: in commands, manifests and JSON.
@@ -33,6 +38,11 @@ pub trait Task: Send + Sync {
     /// The task whose models this one uses; tasks that share models share them in memory too.
     fn model_task(&self) -> &'static str {
         self.id()
+    }
+
+    /// Whether its answers are texts that a model writes.
+    fn writes(&self) -> bool {
+        false
     }
 
     /// Opens a model for this task on the runtime's device.

@@ -32,8 +32,9 @@ pub struct Span {
     /// Inputs answered.
     pub done: usize,
     pub tokens: usize,
-    /// Tokens written.
+    /// Tokens written, and how many per second.
     pub generated: usize,
+    pub tokens_per_second: Option<f64>,
     pub batch: usize,
     pub outcome: Outcome,
 }
@@ -159,7 +160,20 @@ impl Span {
     /// A request with nothing but its place in time, for tests.
     pub(crate) fn plain(id: u64, start: f64, end: f64, done: usize) -> Self {
         let (task, stages, outcome) = ("t", vec![], Outcome::Done);
-        Self { id, task, start, end, total_ms: 1.0, stages, done, tokens: 0, generated: 0, batch: 1, outcome }
+        Self {
+            id,
+            task,
+            start,
+            end,
+            total_ms: 1.0,
+            stages,
+            done,
+            tokens: 0,
+            generated: 0,
+            tokens_per_second: None,
+            batch: 1,
+            outcome,
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use glossa::models::library::ModelEntry;
 use glossa::models::weights::Weights;
 use glossa::nn::bert::Target;
 use glossa::nn::decoder::config::Config;
-use glossa::nn::decoder::{CHUNK, Cache, Decoder, Want};
+use glossa::nn::decoder::{Decoder, Want};
 use glossa::nn::kernels::Isa;
 use glossa::nn::kernels::gemm::Precision;
 use serde::Deserialize;
@@ -41,15 +41,6 @@ fn load(name: &str, target: Target) -> Decoder {
     Decoder::load(config, &weights, target, &mut |_| Ok(())).expect("model")
 }
 
-/// Reads in steps as a request does; logits of the last token.
-fn read(decoder: &Decoder, cache: &mut Cache, ids: &[u32]) -> Vec<f32> {
-    let mut last = Vec::new();
-    for chunk in ids.chunks(CHUNK) {
-        last = decoder.forward(cache, chunk, Want::Last).expect("forward");
-    }
-    last
-}
-
 fn difference(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
     // Relative to the spread of the logits: keys and values are kept as f16.
@@ -57,7 +48,7 @@ fn difference(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(x, y)| (x - y).abs()).fold(0f32, f32::max) / scale
 }
 
-fn best(logits: &[f32]) -> u32 {
+pub fn best(logits: &[f32]) -> u32 {
     (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b])).expect("logits") as u32
 }
 
@@ -71,7 +62,7 @@ fn check(family: &str, target: Target, tolerance: f32, what: &str) {
         let error = difference(&first, &case.first);
         assert!(error < tolerance, "{family} {what}, first of {n}: {error}");
         cache.truncate(0);
-        let mut logits = read(&decoder, &mut cache, &case.ids);
+        let mut logits = decoder.read(&mut cache, &case.ids).expect("forward");
         let error = difference(&logits, &case.last);
         assert!(error < tolerance, "{family} {what}, last of {n}: {error}");
         for (i, id) in case.greedy.iter().enumerate() {
@@ -80,7 +71,7 @@ fn check(family: &str, target: Target, tolerance: f32, what: &str) {
         }
         // Cut back and read again: the cache holds what it should.
         cache.truncate(n / 2);
-        let again = read(&decoder, &mut cache, &case.ids[n / 2..]);
+        let again = decoder.read(&mut cache, &case.ids[n / 2..]).expect("forward");
         let error = difference(&again, &case.last);
         assert!(error < tolerance, "{family} {what}, after a cut, {n}: {error}");
     }
@@ -107,7 +98,7 @@ fn the_tensor_path_matches_transformers_too() {
         let loose = if matches!(family, "gemma3" | "gpt2") { 1e-3 } else { 0.12 };
         for case in cases(&name) {
             let mut cache = decoder.cache();
-            let logits = read(&decoder, &mut cache, &case.ids);
+            let logits = decoder.read(&mut cache, &case.ids).expect("forward");
             let error = difference(&logits, &case.last);
             assert!(error < loose, "{family}, last of {}: {error}", case.ids.len());
         }

@@ -1,11 +1,12 @@
 //! The shipped chat model and chat templates against what llama.cpp and `transformers` say of them.
 //! `make_language.py` beside this file made tests/fixtures/language.json.
 
+use super::decoders::best;
 use super::{cpu, fixture};
 use glossa::models::gguf::Gguf;
 use glossa::models::template::{Message, Role, Template};
 use glossa::nn::decoder::config::Config;
-use glossa::nn::decoder::{CHUNK, Decoder, Want};
+use glossa::nn::decoder::{Decoder, Want};
 use glossa::nn::kernels::Isa;
 use glossa::nn::kernels::gemm::Precision;
 use serde::Deserialize;
@@ -91,14 +92,10 @@ fn greedy_text_is_that_of_float32() {
             let prompt = codec.prompt(&[Message::user(&case.prompt)]).expect("prompt");
             assert_eq!(prompt, case.prompt_ids, "the chat template makes the same prompt");
             let mut cache = decoder.cache();
-            let mut logits = Vec::new();
-            for chunk in prompt.chunks(CHUNK) {
-                logits = decoder.forward(&mut cache, chunk, Want::Last).expect("forward");
-            }
+            let mut logits = decoder.read(&mut cache, &prompt).expect("forward");
             for (i, id) in case.ids.iter().enumerate() {
-                let best = (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b])).expect("logits") as u32;
-                assert_eq!(best, *id, "{isa:?} {:?}, token {i}", case.prompt);
-                logits = decoder.forward(&mut cache, &[best], Want::Last).expect("forward");
+                assert_eq!(best(&logits), *id, "{isa:?} {:?}, token {i}", case.prompt);
+                logits = decoder.forward(&mut cache, &[*id], Want::Last).expect("forward");
             }
         }
     }

@@ -12,6 +12,20 @@ fn tab(name: &str, more: &str) -> Window {
 /// Greedy and short, so that a test knows what comes.
 const BRIEF: &str = ",\"chat\":{\"sampling\":{\"temperature\":0.0},\"max_tokens\":24},\"generate\":{\"sampling\":{\"temperature\":0.0},\"max_tokens\":6}";
 
+/// The chat with a conversation of these turns kept from before, and opened by this name.
+fn kept_tab(turns: &str, more: &str, name: &str) -> Window {
+    let folder = tempfile::tempdir().expect("folder");
+    let kept = folder.path().join("data/conversations/a.json");
+    std::fs::create_dir_all(kept.parent().expect("parent")).expect("folder");
+    std::fs::write(&kept, format!("{{\"turns\":[{turns}]}}")).expect("file");
+    let settings = format!("{{\"tab\":\"chat\"{more}{BRIEF}}}");
+    let mut w = window_in(folder, &models(), vec2(1280.0, 800.0), &settings);
+    w.until_label("Conversations (1)");
+    w.click("Conversations (1)");
+    w.click(name);
+    w
+}
+
 impl Window {
     fn has(&self, part: &str) -> bool {
         self.harness.query_all_by_label_contains(part).next().is_some()
@@ -140,15 +154,8 @@ fn private_talk_is_not_written_down() {
 
 #[test]
 fn links_in_answers_are_shown_and_never_opened() {
-    let folder = tempfile::tempdir().expect("folder");
-    let kept = folder.path().join("data/conversations/a.json");
-    std::fs::create_dir_all(kept.parent().expect("parent")).expect("folder");
-    let talk = r#"{"turns":[{"question":"Where?","answers":[{"text":"See [the page](https://example.org/x)."}]}]}"#;
-    std::fs::write(&kept, talk).expect("file");
-    let mut w = window_in(folder, &models(), vec2(1280.0, 800.0), &format!("{{\"tab\":\"chat\"{BRIEF}}}"));
-    w.until_label("Conversations (1)");
-    w.click("Conversations (1)");
-    w.click("Open Where?");
+    let turn = r#"{"question":"Where?","answers":[{"text":"See [the page](https://example.org/x)."}]}"#;
+    let mut w = kept_tab(turn, "", "Open Where?");
     w.until_label("the page");
     w.harness.get_by_label("the page").click();
     for _ in 0..4 {
@@ -161,16 +168,9 @@ fn links_in_answers_are_shown_and_never_opened() {
 
 #[test]
 fn a_full_context_is_marked_where_it_begins() {
-    let folder = tempfile::tempdir().expect("folder");
-    let kept = folder.path().join("data/conversations/a.json");
-    std::fs::create_dir_all(kept.parent().expect("parent")).expect("folder");
     let turn = r#"{"question":"What do you think about the weather in the mountains this month?","answers":[{"text":"It is often mild, and sometimes it rains a little in the evening."}]}"#;
-    std::fs::write(&kept, format!("{{\"turns\":[{}]}}", [turn; 12].join(","))).expect("file");
-    let settings = format!("{{\"tab\":\"chat\",\"context\":256{BRIEF}}}");
-    let mut w = window_in(folder, &models(), vec2(1280.0, 800.0), &settings);
-    w.until_label("Conversations (1)");
-    w.click("Conversations (1)");
-    w.click("Open What do you think about the weather in the mount…");
+    let mut w =
+        kept_tab(&[turn; 12].join(","), ",\"context\":256", "Open What do you think about the weather in the mount…");
     w.say("And today?");
     w.until_label("of 256");
     w.until_label("were left out");

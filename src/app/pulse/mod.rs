@@ -134,9 +134,7 @@ fn request_card(ui: &mut Ui, p: &Palette, span: &Span) {
         });
         stages::bar(ui, p, &span.stages);
         if span.generated > 0 {
-            let decode: f64 = span.stages.iter().filter(|s| s.0 == "decode").map(|s| s.1).sum();
-            let rate = span.generated as f64 / (decode / 1e3).max(1e-9);
-            let rate = if decode > 0.0 { format!(" · {rate:.0} tokens/s") } else { String::new() };
+            let rate = span.tokens_per_second.map_or_else(String::new, |rate| format!(" · {rate:.0} tokens/s"));
             note(ui, p, format!("{} tokens read · {} written{rate}", span.tokens, span.generated));
         } else if span.done > 1 || span.batch > 1 {
             note(ui, p, format!("{} texts · {} tokens · up to {} in one step", span.done, span.tokens, span.batch));

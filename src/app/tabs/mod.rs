@@ -79,4 +79,10 @@ impl Cx<'_> {
     pub fn submit(&self, request: Request) -> Result<Ticket, UserMessage> {
         Ok(self.engine.submit(request, self.sink.clone())?)
     }
+
+    /// Puts `text` on the clipboard, and says so.
+    pub fn copy(&mut self, text: String) {
+        self.ctx.copy_text(text);
+        self.notices.say("Copied.");
+    }
 }

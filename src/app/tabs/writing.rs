@@ -9,6 +9,7 @@ use crate::error::UserMessage;
 use crate::tasks::Options;
 use crate::tasks::language::{Generated, PromptInfo, Step};
 use egui::{ComboBox, Grid, Slider, Ui};
+use std::path::Path;
 use std::time::Instant;
 
 /// A text that is being written.
@@ -123,10 +124,19 @@ pub fn model_name(cx: &Cx<'_>, id: Option<&str>) -> String {
     match (found, id) {
         (Some(model), _) => model.name.clone(),
         (None, Some(id)) => {
-            std::path::Path::new(id).file_stem().map_or_else(|| id.to_owned(), |s| s.to_string_lossy().into_owned())
+            Path::new(id).file_stem().map_or_else(|| id.to_owned(), |s| s.to_string_lossy().into_owned())
         }
         (None, None) => "no model".into(),
     }
+}
+
+/// What to ask for to have a dropped file or folder as model; anything else is refused in words.
+pub fn dropped_model(path: &Path, cx: &mut Cx<'_>) -> Option<String> {
+    if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf")) || path.is_dir() {
+        return Some(path.display().to_string());
+    }
+    cx.notices.push(format!("'{}' is no model: drop a GGUF file, or a GPT-2 folder.", path.display()));
+    None
 }
 
 /// A choice among the chat models; true if a file is to be opened.

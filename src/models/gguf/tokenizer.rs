@@ -84,14 +84,15 @@ impl Gguf {
             Some(_) => return Err("its list of token types does not fit its tokens".into()),
             None => vec![1; tokens.len()],
         };
-        let mut tokenizer = match self.text("tokenizer.ggml.model") {
+        let kind = self.text("tokenizer.ggml.model");
+        let spm = kind == Some("llama");
+        let mut tokenizer = match kind {
             Some("gpt2") => self.byte_level(tokens)?,
             Some("llama") => self.sentence_pieces(tokens, &kinds)?,
             Some(other) => return Err(format!("its tokenizer '{other}' is not known here ('gpt2' and 'llama' are)")),
             None => return Err("it names no tokenizer (tokenizer.ggml.model)".into()),
         };
-        let phi3 =
-            self.text("general.architecture") == Some("phi3") && self.text("tokenizer.ggml.model") == Some("llama");
+        let phi3 = spm && self.text("general.architecture") == Some("phi3");
         let added = tokens
             .iter()
             .zip(&kinds)
@@ -111,7 +112,6 @@ impl Gguf {
             Some(Value::Bool(b)) => Some(*b),
             _ => None,
         };
-        let spm = self.text("tokenizer.ggml.model") == Some("llama");
         let mut ends: Vec<u32> = ["eos_token_id", "eot_token_id", "eom_token_id"].into_iter().filter_map(id).collect();
         for (at, token) in tokens.iter().enumerate() {
             if kinds[at] == CONTROL && ENDS.contains(&token.as_str()) && !ends.contains(&(at as u32)) {
@@ -125,7 +125,7 @@ impl Gguf {
             ends,
             template: self.text("tokenizer.chat_template").map(str::to_owned),
         };
-        Codec::new(tokenizer, specials, tokens.len())
+        Codec::new(tokenizer, specials)
     }
 
     /// GPT-2's byte-level BPE.

@@ -9,12 +9,12 @@
 use super::Sequence;
 use super::config::Config;
 use super::weights::{Embeddings, Head, Layer, Linear, Norm, Reader};
-use crate::nn::NnError;
 use crate::nn::kernels::attention::{Attention, Scratch, attention};
 use crate::nn::kernels::gemm::{Epilogue, Gemm, Packed, Precision, gemm, linear};
 use crate::nn::kernels::math::{Activation, LayerNormArgs, layer_norm};
 use crate::nn::kernels::team::{Member, Team};
 use crate::nn::kernels::{Isa, Shared};
+use crate::nn::{NnError, lock};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -361,9 +361,4 @@ fn groups(batch: &[Sequence<'_>], tokens: usize) -> Vec<Range<usize>> {
         result.push(start..batch.len());
     }
     result
-}
-
-/// The lock's content; what a panicking thread left in a buffer is overwritten by the next pass.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

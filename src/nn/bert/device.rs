@@ -238,7 +238,11 @@ fn project(x: &Tensor, l: &DeviceLinear) -> candle_core::Result<Tensor> {
     flat.reshape(shape)
 }
 
-fn activate(x: &Tensor, act: Activation) -> candle_core::Result<Tensor> {
+/// `act` of every element.
+///
+/// # Errors
+/// An error of the device.
+pub fn activate(x: &Tensor, act: Activation) -> candle_core::Result<Tensor> {
     match act {
         Activation::Gelu => x.gelu_erf(),
         Activation::GeluTanh => x.gelu(),

@@ -7,7 +7,6 @@ use super::config::Config;
 use super::layer::CpuLayer;
 use super::rotary::{Frequencies, Tables};
 use super::weights::{Norm, Reader};
-use crate::nn::NnError;
 use crate::nn::kernels::arena::Arena;
 use crate::nn::kernels::causal::{Causal, CausalScratch, HeadCache, causal};
 use crate::nn::kernels::gemm::Epilogue;
@@ -15,9 +14,10 @@ use crate::nn::kernels::math::{LayerNormArgs, RmsNormArgs, activate_rows, gate, 
 use crate::nn::kernels::matrix::{Matrix, Product};
 use crate::nn::kernels::team::{Member, Team};
 use crate::nn::kernels::{Isa, Shared};
+use crate::nn::{NnError, lock};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Rows up to which every thread normalizes all of them for itself rather than meet the others.
 const FEW_ROWS: usize = 4;
@@ -136,7 +136,7 @@ impl CpuDecoder {
         cache.reserve(ids.len(), c.context);
         let heads: Vec<HeadCache> =
             (0..c.layers * c.kv_heads).map(|i| cache.head(i / c.kv_heads, i % c.kv_heads)).collect();
-        let mut space = self.workspace.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut space = lock(&self.workspace);
         let space = &mut *space;
         if let Some(frequencies) = &self.frequencies {
             frequencies.fill(base, ids.len(), &mut space.tables);

@@ -6,7 +6,7 @@ use super::config::Config;
 use super::rotary::{Frequencies, Tables};
 use super::weights::{Linear, Norm, Reader};
 use crate::nn::NnError;
-use crate::nn::kernels::math::Activation;
+use crate::nn::bert::device::activate;
 use crate::nn::source::{Dtype, RawTensor};
 use candle_core::quantized::{GgmlDType, QMatMul, QStorage, QTensor};
 use candle_core::{D, Device, Module as _, Result, Tensor};
@@ -228,8 +228,8 @@ impl DeviceDecoder {
             let h = layer.norm_mlp.forward(&x, self.config.eps)?;
             let up = layer.up.forward(&h)?;
             let hidden = match &layer.gate {
-                Some(gate) => (activate(self.config.activation, &gate.forward(&h)?)? * up)?,
-                None => activate(self.config.activation, &up)?,
+                Some(gate) => (activate(&gate.forward(&h)?, self.config.activation)? * up)?,
+                None => activate(&up, self.config.activation)?,
             };
             let mut y = layer.down.forward(&hidden)?;
             if let Some(post) = &layer.post_mlp {
@@ -343,15 +343,5 @@ impl DeviceDecoder {
         keys.slice_set(&k.contiguous()?, 1, at)?;
         values.slice_set(&v.contiguous()?, 1, at)?;
         Ok((keys.narrow(1, 0, len)?, values.narrow(1, 0, len)?))
-    }
-}
-
-fn activate(act: Activation, x: &Tensor) -> Result<Tensor> {
-    match act {
-        Activation::Gelu => x.gelu_erf(),
-        Activation::GeluTanh => x.gelu(),
-        Activation::Relu => x.relu(),
-        Activation::Silu => candle_nn::ops::silu(x),
-        Activation::Tanh => x.tanh(),
     }
 }

@@ -158,6 +158,20 @@ impl Decoder {
     }
 }
 
+impl Decoder {
+    /// Reads `ids` in steps of [`CHUNK`]; logits `[vocab]` of the last.
+    ///
+    /// # Errors
+    /// As [`Self::forward`].
+    pub fn read(&self, cache: &mut Cache, ids: &[u32]) -> Result<Vec<f32>, NnError> {
+        let (before, last) = ids.split_at(ids.len().saturating_sub(1) / CHUNK * CHUNK);
+        for chunk in before.chunks(CHUNK) {
+            self.forward(cache, chunk, Want::Nothing)?;
+        }
+        self.forward(cache, last, Want::Last)
+    }
+}
+
 impl Cache {
     /// Tokens held.
     pub fn len(&self) -> usize {

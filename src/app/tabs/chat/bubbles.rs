@@ -32,6 +32,10 @@ pub enum Wish {
     CopyQuestion,
     CopyAnswer,
     CopyCode,
+    /// Ask the changed question instead.
+    Resend(String),
+    /// Leave the question as it is.
+    Leave,
 }
 
 /// How answers are drawn.
@@ -54,8 +58,16 @@ impl Bubbles {
         }
     }
 
-    /// Draws turn `index`, or leaves its room free if it is out of sight. `last` is never left out.
-    pub fn turn(&mut self, ui: &mut Ui, style: Style<'_>, index: usize, turn: &Turn, last: bool) -> Option<Wish> {
+    /// Draws a turn with the answer that is to be seen, or leaves its room free if it is out of
+    /// sight. `last` is never left out.
+    pub fn turn(
+        &mut self,
+        ui: &mut Ui,
+        style: Style<'_>,
+        (index, turn): (usize, &Turn),
+        answer: Option<&Answer>,
+        last: bool,
+    ) -> Option<Wish> {
         if let Some(height) = self.heights.get(&index).copied().filter(|_| !last) {
             let rect = egui::Rect::from_min_size(ui.cursor().min, vec2(ui.available_width(), height));
             if !ui.is_rect_visible(rect.expand(200.0)) {
@@ -65,7 +77,7 @@ impl Bubbles {
         }
         let top = ui.cursor().top();
         let mut wish = question_ui(ui, style, index, &turn.question);
-        if let Some(answer) = turn.answer() {
+        if let Some(answer) = answer {
             wish = self.answer_ui(ui, style, index, turn, answer).or(wish);
         }
         self.heights.insert(index, ui.cursor().top() - top - ui.spacing().item_spacing.y);

@@ -7,7 +7,7 @@ mod list;
 mod options;
 mod view;
 
-use super::writing::{Ended, Stream};
+use super::writing::{Ended, Stream, dropped_model};
 use super::{Cx, Tab};
 use crate::app::command::UiCommand;
 use crate::app::jobs::Pending;
@@ -112,14 +112,12 @@ impl Tab for ChatTab {
             UiCommand::NewConversation => self.begin(cx),
             UiCommand::CopyText => {
                 if let Some(answer) = self.shown().and_then(|c| c.turns.last()).and_then(Turn::answer) {
-                    cx.ctx.copy_text(answer.text.clone());
-                    cx.notices.say("Copied.");
+                    cx.copy(answer.text.clone());
                 }
             }
             UiCommand::CopyJson => {
                 if let Some(conversation) = self.shown() {
-                    cx.ctx.copy_text(conversation.to_json());
-                    cx.notices.say("Copied.");
+                    cx.copy(conversation.to_json());
                 }
             }
             _ => return false,
@@ -134,11 +132,9 @@ impl Tab for ChatTab {
     }
 
     fn on_drop(&mut self, path: PathBuf, cx: &mut Cx<'_>) {
-        if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf")) || path.is_dir() {
-            cx.settings.chat.model = Some(path.display().to_string());
+        if let Some(model) = dropped_model(&path, cx) {
+            cx.settings.chat.model = Some(model);
             cx.notices.say("The next answer comes from this model.");
-        } else {
-            cx.notices.push(format!("'{}' is no model: drop a GGUF file, or a GPT-2 folder.", path.display()));
         }
     }
 }
@@ -247,12 +243,11 @@ impl ChatTab {
     fn unfinished(running: &Running, report: Option<&Report>) -> Answer {
         let stream = &running.stream;
         let tokens = stream.steps.len();
-        let decode = report.map(|r| tokens.saturating_sub(1) as f64 / (r.timing.decode / 1e3).max(1e-9));
         Answer {
             text: stream.text.clone(),
             model: report.map(|r| r.model.clone()).unwrap_or_default(),
             tokens,
-            tokens_per_second: decode.filter(|r| r.is_finite()).or(stream.rate()).unwrap_or(0.0),
+            tokens_per_second: report.map_or_else(|| stream.rate(), Report::tokens_per_second).unwrap_or(0.0),
             ttft_ms: report.map_or(0.0, |r| r.timing.ttft),
             context_used: stream.prompt.tokens + tokens,
             context: stream.prompt.context,

@@ -116,16 +116,19 @@ impl ChatTab {
     }
 
     fn turns_ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
-        let Some(conversation) = self.conversations.get(self.current).cloned() else { return };
+        let Some(place) = self.conversations.get_mut(self.current) else { return };
+        // Out of its place while it is drawn, so that nothing need be copied; what a person wants
+        // done with it waits until it is back.
+        let conversation = std::mem::take(place);
         let style = Style { palette: cx.palette, surprise: cx.settings.surprise, idle: self.running.is_none() };
         let here = self.running.as_ref().filter(|r| r.conversation == conversation.id).map(|r| r.turn);
-        let mut wish = None;
+        let (mut wish, mut example) = (None, None);
         let area = ScrollArea::vertical().id_salt(("turns", &conversation.id)).auto_shrink(false).stick_to_bottom(true);
         area.show(ui, |ui| {
             self.bubbles.begin(&conversation.id, ui.available_width());
             ui.spacing_mut().item_spacing.y = 10.0;
             if conversation.turns.is_empty() {
-                self.examples_ui(ui, cx);
+                example = examples_ui(ui, cx);
             }
             let unseen = conversation.unseen_turns();
             let count = conversation.turns.len();
@@ -138,14 +141,15 @@ impl ChatTab {
                     );
                 }
                 if self.editing.as_ref().is_some_and(|e| e.0 == index) {
-                    self.editing_ui(ui, cx);
+                    if let Some(w) = self.editing_ui(ui, cx) {
+                        wish = Some((index, w));
+                    }
                     continue;
                 }
                 let last = index + 1 == count;
                 // The old answer of a question that is answered again makes room for the new one.
-                let shown =
-                    if here == Some(index) { &super::Turn { answers: Vec::new(), ..turn.clone() } } else { turn };
-                if let Some(w) = self.bubbles.turn(ui, style, index, shown, last) {
+                let answer = turn.answer().filter(|_| here != Some(index));
+                if let Some(w) = self.bubbles.turn(ui, style, (index, turn), answer, last) {
                     wish = Some((index, w));
                 }
                 if let (Some(running), true) = (&self.running, here == Some(index)) {
@@ -157,23 +161,11 @@ impl ChatTab {
                 ui.scroll_to_cursor(Some(egui::Align::BOTTOM));
             }
         });
+        self.conversations[self.current] = conversation;
         if let Some((turn, wish)) = wish {
             self.fulfil(turn, wish, cx);
         }
-    }
-
-    fn examples_ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
-        ui.add_space(12.0);
-        note(ui, cx.palette, "Ask something, or tap one of these:");
-        let mut chosen = None;
-        ui.horizontal_wrapped(|ui| {
-            for example in EXAMPLES {
-                if chips::choice(ui, cx.palette, example).clicked() {
-                    chosen = Some(example);
-                }
-            }
-        });
-        if let Some(example) = chosen.filter(|_| self.running.is_none()) {
+        if let Some(example) = example.filter(|_| self.running.is_none()) {
             self.ask(example.to_owned(), cx);
         }
     }
@@ -183,18 +175,14 @@ impl ChatTab {
         let count = conversation.turns.len();
         let Some(here) = conversation.turns.get_mut(turn) else { return };
         match wish {
-            Wish::CopyQuestion => {
-                cx.ctx.copy_text(here.question.clone());
-                cx.notices.say("Copied.");
+            Wish::CopyQuestion => cx.copy(here.question.clone()),
+            Wish::CopyAnswer => cx.copy(here.answer().map(|a| a.text.clone()).unwrap_or_default()),
+            Wish::CopyCode => cx.copy(here.answer().map(|a| super::bubbles::code_of(&a.text)).unwrap_or_default()),
+            Wish::Resend(question) => {
+                self.editing = None;
+                self.resend(turn, question, cx);
             }
-            Wish::CopyAnswer => {
-                cx.ctx.copy_text(here.answer().map(|a| a.text.clone()).unwrap_or_default());
-                cx.notices.say("Copied.");
-            }
-            Wish::CopyCode => {
-                cx.ctx.copy_text(here.answer().map(|a| super::bubbles::code_of(&a.text)).unwrap_or_default());
-                cx.notices.say("Copied.");
-            }
+            Wish::Leave => self.editing = None,
             Wish::Show(index) => {
                 here.shown = index;
                 self.keep(self.current);
@@ -212,9 +200,9 @@ impl ChatTab {
         }
     }
 
-    fn editing_ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
-        let Some((turn, text)) = &mut self.editing else { return };
-        let (turn, mut done) = (*turn, None);
+    fn editing_ui(&mut self, ui: &mut Ui, cx: &Cx<'_>) -> Option<Wish> {
+        let (_, text) = self.editing.as_mut()?;
+        let mut wish = None;
         card(cx.palette).show(ui, |ui| {
             ui.set_width(ui.available_width());
             let field = TextEdit::multiline(text)
@@ -224,22 +212,15 @@ impl ChatTab {
             let _ = ui.add(field).accessible_name("Changed message");
             ui.horizontal_wrapped(|ui| {
                 if primary(ui, cx.palette, "Send again", "").clicked() && !text.trim().is_empty() {
-                    done = Some(Some(text.trim().to_owned()));
+                    wish = Some(Wish::Resend(text.trim().to_owned()));
                 }
                 if secondary(ui, cx.palette, "Cancel", "").clicked() {
-                    done = Some(None);
+                    wish = Some(Wish::Leave);
                 }
                 note(ui, cx.palette, "What was said after it is replaced; Undo brings it back.");
             });
         });
-        match done {
-            Some(Some(question)) => {
-                self.editing = None;
-                self.resend(turn, question, cx);
-            }
-            Some(None) => self.editing = None,
-            None => {}
-        }
+        wish
     }
 
     fn failed_ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
@@ -351,4 +332,19 @@ impl ChatTab {
             }
         }));
     }
+}
+
+/// Questions to begin with; the one that was tapped.
+fn examples_ui(ui: &mut Ui, cx: &Cx<'_>) -> Option<&'static str> {
+    ui.add_space(12.0);
+    note(ui, cx.palette, "Ask something, or tap one of these:");
+    let mut tapped = None;
+    ui.horizontal_wrapped(|ui| {
+        for example in EXAMPLES {
+            if chips::choice(ui, cx.palette, example).clicked() {
+                tapped = Some(example);
+            }
+        }
+    });
+    tapped
 }

@@ -3,7 +3,7 @@
 mod branches;
 mod view;
 
-use super::writing::{Ended, Stream};
+use super::writing::{Ended, Stream, dropped_model};
 use super::{Cx, Tab};
 use crate::app::command::UiCommand;
 use crate::app::widgets::file_picker::FilePicker;
@@ -98,25 +98,17 @@ impl Tab for GenerateTab {
                     stream.stop();
                 }
             }
-            UiCommand::CopyText => {
-                cx.ctx.copy_text(format!("{}{}", self.tree.prompt, self.tree.text()));
-                cx.notices.say("Copied.");
-            }
-            UiCommand::CopyJson => {
-                cx.ctx.copy_text(self.tree.to_json());
-                cx.notices.say("Copied.");
-            }
+            UiCommand::CopyText => cx.copy(format!("{}{}", self.tree.prompt, self.tree.text())),
+            UiCommand::CopyJson => cx.copy(self.tree.to_json()),
             _ => return false,
         }
         true
     }
 
     fn on_drop(&mut self, path: PathBuf, cx: &mut Cx<'_>) {
-        if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf")) || path.is_dir() {
-            cx.settings.generate.model = Some(path.display().to_string());
+        if let Some(model) = dropped_model(&path, cx) {
+            cx.settings.generate.model = Some(model);
             self.tree = Tree::default();
-        } else {
-            cx.notices.push(format!("'{}' is no model: drop a GGUF file, or a GPT-2 folder.", path.display()));
         }
     }
 }

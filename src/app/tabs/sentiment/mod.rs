@@ -188,8 +188,7 @@ impl SentimentTab {
 
     fn copy(&self, cx: &mut Cx<'_>, form: fn(&Answer) -> String) {
         if let Some(answer) = self.answer() {
-            cx.ctx.copy_text(form(answer));
-            cx.notices.say("Copied.");
+            cx.copy(form(answer));
         }
     }
 
