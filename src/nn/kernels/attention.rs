@@ -1,6 +1,6 @@
 //! Bidirectional attention for one sequence and one head, scores never leaving the cache.
 
-use super::gemm::{Tile, even_blocks, tile_rows};
+use super::gemm::{Tile, Weight, even_blocks, tile_rows};
 use super::math::exp;
 use super::simd::Simd;
 use super::{Isa, Shared, dispatch};
@@ -43,7 +43,7 @@ pub(super) fn ensure(v: &mut Vec<f32>, len: usize) {
 
 /// Exponentials of `scale · (x - max)` in place over `count` scores; returns their sum.
 #[inline(always)]
-pub(super) unsafe fn softmax_row<S: Simd>(p: *mut f32, count: usize, padded: usize, scale: f32) -> f32 {
+unsafe fn softmax_row<S: Simd>(p: *mut f32, count: usize, padded: usize, scale: f32) -> f32 {
     // SAFETY: the row is `padded` long, a multiple of the vector length.
     unsafe {
         for j in count..padded {
@@ -79,8 +79,6 @@ unsafe fn attention_body<S: Simd, const NV: usize, const MR: usize>(a: &mut Atte
     let Scratch { keys, values, scores, context } = &mut *a.scratch;
     ensure(keys, padded * dim);
     ensure(values, value_panels * width * tokens);
-    ensure(scores, MR * padded);
-    ensure(context, MR * width);
     let scale = 1.0 / (dim as f32).sqrt();
     // SAFETY: all offsets stay inside the buffers sized above and the rows the caller vouches for.
     unsafe {
@@ -97,44 +95,104 @@ unsafe fn attention_body<S: Simd, const NV: usize, const MR: usize>(a: &mut Atte
             }
         }
         for (first, rows) in even_blocks(a.queries, MR) {
-            for panel in 0..key_panels {
-                tile_rows::<S, f32, NV>(
-                    rows,
-                    Tile {
-                        k: dim,
-                        a: q.add(first * a.stride),
-                        lda: a.stride,
-                        b: keys.as_ptr().add(panel * dim * width),
-                        bias: std::ptr::null(),
-                        c: scores.as_mut_ptr().add(panel * width),
-                        ldc: padded,
-                    },
-                );
+            let mut block = Rows {
+                rows,
+                dim,
+                queries: q.add(first * a.stride),
+                stride: a.stride,
+                keys: keys.as_ptr(),
+                values: values.as_ptr(),
+                value_stride: tokens * width,
+                span: tokens,
+                seen: [(0, tokens); 12],
+                out: [std::ptr::null_mut(); 12],
+                scale,
+            };
+            for (i, out) in block.out.iter_mut().enumerate().take(rows) {
+                *out = a.out.0.add((first + i) * a.out_stride);
             }
-            let mut inverse = [0f32; 12];
-            for (i, inv) in inverse.iter_mut().enumerate().take(rows) {
-                let row = scores.as_mut_ptr().add(i * padded);
-                *inv = 1.0 / softmax_row::<S>(row, tokens, padded, scale);
+            attend_rows::<S, f32, NV>(&block, scores, context);
+        }
+    }
+}
+
+/// Up to twelve queries, and the packed keys and values that they attend to.
+pub(super) struct Rows<W> {
+    pub rows: usize,
+    pub dim: usize,
+    /// Queries, `dim` floats each.
+    pub queries: *const f32,
+    pub stride: usize,
+    /// `[ceil(span / width)][dim][width]`
+    pub keys: *const W,
+    /// Panels of columns, `[span][width]` each.
+    pub values: *const W,
+    /// Elements from one panel of values to the next.
+    pub value_stride: usize,
+    /// Positions.
+    pub span: usize,
+    /// Positions that each query sees: from, and up to.
+    pub seen: [(usize, usize); 12],
+    /// Where each query's context goes, `dim` floats.
+    pub out: [*mut f32; 12],
+    pub scale: f32,
+}
+
+/// `softmax(q · kᵀ · scale) · v` for a block of queries, scores never leaving the cache.
+#[inline(always)]
+pub(super) unsafe fn attend_rows<S: Simd, W: Weight, const NV: usize>(
+    b: &Rows<W>,
+    scores: &mut Vec<f32>,
+    context: &mut Vec<f32>,
+) {
+    let width = NV * S::LANES;
+    let panels = b.span.div_ceil(width);
+    let padded = panels * width;
+    ensure(scores, b.rows * padded);
+    ensure(context, b.rows * width);
+    // SAFETY: the caller vouches for queries, keys, values and out; the buffers are made above.
+    unsafe {
+        for panel in 0..panels {
+            tile_rows::<S, W, NV>(
+                b.rows,
+                Tile {
+                    k: b.dim,
+                    a: b.queries,
+                    lda: b.stride,
+                    b: b.keys.add(panel * b.dim * width),
+                    bias: std::ptr::null(),
+                    c: scores.as_mut_ptr().add(panel * width),
+                    ldc: padded,
+                },
+            );
+        }
+        let mut inverse = [0f32; 12];
+        for (i, inv) in inverse.iter_mut().enumerate().take(b.rows) {
+            let row = scores.as_mut_ptr().add(i * padded);
+            let (from, to) = b.seen[i];
+            for j in 0..from {
+                *row.add(j) = f32::NEG_INFINITY;
             }
-            for panel in 0..value_panels {
-                let columns = width.min(dim - panel * width);
-                tile_rows::<S, f32, NV>(
-                    rows,
-                    Tile {
-                        k: tokens,
-                        a: scores.as_ptr(),
-                        lda: padded,
-                        b: values.as_ptr().add(panel * tokens * width),
-                        bias: std::ptr::null(),
-                        c: context.as_mut_ptr(),
-                        ldc: width,
-                    },
-                );
-                for (i, inv) in inverse.iter().enumerate().take(rows) {
-                    let to = a.out.0.add((first + i) * a.out_stride + panel * width);
-                    for c in 0..columns {
-                        *to.add(c) = context[i * width + c] * inv;
-                    }
+            *inv = 1.0 / softmax_row::<S>(row, to, padded, b.scale);
+        }
+        for panel in 0..b.dim.div_ceil(width) {
+            tile_rows::<S, W, NV>(
+                b.rows,
+                Tile {
+                    k: b.span,
+                    a: scores.as_ptr(),
+                    lda: padded,
+                    b: b.values.add(panel * b.value_stride),
+                    bias: std::ptr::null(),
+                    c: context.as_mut_ptr(),
+                    ldc: width,
+                },
+            );
+            let columns = width.min(b.dim - panel * width);
+            for (i, inv) in inverse.iter().enumerate().take(b.rows) {
+                let to = b.out[i].add(panel * width);
+                for c in 0..columns {
+                    *to.add(c) = context[i * width + c] * inv;
                 }
             }
         }

@@ -5,8 +5,8 @@
 //! The query heads that share a key head (grouped-query attention, Ainslie et al. 2023,
 //! arXiv:2305.13245) are rows of one tile.
 
-use super::attention::{ensure, softmax_row};
-use super::gemm::{Tile, even_blocks, tile_rows};
+use super::attention::{Rows, attend_rows, ensure};
+use super::gemm::even_blocks;
 use super::simd::Simd;
 use super::{Isa, Shared, dispatch};
 use half::f16;
@@ -83,7 +83,6 @@ unsafe fn body<S: Simd, const NV: usize, const MR: usize>(c: &mut Causal<'_>) {
     let group = c.heads.len();
     let CausalScratch { queries, scores, context } = &mut *c.scratch;
     ensure(queries, MR * dim);
-    ensure(context, MR * width);
     for (first, rows) in even_blocks(c.tokens.len() * group, MR) {
         let place = |i: usize| (c.tokens.start + (first + i) / group, c.heads.start + (first + i) % group);
         // Positions that the block's rows see: up to `end`, from `begin` on.
@@ -91,63 +90,33 @@ unsafe fn body<S: Simd, const NV: usize, const MR: usize>(c: &mut Causal<'_>) {
             let end = c.base + place(i).0 + 1;
             (c.window.map_or(0, |w| end.saturating_sub(w)), end)
         };
+        // Whole panels before what the first row sees are left out.
         let (begin, end) = (seen(0).0 / width, seen(rows - 1).1);
-        let panels = end.div_ceil(width) - begin;
-        let padded = panels * width;
-        ensure(scores, MR * padded);
-        // SAFETY: the cache covers `end` positions, the buffers are as large as made above, and
-        // rows of q and out are those of the caller's tokens.
+        // SAFETY: the cache covers `end` positions, the buffer holds the rows' queries, and rows of
+        // q and out are those of the caller's tokens.
         unsafe {
+            let mut block = Rows {
+                rows,
+                dim,
+                queries: queries.as_ptr(),
+                stride: dim,
+                keys: keys.add(begin * dim * width).cast_const(),
+                values: values.add(begin * width * width).cast_const(),
+                value_stride: capacity * width,
+                span: end - begin * width,
+                seen: [(0, 0); 12],
+                out: [std::ptr::null_mut(); 12],
+                scale: c.scale,
+            };
             for i in 0..rows {
                 let (token, head) = place(i);
-                let from = c.q.add(token * c.q_stride + head * dim);
-                std::ptr::copy_nonoverlapping(from, queries.as_mut_ptr().add(i * dim), dim);
-            }
-            for panel in 0..panels {
-                tile_rows::<S, u16, NV>(
-                    rows,
-                    Tile {
-                        k: dim,
-                        a: queries.as_ptr(),
-                        lda: dim,
-                        b: keys.add((begin + panel) * dim * width).cast_const(),
-                        bias: std::ptr::null(),
-                        c: scores.as_mut_ptr().add(panel * width),
-                        ldc: padded,
-                    },
-                );
-            }
-            let mut inverse = [0f32; 12];
-            for (i, inv) in inverse.iter_mut().enumerate().take(rows) {
-                let row = scores.as_mut_ptr().add(i * padded);
+                let at = token * c.q_stride + head * dim;
+                std::ptr::copy_nonoverlapping(c.q.add(at), queries.as_mut_ptr().add(i * dim), dim);
                 let (from, to) = seen(i);
-                for j in 0..from - begin * width {
-                    *row.add(j) = f32::NEG_INFINITY;
-                }
-                *inv = 1.0 / softmax_row::<S>(row, to - begin * width, padded, c.scale);
+                block.seen[i] = (from - begin * width, to - begin * width);
+                block.out[i] = c.out.0.add(at);
             }
-            for panel in 0..dim.div_ceil(width) {
-                tile_rows::<S, u16, NV>(
-                    rows,
-                    Tile {
-                        k: end - begin * width,
-                        a: scores.as_ptr(),
-                        lda: padded,
-                        b: values.add((panel * capacity + begin * width) * width).cast_const(),
-                        bias: std::ptr::null(),
-                        c: context.as_mut_ptr(),
-                        ldc: width,
-                    },
-                );
-                let columns = width.min(dim - panel * width);
-                for (i, inv) in inverse.iter().enumerate().take(rows) {
-                    let (token, head) = place(i);
-                    let to = c.out.0.add(token * c.q_stride + head * dim + panel * width);
-                    for column in 0..columns {
-                        *to.add(column) = context[i * width + column] * inv;
-                    }
-                }
-            }
+            attend_rows::<S, u16, NV>(&block, scores, context);
         }
     }
 }
