@@ -1,9 +1,14 @@
 //! `glossa eval TASK --data FILE.tsv`: accuracy with its interval, beside latency.
 
+use super::inputs::TeachingArgs;
 use super::{Common, follow, print_result, progress_bar, task_id};
 use crate::error::UserMessage;
-use crate::labs::evaluate::{Evaluation, evaluate};
+use crate::labs::eval_entities::{self, EntityEvaluation};
+use crate::labs::eval_questions::{self, QuestionEvaluation};
+use crate::labs::evaluate::{Evaluation, evaluate, read_rows};
+use crate::labs::measure::{Measured, Query};
 use crate::labs::perplexity::{Perplexity, WINDOW, perplexity};
+use crate::tasks::Options;
 use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,12 +18,18 @@ pub(super) struct EvalArgs {
     /// Task, such as sentiment; or perplexity: how well a language model predicts a text
     #[arg(value_parser = measure)]
     measure: &'static str,
-    /// TSV file, one `label<TAB>text` per line (a label, or its number); for perplexity a plain text
+    /// TSV file, one `label<TAB>text` per line (a label, or its number); for entities CoNLL's lines
+    /// `word<TAB>tag`; for qa JSON lines of question, context, answers; for perplexity a plain text
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
     /// Model id, a GGUF file, or a checkpoint folder
     #[arg(long, value_name = "ID|FILE|DIR")]
     model: Option<String>,
+    /// Labels to choose between, comma-separated (classify; default: those of the data)
+    #[arg(long, value_delimiter = ',')]
+    labels: Vec<String>,
+    #[command(flatten)]
+    teaching: TeachingArgs,
     /// Tokens per window, for perplexity
     #[arg(long, value_name = "N", default_value_t = WINDOW)]
     window: usize,
@@ -38,10 +49,33 @@ pub(super) fn run(args: &EvalArgs, common: &Common) -> Result<ExitCode, UserMess
         return predict(args, common);
     }
     let engine = common.engine()?;
+    let model = args.model.as_deref();
+    let mut options = Options { labels: args.labels.clone(), ..Options::default() };
+    if args.measure == "classify" {
+        options.taught = args.teaching.head(&engine, model)?;
+        if options.taught.is_none() && options.labels.is_empty() {
+            options.labels = read_rows(&args.data)?.into_iter().map(|r| r.label).collect();
+        }
+    }
+    let query = Query { task: args.measure, model, options: &options };
     let bar = progress_bar(0);
-    let result = evaluate(&engine, args.measure, args.model.as_deref(), &args.data, follow(&bar));
-    bar.finish_and_clear();
-    print_result(args.json, &result?, table)?;
+    match args.measure {
+        "entities" => {
+            let result = eval_entities::evaluate(&engine, query, &args.data, follow(&bar));
+            bar.finish_and_clear();
+            print_result(args.json, &result?, entity_table)?;
+        }
+        "qa" => {
+            let result = eval_questions::evaluate(&engine, query, &args.data, follow(&bar));
+            bar.finish_and_clear();
+            print_result(args.json, &result?, question_table)?;
+        }
+        _ => {
+            let result = evaluate(&engine, query, &args.data, follow(&bar));
+            bar.finish_and_clear();
+            print_result(args.json, &result?, table)?;
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -65,23 +99,59 @@ fn perplexity_table(p: &Perplexity) -> String {
     lines.join("\n")
 }
 
-fn table(e: &Evaluation) -> String {
-    let [low, high] = e.accuracy_ci95.map(|v| v * 100.0);
-    let l = &e.latency_ms;
+/// The lines that every measurement begins with, and those that it ends with.
+fn frame(m: &Measured, scores: Vec<String>) -> String {
+    let l = &m.latency_ms;
     let mut lines = vec![
-        format!("model       {} ({}, {})", e.model, e.device, e.precision),
-        format!("data        {} (n = {})", e.data, e.n),
-        format!(
-            "accuracy    {:.2} %   95 % interval {low:.2} to {high:.2}   ({} right)",
-            e.accuracy * 100.0,
-            e.correct
-        ),
-        format!("macro F1    {:.4}", e.macro_f1),
-        format!("latency     p50 {:.2} ms   p95 {:.2} ms   p99 {:.2} ms   (one text per request)", l.p50, l.p95, l.p99),
-        format!("throughput  {:.1} texts/s", e.texts_per_second),
+        format!("model       {} ({}, {})", m.model, m.device, m.precision),
+        format!("data        {} (n = {})", m.data, m.n),
     ];
-    if e.failed > 0 {
-        lines.push(format!("failed      {} (they count as wrong; -v tells why)", e.failed));
+    lines.extend(scores);
+    lines.extend([
+        format!("latency     p50 {:.2} ms   p95 {:.2} ms   p99 {:.2} ms   (one text per request)", l.p50, l.p95, l.p99),
+        format!("throughput  {:.1} texts/s", m.texts_per_second),
+    ]);
+    if m.failed > 0 {
+        lines.push(format!("failed      {} (they count as wrong; -v tells why)", m.failed));
     }
     lines.join("\n")
+}
+
+fn table(e: &Evaluation) -> String {
+    let [low, high] = e.accuracy_ci95.map(|v| v * 100.0);
+    let (share, right) = (e.accuracy * 100.0, e.correct);
+    let lines = vec![
+        format!("accuracy    {share:.2} %   95 % interval {low:.2} to {high:.2}   ({right} right)"),
+        format!("macro F1    {:.4}", e.macro_f1),
+    ];
+    frame(&e.measured, lines)
+}
+
+fn entity_table(e: &EntityEvaluation) -> String {
+    let [low, high] = e.f1_ci95.map(|v| v * 100.0);
+    let row = |name: &str, s: &eval_entities::Score| {
+        format!(
+            "{name:<11} F1 {:.2}   precision {:.2}   recall {:.2}   ({} entities)",
+            s.f1 * 100.0,
+            s.precision * 100.0,
+            s.recall * 100.0,
+            s.support
+        )
+    };
+    let mut lines = vec![row("all", &e.overall), format!("            95 % interval of F1 {low:.2} to {high:.2}")];
+    lines.extend(e.by_type.iter().map(|(kind, s)| row(kind, s)));
+    frame(&e.measured, lines)
+}
+
+fn question_table(e: &QuestionEvaluation) -> String {
+    let [low, high] = e.f1_ci95.map(|v| v * 100.0);
+    let mut lines = vec![
+        format!("F1          {:.2}   95 % interval {low:.2} to {high:.2}", e.f1 * 100.0),
+        format!("exact       {:.2}", e.exact * 100.0),
+    ];
+    if let Some(none) = e.no_answer_accuracy {
+        let has = e.has_answer_f1 * 100.0;
+        lines.push(format!("            F1 where there is an answer {has:.2}, right where there is none {:.2} %", none * 100.0));
+    }
+    frame(&e.measured, lines)
 }

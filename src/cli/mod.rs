@@ -5,6 +5,7 @@ mod chat;
 mod doctor;
 mod eval;
 mod gui;
+mod inputs;
 mod run;
 mod tokenize;
 mod writing;

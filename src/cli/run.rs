@@ -1,17 +1,18 @@
-//! `glossa run TASK TEXT …`: answers texts from arguments, a file or standard input.
+//! `glossa run TASK TEXT …`: answers texts from arguments, files or standard input.
 
+use super::inputs::AnalysisArgs;
 use super::writing::WritingArgs;
 use super::{Common, progress_bar, task_id, write_line, write_part};
 use crate::engine::message::{Event, EventSink, Priority, Request, RequestId};
 use crate::engine::record::Record;
 use crate::engine::{Engine, SubmitError};
 use crate::error::UserMessage;
-use crate::labs::lines;
-use crate::tasks::Output;
+use crate::labs::extract;
+use crate::tasks::patterns::Patterns;
+use crate::tasks::{Input, Options, Output};
 use clap::Args;
 use crossbeam_channel::Receiver;
 use std::collections::BTreeMap;
-use std::io::Read as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -20,13 +21,13 @@ const IN_FLIGHT: usize = 64;
 
 #[derive(Args)]
 pub(super) struct RunArgs {
-    /// Task, such as sentiment
-    #[arg(value_parser = task_id)]
+    /// Task, such as sentiment; or extract: entities, dates, amounts and fields of one's own
+    #[arg(value_parser = task)]
     task: &'static str,
-    /// Texts to answer
-    #[arg(required_unless_present = "input")]
+    /// Texts to answer (qa: questions, if a text is given by --context or --file)
+    #[arg(required_unless_present_any = ["input", "file", "context"])]
     texts: Vec<String>,
-    /// File with one text per line, or - for standard input
+    /// File with one text per line, JSON lines (.jsonl), or - for standard input
     #[arg(long, value_name = "FILE", conflicts_with = "texts")]
     input: Option<PathBuf>,
     /// Model id, a GGUF file, or a checkpoint folder
@@ -36,12 +37,32 @@ pub(super) struct RunArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    analysis: AnalysisArgs,
+    #[command(flatten)]
     writing: WritingArgs,
 }
 
+/// Not a task of the engine but several.
+const EXTRACT: &str = "extract";
+
+fn task(name: &str) -> Result<&'static str, String> {
+    if name == EXTRACT { Ok(EXTRACT) } else { task_id(name).map_err(|e| format!("{e}, {EXTRACT}")) }
+}
+
 pub(super) fn run(args: &RunArgs, common: &Common) -> Result<ExitCode, UserMessage> {
-    let texts = texts(args)?;
+    let mut inputs = args.analysis.inputs(args.task, &args.texts, args.input.as_deref())?;
     let engine = common.engine()?;
+    if args.task == EXTRACT {
+        return extract_all(args, &engine, &inputs);
+    }
+    for input in &mut inputs {
+        if let Input::Text(text) = input {
+            *input = args.writing.input(args.task, text);
+        }
+    }
+    let mut options = args.writing.options();
+    args.analysis.apply(&engine, args.model.as_deref(), &mut options)?;
+    let texts = inputs;
     let bar = if texts.len() > 1 { progress_bar(texts.len() as u64) } else { indicatif::ProgressBar::hidden() };
     let (sink, events) = EventSink::channel(None);
     let mut open = Open {
@@ -56,7 +77,7 @@ pub(super) fn run(args: &RunArgs, common: &Common) -> Result<ExitCode, UserMessa
     let mut sent = 0;
     while sent < texts.len() || !open.by_id.is_empty() {
         while sent < texts.len() && open.by_id.len() < IN_FLIGHT {
-            match submit(&engine, args, &texts[sent], &sink) {
+            match submit(&engine, args, &options, &texts[sent], &sink) {
                 Ok(id) => {
                     open.by_id.insert(id, sent);
                     sent += 1;
@@ -72,25 +93,18 @@ pub(super) fn run(args: &RunArgs, common: &Common) -> Result<ExitCode, UserMessa
     Ok(if open.failures > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
-fn texts(args: &RunArgs) -> Result<Vec<String>, UserMessage> {
-    match &args.input {
-        None => Ok(args.texts.clone()),
-        Some(path) if path.as_os_str() == "-" => {
-            let mut bytes = Vec::new();
-            let read = std::io::stdin().lock().take(lines::MAX_BYTES).read_to_end(&mut bytes);
-            read.map_err(|e| UserMessage::new("Standard input could not be read", e.to_string(), ""))?;
-            lines::decode(&bytes, "standard input")
-        }
-        Some(path) => lines::read(path),
-    }
-}
-
-fn submit(engine: &Engine, args: &RunArgs, text: &str, sink: &EventSink) -> Result<RequestId, SubmitError> {
+fn submit(
+    engine: &Engine,
+    args: &RunArgs,
+    options: &Options,
+    input: &Input,
+    sink: &EventSink,
+) -> Result<RequestId, SubmitError> {
     let request = Request {
         task: args.task,
         model: args.model.clone(),
-        inputs: vec![args.writing.input(args.task, text)],
-        options: args.writing.options(),
+        inputs: vec![input.clone()],
+        options: options.clone(),
         priority: Priority::Batch,
     };
     Ok(engine.submit(request, sink.clone())?.id)
@@ -99,7 +113,7 @@ fn submit(engine: &Engine, args: &RunArgs, text: &str, sink: &EventSink) -> Resu
 /// Requests that have not ended, and answers that wait for their turn to be printed.
 struct Open<'a> {
     args: &'a RunArgs,
-    texts: &'a [String],
+    texts: &'a [Input],
     by_id: BTreeMap<RequestId, usize>,
     outputs: BTreeMap<RequestId, Output>,
     waiting: BTreeMap<usize, Printed>,
@@ -161,15 +175,54 @@ impl Open<'_> {
 }
 
 /// An answer for people; `streamed`: a text has been seen as it came.
-fn plain(text: &str, output: &Output, warnings: &[String], streamed: bool) -> String {
+fn plain(input: &Input, output: &Output, warnings: &[String], streamed: bool) -> String {
     for warning in warnings {
         eprintln!("glossa: note: {warning}");
     }
-    let scores = match output {
-        Output::Scores(scores) => scores,
-        Output::Text(_) if streamed => return String::new(),
-        Output::Text(g) => return g.text.clone(),
-    };
-    let (label, p) = scores.top();
-    format!("{label}\t{p:.4}\t{}", text.replace(['\n', '\t'], " "))
+    let line = |text: &str| text.replace(['\n', '\t'], " ");
+    match output {
+        Output::Scores(scores) => {
+            let (label, p) = scores.top();
+            format!("{label}\t{p:.4}\t{}", line(input.text()))
+        }
+        Output::Entities(found) => {
+            let row = |e: &crate::tasks::entities::Entity| format!("{}\t{}\t{:.4}", e.kind, line(&e.text), e.score);
+            let rows: Vec<String> = found.entities.iter().map(row).collect();
+            if rows.is_empty() { "(no entities)".to_owned() } else { rows.join("\n") }
+        }
+        Output::Answers(a) => match a.answer() {
+            Some(best) => format!("{}\t{:.4}\t{}", line(&best.text), best.score, line(input.text())),
+            None => format!("(no answer)\t{:.4}\t{}", a.no_answer, line(input.text())),
+        },
+        Output::Vector(e) => e.vector.iter().map(f32::to_string).collect::<Vec<_>>().join(" "),
+        Output::Summary(s) => s.text.clone(),
+        Output::Text(_) if streamed => String::new(),
+        Output::Text(g) => g.text.clone(),
+    }
+}
+
+/// Extracts from one text after the other.
+fn extract_all(args: &RunArgs, engine: &Engine, inputs: &[Input]) -> Result<ExitCode, UserMessage> {
+    let (wanted, patterns) = (args.analysis.wanted(), Patterns::new());
+    let mut failures = 0;
+    for (index, input) in inputs.iter().enumerate() {
+        let text = input.text();
+        let (fields, reports) = match extract::extract(engine, text, &wanted, &patterns) {
+            Ok(found) => found,
+            Err(message) => {
+                failures += 1;
+                eprintln!("glossa: text {}: {message}", index + 1);
+                continue;
+            }
+        };
+        if args.json {
+            write_line(&extract::record(index as u64, text, &fields, &reports).to_string())?;
+            continue;
+        }
+        for field in &fields {
+            let value = field.value.as_deref().unwrap_or("-").replace(['\n', '\t'], " ");
+            write_line(&format!("{}\t{value}\t{:.4}\t{}", field.name, field.score, field.source.name()))?;
+        }
+    }
+    Ok(if failures > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }

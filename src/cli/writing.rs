@@ -68,6 +68,7 @@ impl WritingArgs {
             max_tokens: self.max_tokens,
             stop: self.stop.clone(),
             candidates: self.candidates.min(100),
+            ..Options::default()
         }
     }
 

@@ -9,6 +9,7 @@ pub mod message;
 pub mod models;
 pub mod queue;
 pub mod record;
+pub mod shapes;
 pub mod worker;
 
 use crate::error::UserMessage;

@@ -1,10 +1,10 @@
 //! One answered input as JSON, the same in the window, on the command line and over the wire.
 
 use super::message::{Report, Timing};
-use crate::tasks::language::Generated;
-use crate::tasks::{Output, Scores};
+use super::shapes::json_of;
+use crate::tasks::{Input, Output};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 /// An input with its answer and what it cost.
 #[derive(Clone, Debug, Serialize)]
@@ -71,42 +71,23 @@ impl From<Timing> for Times {
 
 impl<'a> Record<'a> {
     /// The record of `input`, whose `output` came with `report`.
-    pub fn new(id: u64, input: &'a str, output: &Output, report: &'a Report) -> Self {
-        let (output, tokens) = match output {
-            Output::Scores(s) => (scores_json(s), Tokens { input: s.tokens, output: None, cached: None }),
+    pub fn new(id: u64, input: &'a Input, output: &Output, report: &'a Report) -> Self {
+        let tokens = match output {
             Output::Text(g) => {
-                let (input, cached) = (g.prompt.tokens, Some(g.prompt.cached));
-                (text_json(g), Tokens { input, output: Some(g.token_ids.len()), cached })
+                Tokens { input: g.prompt.tokens, output: Some(g.token_ids.len()), cached: Some(g.prompt.cached) }
             }
+            other => Tokens { input: other.reading().map_or(0, |r| r.tokens), output: None, cached: None },
         };
         Self {
             id,
             task: report.task,
             model: &report.model,
             device: report.device,
-            input,
-            output,
+            input: input.text(),
+            output: json_of(output, input.context()),
             timing_ms: report.timing.into(),
             tokens,
             warnings: &report.warnings,
         }
     }
-}
-
-fn text_json(g: &Generated) -> Value {
-    let mut json = json!({
-        "text": g.text,
-        "token_ids": g.token_ids,
-        "finish_reason": g.finish_reason,
-        "seed": g.seed,
-    });
-    if g.steps.iter().any(|s| !s.top.is_empty()) {
-        json["steps"] = json!(g.steps);
-    }
-    json
-}
-
-fn scores_json(scores: &Scores) -> Value {
-    let map: Map<String, Value> = scores.scores.iter().map(|(label, p)| (label.clone(), json!(p))).collect();
-    json!({ "label": scores.top().0, "scores": map })
 }

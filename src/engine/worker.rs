@@ -9,7 +9,7 @@ use crate::error::UserMessage;
 use crate::models::verify::Verifier;
 use crate::nn::kernels::gemm::Precision;
 use crate::nn::runtime::{DeviceChoice, Runtime};
-use crate::tasks::{Phase, Task, TaskError, Work};
+use crate::tasks::{Asked, Phase, Task, TaskError, Work};
 use crossbeam_channel::{Receiver, TryRecvError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -258,7 +258,10 @@ impl Worker {
             let cancel = active.submission.cancel.clone();
             let stop = || cancel.is_cancelled() || halt.is_cancelled();
             let request = &active.submission.request;
-            let prepare = || loaded.model.prepare(&request.inputs[input], &request.options, &stop);
+            let prepare = || {
+                let asked = Asked { task: request.task, input: &request.inputs[input], options: &request.options };
+                loaded.model.prepare(&asked, &stop)
+            };
             match catch_unwind(AssertUnwindSafe(prepare)) {
                 Ok(Ok(work)) => {
                     waiting += work.remaining();

@@ -1,10 +1,10 @@
-//! Speed of a classifier at fixed lengths and batch sizes, by the network alone and warm.
+//! Speed of an encoder at fixed lengths and batch sizes, by the network alone and warm.
 
 use crate::error::UserMessage;
 use crate::models::library::Library;
 use crate::models::weights::Weights;
 use crate::nn::bert::config::Config;
-use crate::nn::bert::{Sequence, SequenceClassifier};
+use crate::nn::bert::{Encoder, HeadKind, Sequence};
 use crate::nn::runtime::Runtime;
 use crate::tasks::TaskError;
 use crate::telemetry::stats::{Percentiles, percentiles};
@@ -62,11 +62,13 @@ pub fn run(
     plan: &Plan<'_>,
     mut progress: impl FnMut(usize, usize),
 ) -> Result<Bench, UserMessage> {
-    let entry = library.resolve(plan.model, plan.task)?;
+    let task = crate::tasks::find(plan.task);
+    let kind = task.as_ref().and_then(|t| t.head()).unwrap_or(HeadKind::Classify);
+    let entry = library.resolve(plan.model, task.as_ref().map_or(plan.task, |t| t.model_task()))?;
     let here = |source| TaskError::Checkpoint { dir: entry.dir.display().to_string(), source };
     let config = Config::from_json(&entry.read_config()?).map_err(here)?;
     let weights = Weights::open(&entry.weights)?;
-    let network = SequenceClassifier::load(config, &weights, runtime.target(), &mut |_| Ok(())).map_err(here)?;
+    let network = Encoder::load(config, kind, &weights, runtime.target(), &mut |_| Ok(())).map_err(here)?;
     let mut cells = Vec::new();
     let total = plan.lengths.len() * plan.batches.len();
     for &tokens in plan.lengths.iter().filter(|t| **t <= network.config().positions) {
@@ -86,19 +88,19 @@ pub fn run(
     })
 }
 
-fn cell(network: &SequenceClassifier, batch: usize, tokens: usize, seconds: f64) -> Result<Cell, crate::nn::NnError> {
+fn cell(network: &Encoder, batch: usize, tokens: usize, seconds: f64) -> Result<Cell, crate::nn::NnError> {
     let vocab = network.config().vocab;
     let ids: Vec<Vec<u32>> =
         (0..batch).map(|b| (0..tokens).map(|t| ((1_000 + b * 7_919 + t * 104_729) % vocab) as u32).collect()).collect();
     let batch_ids: Vec<Sequence<'_>> = ids.iter().map(|i| Sequence::new(i)).collect();
     for _ in 0..WARM_UP {
-        network.logits(&batch_ids)?;
+        network.outputs(&batch_ids)?;
     }
     let (begun, limit) = (Instant::now(), Duration::from_secs_f64(seconds));
     let mut times = Vec::new();
     while times.len() < 5 || (begun.elapsed() < limit && times.len() < 2_000) {
         let start = Instant::now();
-        network.logits(&batch_ids)?;
+        network.outputs(&batch_ids)?;
         times.push(start.elapsed().as_secs_f64() * 1e3);
     }
     let wall = begun.elapsed().as_secs_f64();

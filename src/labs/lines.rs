@@ -7,31 +7,42 @@ use std::path::Path;
 /// Largest file that is read.
 pub const MAX_BYTES: u64 = 64 << 20;
 
-/// The lines of a UTF-8 file (a byte-order mark and blank lines are dropped).
+/// The lines of a UTF-8 file (a byte-order mark and blank lines are dropped), gzipped or not.
 ///
 /// # Errors
 /// A file that is missing, unreadable, too large, not UTF-8 or without a line of text.
 pub fn read(path: &Path) -> Result<Vec<String>, UserMessage> {
+    decode(&bytes(path)?, &format!("'{}'", path.display()))
+}
+
+/// The whole text of a UTF-8 file, gzipped or not.
+///
+/// # Errors
+/// As for [`read`].
+pub fn text(path: &Path) -> Result<String, UserMessage> {
+    utf8(&bytes(path)?, &format!("'{}'", path.display())).map(str::to_owned)
+}
+
+fn bytes(path: &Path) -> Result<Vec<u8>, UserMessage> {
     let shown = path.display();
     let fail = |why: String, next: &str| UserMessage::new("The file could not be read", why, next);
     let file = std::fs::File::open(path)
         .map_err(|e| fail(format!("'{shown}': {e}"), "Check the name, or choose another file."))?;
+    let packed = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gz"));
+    let reader: Box<dyn Read> = if packed { Box::new(flate2::read::MultiGzDecoder::new(file)) } else { Box::new(file) };
     let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1)
+    reader
+        .take(MAX_BYTES + 1)
         .read_to_end(&mut bytes)
         .map_err(|e| fail(format!("'{shown}': {e}"), "Check the file and its permissions."))?;
     if bytes.len() as u64 > MAX_BYTES {
         let limit = MAX_BYTES >> 20;
         return Err(fail(format!("'{shown}' is larger than {limit} MiB"), "Split it into smaller files."));
     }
-    decode(&bytes, &format!("'{shown}'"))
+    Ok(bytes)
 }
 
-/// The lines of `bytes`; `name` says where they come from.
-///
-/// # Errors
-/// Bytes that are not UTF-8, or no line of text.
-pub fn decode(bytes: &[u8], name: &str) -> Result<Vec<String>, UserMessage> {
+fn utf8<'a>(bytes: &'a [u8], name: &str) -> Result<&'a str, UserMessage> {
     let text = std::str::from_utf8(bytes).map_err(|e| {
         let line = 1 + bytes[..e.valid_up_to()].iter().filter(|b| **b == b'\n').count();
         UserMessage::new(
@@ -40,8 +51,16 @@ pub fn decode(bytes: &[u8], name: &str) -> Result<Vec<String>, UserMessage> {
             "Save it as plain text in UTF-8, then choose it again.",
         )
     })?;
+    Ok(text.trim_start_matches('\u{feff}'))
+}
+
+/// The lines of `bytes`; `name` says where they come from.
+///
+/// # Errors
+/// Bytes that are not UTF-8, or no line of text.
+pub fn decode(bytes: &[u8], name: &str) -> Result<Vec<String>, UserMessage> {
     let lines: Vec<String> =
-        text.trim_start_matches('\u{feff}').lines().filter(|l| !l.trim().is_empty()).map(str::to_owned).collect();
+        utf8(bytes, name)?.lines().filter(|l| !l.trim().is_empty()).map(str::to_owned).collect();
     if lines.is_empty() {
         return Err(UserMessage::new(
             "There is nothing to analyse",

@@ -1,9 +1,14 @@
 //! Experiments: inputs in, rows out. No screen here; the window and the command line show them.
 
 pub mod bench;
+pub mod eval_entities;
+pub mod eval_questions;
 pub mod evaluate;
+pub mod extract;
 pub mod language_bench;
 pub mod lines;
+pub mod measure;
 pub mod occlusion;
 pub mod perplexity;
 pub mod pieces;
+pub mod teach;

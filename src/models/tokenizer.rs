@@ -1,4 +1,4 @@
-//! Tokenizers from tokenizer.json, or from a BERT vocab.txt as `transformers` builds them.
+//! Encoders' tokenizers from tokenizer.json, or from a BERT vocab.txt as `transformers` builds them.
 
 use super::ModelError;
 use std::path::Path;
@@ -11,11 +11,13 @@ use tokenizers::{AddedToken, Tokenizer};
 /// stopped in between.
 const PIECE_BYTES: usize = 16 * 1024;
 
-/// A word-piece tokenizer with the special tokens of BERT.
+/// A tokenizer with the special tokens of BERT or RoBERTa.
 pub struct TextTokenizer {
     inner: Tokenizer,
     pub cls: u32,
     pub sep: u32,
+    /// Separators between two segments: one, or RoBERTa's two.
+    pub between: usize,
 }
 
 /// One token of a text.
@@ -43,12 +45,14 @@ impl TextTokenizer {
         };
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|e| ModelError::damaged(path, e))?;
-        let special = |name: &str| {
-            let missing = || ModelError::damaged(path, format!("it has no {name} token"));
-            inner.token_to_id(name).ok_or_else(missing)
+        let pair = |a: &str, b: &str| Some((inner.token_to_id(a)?, inner.token_to_id(b)?));
+        let (marks, between) = match pair("[CLS]", "[SEP]") {
+            Some(marks) => (Some(marks), 1),
+            None => (pair("<s>", "</s>"), 2),
         };
-        let (cls, sep) = (special("[CLS]")?, special("[SEP]")?);
-        Ok(Self { inner, cls, sep })
+        let missing = || ModelError::damaged(path, "it has no [CLS] and [SEP], nor <s> and </s>");
+        let (cls, sep) = marks.ok_or_else(missing)?;
+        Ok(Self { inner, cls, sep, between })
     }
 
     /// The tokens of `text`, without special tokens. `stop` is asked between pieces.
@@ -68,7 +72,8 @@ impl TextTokenizer {
             for ((&id, &(start, stop)), &of) in
                 encoding.get_ids().iter().zip(encoding.get_offsets()).zip(encoding.get_word_ids())
             {
-                tokens.push(Token { id, start: at + start, end: at + stop, begins_word: of.is_none() || of != word });
+                let (start, end) = trimmed(text, at + start, at + stop);
+                tokens.push(Token { id, start, end, begins_word: of.is_none() || of != word });
                 word = of;
             }
             at = end;
@@ -80,6 +85,18 @@ impl TextTokenizer {
     pub fn name(&self, id: u32) -> String {
         self.inner.id_to_token(id).unwrap_or_else(|| format!("#{id}"))
     }
+}
+
+/// The range without white space at its ends (byte-level pieces carry the space before a word), on
+/// character boundaries.
+fn trimmed(text: &str, start: usize, end: usize) -> (usize, usize) {
+    let (start, end) = (text.floor_char_boundary(start), text.ceil_char_boundary(end));
+    let inner = text[start..end].trim();
+    if inner.is_empty() {
+        return (start, end);
+    }
+    let start = inner.as_ptr() as usize - text.as_ptr() as usize;
+    (start, start + inner.len())
 }
 
 /// Where the piece that begins at `start` ends: after white space if there is any in reach.

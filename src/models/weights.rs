@@ -51,6 +51,14 @@ impl Weights {
         check_length(path, bytes)?;
         let parsed = SafeTensors::deserialize(bytes).map_err(|e| ModelError::damaged(path, e))?;
         for (name, view) in parsed.iter() {
+            let from = view.data().as_ptr() as usize - bytes.as_ptr() as usize;
+            let range = from..from + view.data().len();
+            if let Some((name, dtype, shape)) = in_blocks(name, &view) {
+                let tensor = RawTensor::new(dtype, shape, Arc::clone(&data), range)
+                    .map_err(|e| ModelError::damaged(path, format!("{name}: {e}")))?;
+                self.tensors.entry(name.to_owned()).or_insert(tensor);
+                continue;
+            }
             let dtype = match view.dtype() {
                 safetensors::Dtype::F32 => Dtype::F32,
                 safetensors::Dtype::F16 => Dtype::F16,
@@ -60,8 +68,6 @@ impl Weights {
                     continue;
                 }
             };
-            let from = view.data().as_ptr() as usize - bytes.as_ptr() as usize;
-            let range = from..from + view.data().len();
             let tensor = RawTensor::new(dtype, view.shape().to_vec(), Arc::clone(&data), range)
                 .map_err(|e| ModelError::damaged(path, format!("{name}: {e}")))?;
             self.tensors.entry(name.to_owned()).or_insert(tensor);
@@ -95,6 +101,21 @@ impl Weights {
         }
         Ok(())
     }
+}
+
+/// A matrix in ggml's blocks, as our small models keep them: `NAME.q5_1`, bytes `[rows, bytes of a row]`.
+/// Its name, type and shape.
+fn in_blocks<'a>(
+    name: &'a str,
+    view: &safetensors::tensor::TensorView<'_>,
+) -> Option<(&'a str, Dtype, Vec<usize>)> {
+    let (name, suffix) = name.rsplit_once('.')?;
+    let dtype = [Dtype::Q4_0, Dtype::Q4_1, Dtype::Q5_0, Dtype::Q5_1, Dtype::Q8_0]
+        .into_iter()
+        .find(|d| d.name().eq_ignore_ascii_case(suffix))?;
+    let (safetensors::Dtype::U8, &[rows, width]) = (view.dtype(), view.shape()) else { return None };
+    let (elements, bytes) = dtype.block();
+    Some((name, dtype, vec![rows, width / bytes * elements]))
 }
 
 /// Maps a file into memory.

@@ -4,6 +4,7 @@ pub mod bert;
 pub mod decoder;
 pub mod dtype;
 pub mod kernels;
+pub mod logistic;
 pub mod quant;
 pub mod runtime;
 pub mod sampling;

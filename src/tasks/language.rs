@@ -1,7 +1,7 @@
 //! What chat and generation share: a decoder with its tokenizer, writing token by token.
 
 use super::caches::{Caches, Lent};
-use super::{Input, Message, Model, Options, Output, Phase, Progress, Role, TaskError, Work};
+use super::{Asked, Input, Message, Model, Options, Output, Phase, Progress, Role, TaskError, Work};
 use crate::models::codec::{Codec, TextStream};
 use crate::models::gguf::Gguf;
 use crate::models::library::ModelEntry;
@@ -298,8 +298,8 @@ impl Model for LanguageModel {
         self.precision
     }
 
-    fn prepare(&self, input: &Input, options: &Options, _: &dyn Fn() -> bool) -> Result<Box<dyn Work>, TaskError> {
-        let mut options = options.clone();
+    fn prepare(&self, asked: &Asked<'_>, _: &dyn Fn() -> bool) -> Result<Box<dyn Work>, TaskError> {
+        let (input, mut options) = (asked.input, asked.options.clone());
         options.max_tokens = options.max_tokens.max(1);
         let chat = matches!(input, Input::Chat(_));
         let (prompt, dropped) = match input {
@@ -311,6 +311,7 @@ impl Model for LanguageModel {
                 self.conversation(messages, options.max_tokens)?
             }
             Input::Text(text) => (self.codec.encode(text, true).map_err(TaskError::Prompt)?, 0),
+            Input::Question { .. } => return Err(TaskError::Input("a language model takes a text or a conversation".into())),
             Input::Forced { text, ids } => {
                 let mut prompt = self.codec.encode(text, true).map_err(TaskError::Prompt)?;
                 prompt.extend(ids);

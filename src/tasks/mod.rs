@@ -4,30 +4,60 @@
 
 mod caches;
 pub mod chat;
+pub mod classify;
+pub mod embed;
+pub mod encoder;
+pub mod entities;
 pub mod generate;
 pub mod language;
+pub mod patterns;
+pub mod questions;
+pub mod sentences;
 pub mod sentiment;
+pub mod summarize;
 
 use crate::error::UserMessage;
 use crate::models::ModelError;
 use crate::models::library::ModelEntry;
 pub use crate::models::template::{Message, Role};
 use crate::nn::NnError;
+use crate::nn::bert::HeadKind;
 use crate::nn::decoder::Forecast;
 use crate::nn::runtime::Runtime;
 pub use crate::nn::sampling::Sampling;
+use classify::TaughtHead;
+use embed::Embedding;
+use encoder::Reading;
+use entities::Entities;
 use language::{Generated, Partial};
+use questions::Answers;
 use serde::{Deserialize, Serialize};
 use std::any::Any;
+use std::sync::Arc;
+use summarize::{Length, Summary};
 
 /// Every task, in the order in which the window lists them.
 pub fn all() -> Vec<Box<dyn Task>> {
-    vec![Box::new(sentiment::Sentiment), Box::new(chat::Chat), Box::new(generate::Generate)]
+    vec![
+        Box::new(sentiment::Sentiment),
+        Box::new(entities::EntitiesTask),
+        Box::new(questions::Questions),
+        Box::new(summarize::Summarize),
+        Box::new(classify::Classify),
+        Box::new(embed::Embed),
+        Box::new(generate::Generate),
+        Box::new(chat::Chat),
+    ]
 }
 
 /// Whether the answers of the task called `id` are texts that a model writes.
 pub fn writes(id: &str) -> bool {
-    all().iter().any(|t| t.id() == id && t.writes())
+    find(id).is_some_and(|t| t.writes())
+}
+
+/// The task called `id`.
+pub fn find(id: &str) -> Option<Box<dyn Task>> {
+    all().into_iter().find(|t| t.id() == id)
 }
 
 /// A language task.
@@ -43,6 +73,11 @@ pub trait Task: Send + Sync {
     /// Whether its answers are texts that a model writes.
     fn writes(&self) -> bool {
         false
+    }
+
+    /// What stands on its encoder, of a task that has one.
+    fn head(&self) -> Option<HeadKind> {
+        None
     }
 
     /// Opens a model for this task on the runtime's device.
@@ -70,7 +105,7 @@ pub trait Model: Send {
     ///
     /// # Errors
     /// [`TaskError::Input`] for an input without content.
-    fn prepare(&self, input: &Input, options: &Options, stop: &dyn Fn() -> bool) -> Result<Box<dyn Work>, TaskError>;
+    fn prepare(&self, asked: &Asked<'_>, stop: &dyn Fn() -> bool) -> Result<Box<dyn Work>, TaskError>;
 
     /// One forward step over some of what is left of `works`, at most about `max_tokens`.
     ///
@@ -90,6 +125,13 @@ pub trait Model: Send {
     fn finish(&self, input: &Input, work: Box<dyn Work>) -> Result<Output, TaskError>;
 }
 
+/// One input of a request, with the task that it is for: tasks may share a model.
+pub struct Asked<'a> {
+    pub task: &'static str,
+    pub input: &'a Input,
+    pub options: &'a Options,
+}
+
 /// What is asked.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input {
@@ -99,14 +141,24 @@ pub enum Input {
     Chat(Vec<Message>),
     /// A text that is followed by these very tokens, then to go on with.
     Forced { text: String, ids: Vec<u32> },
+    /// A question about a text.
+    Question { question: String, context: Arc<str> },
 }
 
 impl Input {
-    /// The text, or the last turn of a conversation.
+    /// The text, the question, or the last turn of a conversation.
     pub fn text(&self) -> &str {
         match self {
-            Self::Text(text) | Self::Forced { text, .. } => text,
+            Self::Text(text) | Self::Forced { text, .. } | Self::Question { question: text, .. } => text,
             Self::Chat(messages) => messages.last().map_or("", |m| &m.content),
+        }
+    }
+
+    /// The text that answers point into: of a question that which it is about.
+    pub fn context(&self) -> &str {
+        match self {
+            Self::Question { context, .. } => context,
+            other => other.text(),
         }
     }
 }
@@ -134,11 +186,18 @@ pub struct Options {
     pub stop: Vec<String>,
     /// Likeliest tokens to report at each step.
     pub candidates: usize,
+    /// Labels to choose between, for `classify`.
+    pub labels: Vec<String>,
+    /// A head to classify with, instead of labels.
+    #[serde(skip)]
+    pub taught: Option<Arc<TaughtHead>>,
+    /// Of a summary.
+    pub length: Length,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { sampling: Sampling::default(), max_tokens: 512, stop: Vec::new(), candidates: 0 }
+        Self { sampling: Sampling::default(), max_tokens: 512, stop: Vec::new(), candidates: 0, labels: Vec::new(), taught: None, length: Length::default() }
     }
 }
 
@@ -171,19 +230,39 @@ pub enum Phase {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum Output {
     Scores(Scores),
+    Entities(Entities),
+    Answers(Answers),
+    Vector(Embedding),
+    Summary(Summary),
     Text(Generated),
 }
 
 impl Output {
     /// What the reader of the answer should know beside it.
     pub fn warnings(&self) -> Vec<String> {
+        let (tokens, windows, how) = match self {
+            Self::Scores(s) => (s.tokens, s.windows, "the answer is their mean, weighted by length"),
+            Self::Vector(e) => (e.reading.tokens, e.reading.windows, "the vector is their mean, weighted by length"),
+            Self::Entities(e) => (e.reading.tokens, e.reading.windows, "they overlap, and each word counts once"),
+            Self::Answers(a) => (a.reading.tokens, a.reading.windows, "they overlap, and all were searched"),
+            Self::Summary(_) => return Vec::new(),
+            Self::Text(g) => return g.warnings(),
+        };
+        if windows < 2 {
+            return Vec::new();
+        }
+        vec![format!("a long text ({tokens} tokens) was analysed in {windows} windows; {how}")]
+    }
+
+    /// What the model read, of a task on an encoder.
+    pub fn reading(&self) -> Option<Reading> {
         match self {
-            Self::Scores(s) if s.windows > 1 => vec![format!(
-                "a long text ({} tokens) was analysed in {} windows; the answer is their mean, weighted by length",
-                s.tokens, s.windows
-            )],
-            Self::Scores(_) => Vec::new(),
-            Self::Text(g) => g.warnings(),
+            Self::Scores(s) => Some(Reading { tokens: s.tokens, pieces: s.pieces.clone(), windows: s.windows }),
+            Self::Entities(e) => Some(e.reading.clone()),
+            Self::Answers(a) => Some(a.reading.clone()),
+            Self::Vector(v) => Some(v.reading.clone()),
+            Self::Summary(s) => Some(s.reading.clone()),
+            Self::Text(_) => None,
         }
     }
 
@@ -191,7 +270,7 @@ impl Output {
     pub fn scores(&self) -> Option<&Scores> {
         match self {
             Self::Scores(scores) => Some(scores),
-            Self::Text(_) => None,
+            _ => None,
         }
     }
 
@@ -199,7 +278,39 @@ impl Output {
     pub fn text(&self) -> Option<&Generated> {
         match self {
             Self::Text(text) => Some(text),
-            Self::Scores(_) => None,
+            _ => None,
+        }
+    }
+
+    /// The entities, of a task that finds some.
+    pub fn entities(&self) -> Option<&Entities> {
+        match self {
+            Self::Entities(entities) => Some(entities),
+            _ => None,
+        }
+    }
+
+    /// The answers to a question.
+    pub fn answers(&self) -> Option<&Answers> {
+        match self {
+            Self::Answers(answers) => Some(answers),
+            _ => None,
+        }
+    }
+
+    /// The embedding, of a task that gives one.
+    pub fn vector(&self) -> Option<&[f32]> {
+        match self {
+            Self::Vector(embedding) => Some(&embedding.vector),
+            _ => None,
+        }
+    }
+
+    /// The summary, of a task that makes one.
+    pub fn summary(&self) -> Option<&Summary> {
+        match self {
+            Self::Summary(summary) => Some(summary),
+            _ => None,
         }
     }
 }
@@ -258,6 +369,8 @@ pub enum TaskError {
     TooLarge { forecast: Forecast, context: usize },
     #[error("{0}")]
     Prompt(String),
+    #[error("{0}")]
+    Labels(String),
     #[error("the tokenizer failed: {0}")]
     Tokenizer(String),
     #[error("the model gave no numbers (NaN)")]
@@ -278,7 +391,7 @@ impl From<TaskError> for UserMessage {
             TaskError::Checkpoint { .. } => Self::new(
                 "The model could not be opened",
                 why,
-                "Choose a checkpoint of this task: BERT or DistilBERT with a sequence-classification head for sentiment; a GGUF file, or a GPT-2 folder, for chat.",
+                "Choose a checkpoint of this task: BERT, DistilBERT or RoBERTa with the task's own head (sequence classification for sentiment, token classification for entities, question answering for qa, none for embed); a GGUF file, or a GPT-2 folder, for chat.",
             ),
             TaskError::TooLarge { .. } => Self::new(
                 "The model is too large for the memory that is free",
@@ -286,8 +399,13 @@ impl From<TaskError> for UserMessage {
                 "Close other programs, choose a smaller model or a stronger quantization, or a shorter context (--context).",
             ),
             TaskError::Prompt(_) => {
-                Self::new("The model cannot read this", why, "Shorten the message, or begin a new conversation.")
+                Self::new("The model cannot read this", why, "Shorten it (in a chat: begin a new conversation).")
             }
+            TaskError::Labels(_) => Self::new(
+                "The text could not be classified",
+                why,
+                "Give two labels or more (--labels a,b,c), or a head taught on this model (--teach FILE.tsv).",
+            ),
             TaskError::Input(_) => {
                 Self::new("There is nothing to analyse", why, "Type or paste a sentence, then press Run.")
             }

@@ -5,7 +5,7 @@ use glossa::engine::message::{Event, EventSink, Priority, Request};
 use glossa::engine::{Engine, EngineConfig, Ticket};
 use glossa::models::library::{Library, ModelEntry};
 use glossa::nn::runtime::{DeviceChoice, Runtime};
-use glossa::tasks::{Input, Model, Options, Output, Progress, Scores, Task, TaskError, Work};
+use glossa::tasks::{Asked, Input, Model, Output, Progress, Scores, Task, TaskError, Work};
 use std::any::Any;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -63,8 +63,8 @@ impl Model for FakeModel {
         1000
     }
 
-    fn prepare(&self, input: &Input, _: &Options, _: &dyn Fn() -> bool) -> Result<Box<dyn Work>, TaskError> {
-        let input = input.text();
+    fn prepare(&self, asked: &Asked<'_>, _: &dyn Fn() -> bool) -> Result<Box<dyn Work>, TaskError> {
+        let input = asked.input.text();
         if input.is_empty() {
             return Err(TaskError::Input("empty".into()));
         }

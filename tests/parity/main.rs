@@ -9,7 +9,7 @@ use glossa::models::library::ModelEntry;
 use glossa::models::tokenizer::TextTokenizer;
 use glossa::models::weights::Weights;
 use glossa::nn::bert::config::Config;
-use glossa::nn::bert::{Sequence, SequenceClassifier, Target};
+use glossa::nn::bert::{Encoder, HeadKind, Sequence, Target};
 use glossa::nn::kernels::Isa;
 use glossa::nn::kernels::gemm::Precision;
 use glossa::nn::kernels::team::Team;
@@ -38,11 +38,11 @@ fn cases(name: &str) -> Vec<Case> {
     serde_json::from_str(&text).expect("cases")
 }
 
-fn load(name: &str, target: Target) -> SequenceClassifier {
+fn load(name: &str, target: Target) -> Encoder {
     let entry = ModelEntry::open(&fixture(name)).expect("checkpoint folder");
     let config = Config::from_json(&entry.read_config().expect("config.json")).expect("config");
     let weights = Weights::open(&entry.weights).expect("weights");
-    SequenceClassifier::load(config, &weights, target, &mut |_| Ok(())).expect("model")
+    Encoder::load(config, HeadKind::Classify, &weights, target, &mut |_| Ok(())).expect("model")
 }
 
 fn worst(got: &[Vec<f32>], cases: &[Case]) -> f32 {
@@ -60,11 +60,11 @@ fn worst(got: &[Vec<f32>], cases: &[Case]) -> f32 {
 fn check(name: &str, target: Target, tolerance: f32, what: &str) {
     let (model, cases) = (load(name, target), cases(name));
     let batch: Vec<Sequence<'_>> = cases.iter().map(|c| Sequence::new(&c.ids)).collect();
-    let together = model.logits(&batch).expect("logits");
+    let together = model.outputs(&batch).expect("logits");
     let error = worst(&together, &cases);
     assert!(error < tolerance, "{name} {what}, batched: {error}");
     for (case, sequence) in cases.iter().zip(&batch) {
-        let alone = model.logits(&[*sequence]).expect("logits");
+        let alone = model.outputs(&[*sequence]).expect("logits");
         let error = worst(&alone, std::slice::from_ref(case));
         assert!(error < tolerance, "{name} {what}, alone, {:?}: {error}", case.text);
     }
@@ -125,9 +125,9 @@ fn many_sequences_of_mixed_lengths_match_one_by_one() {
     let texts: Vec<Vec<u32>> =
         (0..150usize).map(|i| (0..1 + i * 7 % 64).map(|t| ((i * 31 + t * 17) % 100) as u32).collect()).collect();
     let batch: Vec<Sequence<'_>> = texts.iter().map(|ids| Sequence::new(ids)).collect();
-    let together = model.logits(&batch).expect("logits");
+    let together = model.outputs(&batch).expect("logits");
     for (sequence, row) in batch.iter().zip(&together) {
-        let alone = &model.logits(&[*sequence]).expect("logits")[0];
+        let alone = &model.outputs(&[*sequence]).expect("logits")[0];
         assert!(row.iter().zip(alone).all(|(a, b)| (a - b).abs() < TOLERANCE));
     }
 }
@@ -135,6 +135,6 @@ fn many_sequences_of_mixed_lengths_match_one_by_one() {
 #[test]
 fn what_does_not_fit_the_model_is_refused_before_it_runs() {
     let model = load("bert-tiny", cpu(Isa::detect(), 1, Precision::F32));
-    assert!(model.logits(&[Sequence::new(&[5_000_000])]).unwrap_err().to_string().contains("5000000"));
-    assert!(model.logits(&[Sequence::new(&[1; 65])]).unwrap_err().to_string().contains("65 tokens"));
+    assert!(model.outputs(&[Sequence::new(&[5_000_000])]).unwrap_err().to_string().contains("5000000"));
+    assert!(model.outputs(&[Sequence::new(&[1; 65])]).unwrap_err().to_string().contains("65 tokens"));
 }

@@ -110,7 +110,7 @@ impl WritingSettings {
     /// As the engine takes them.
     pub fn options(&self, candidates: usize) -> Options {
         let sampling = self.sampling.clone();
-        Options { sampling, max_tokens: self.max_tokens.max(1), stop: Vec::new(), candidates }
+        Options { sampling, max_tokens: self.max_tokens.max(1), candidates, ..Options::default() }
     }
 }
 

@@ -1,14 +1,16 @@
-//! BERT's and DistilBERT's config.json, read into one shape.
+//! BERT's, DistilBERT's and RoBERTa's config.json, read into one shape.
 
 use crate::nn::NnError;
 use crate::nn::kernels::math::Activation;
 use serde_json::Value;
 
-/// The two families, which differ in tensor names, token types and the classification head.
+/// The families, which differ in tensor names, token types, first position and the classification head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     Bert,
     DistilBert,
+    /// RoBERTa and XLM-R: BERT whose positions begin after the padding index.
+    Roberta,
 }
 
 /// Sizes and switches of an encoder.
@@ -22,12 +24,20 @@ pub struct Config {
     pub vocab: usize,
     /// Longest sequence, in tokens.
     pub positions: usize,
+    /// Rows of the position table before the first token's.
+    pub position_offset: usize,
     /// Token types (0: the family has none).
     pub types: usize,
     pub activation: Activation,
     pub eps: f32,
     /// Names of the classes, by index.
     pub labels: Vec<String>,
+    /// Whether each label is a question of its own (sigmoid) rather than one of all (softmax).
+    pub multi_label: bool,
+    /// Whether token types say how a word is written (our entity tagger) rather than which segment it is in.
+    pub case_types: bool,
+    /// Added to the score of "no answer", where a model's own is not well placed.
+    pub no_answer_bias: f32,
 }
 
 /// Upper bounds that keep a damaged file from asking for absurd amounts of memory.
@@ -42,14 +52,15 @@ impl Config {
         let family = match json.get("model_type").and_then(Value::as_str) {
             Some("bert") => Family::Bert,
             Some("distilbert") => Family::DistilBert,
+            Some("roberta" | "xlm-roberta" | "camembert") => Family::Roberta,
             Some(other) => {
                 return Err(NnError::Config(format!(
-                    "config.json describes a '{other}' model; this task runs 'bert' and 'distilbert'"
+                    "config.json describes a '{other}' model; this task runs 'bert', 'distilbert', 'roberta' and 'xlm-roberta'"
                 )));
             }
             None => return Err(NnError::Config("config.json has no 'model_type'".into())),
         };
-        let bert = family == Family::Bert;
+        let bert = family != Family::DistilBert;
         let pick = |b: &'static str, d: &'static str| if bert { b } else { d };
         let act = json.get(pick("hidden_act", "activation")).and_then(Value::as_str).unwrap_or("gelu");
         let activation = Activation::from_name(act)
@@ -58,6 +69,11 @@ impl Config {
         if let Some(kind) = position_type.filter(|k| *k != "absolute") {
             return Err(NnError::Config(format!("config.json asks for '{kind}' positions; only 'absolute' is known")));
         }
+        let position_offset = match family {
+            Family::Roberta => json.get("pad_token_id").and_then(Value::as_u64).unwrap_or(1) as usize % 1024 + 1,
+            _ => 0,
+        };
+        let text = |key: &str| json.get(key).and_then(Value::as_str);
         let config = Self {
             family,
             hidden: size(json, pick("hidden_size", "dim"))?,
@@ -65,11 +81,15 @@ impl Config {
             heads: size(json, pick("num_attention_heads", "n_heads"))?,
             intermediate: size(json, pick("intermediate_size", "hidden_dim"))?,
             vocab: size(json, "vocab_size")?,
-            positions: size(json, "max_position_embeddings")?,
+            positions: size(json, "max_position_embeddings")?.saturating_sub(position_offset),
+            position_offset,
             types: if bert { size(json, "type_vocab_size").unwrap_or(2) } else { 0 },
             activation,
             eps: json.get("layer_norm_eps").and_then(Value::as_f64).unwrap_or(1e-12) as f32,
             labels: labels(json),
+            multi_label: text("problem_type") == Some("multi_label_classification"),
+            case_types: text("token_types") == Some("case"),
+            no_answer_bias: json.get("no_answer_bias").and_then(Value::as_f64).unwrap_or(0.0) as f32,
         };
         if !config.hidden.is_multiple_of(config.heads) {
             return Err(NnError::Config(format!(

@@ -8,7 +8,7 @@
 
 use super::Sequence;
 use super::config::Config;
-use super::weights::{Embeddings, Head, Layer, Linear, Norm, Reader};
+use super::weights::{Embeddings, HeadKind, Keep, Layer, Linear, Norm, Reader};
 use crate::nn::kernels::attention::{Attention, Scratch, attention};
 use crate::nn::kernels::gemm::{Epilogue, Gemm, Packed, Precision, gemm, linear};
 use crate::nn::kernels::math::{Activation, LayerNormArgs, layer_norm};
@@ -36,9 +36,9 @@ struct PackedLayer {
 }
 
 struct PackedHead {
-    dense: Packed,
-    activation: Activation,
-    out: Packed,
+    keep: Keep,
+    dense: Option<(Packed, Activation)>,
+    out: Option<Packed>,
 }
 
 /// The encoder and its head, packed for this CPU.
@@ -73,7 +73,8 @@ struct Buffers<'a> {
     starts: &'a [usize],
     /// Next (sequence, head) to attend to, one counter per layer.
     next: Vec<AtomicUsize>,
-    classes: Mutex<Vec<f32>>,
+    /// What the head reads.
+    kept: Mutex<Vec<f32>>,
 }
 
 impl CpuEncoder {
@@ -83,6 +84,7 @@ impl CpuEncoder {
     /// A missing tensor, a wrong shape, or [`NnError::Stopped`] from `progress`.
     pub fn load(
         reader: &Reader<'_>,
+        kind: HeadKind,
         team: Arc<Team>,
         isa: Isa,
         precision: Precision,
@@ -91,8 +93,12 @@ impl CpuEncoder {
         let pack = |l: Linear| Packed::new(isa, &l.weight, &l.bias, l.inputs, precision);
         let config = reader.config.clone();
         let embeddings = reader.embeddings()?;
-        let Head { dense, activation, out } = reader.head()?;
-        let head = PackedHead { dense: pack(dense), activation, out: pack(out) };
+        let head = reader.head(kind)?;
+        let head = PackedHead {
+            keep: kind.keep(),
+            dense: head.dense.map(|(linear, act)| (pack(linear), act)),
+            out: head.out.map(pack),
+        };
         let mut layers = Vec::with_capacity(config.layers);
         for index in 0..config.layers {
             progress(index as f32 / config.layers as f32)?;
@@ -110,45 +116,55 @@ impl CpuEncoder {
             self.layers.iter().map(|l| l.qkv.bytes() + l.out.bytes() + l.up.bytes() + l.down.bytes()).sum();
         let tables =
             self.embeddings.words.bytes().len() + 4 * (self.embeddings.positions.len() + self.embeddings.types.len());
-        layers + tables + self.head.dense.bytes() + self.head.out.bytes()
+        let head = self.head.dense.iter().map(|d| d.0.bytes()).chain(self.head.out.iter().map(Packed::bytes));
+        layers + tables + head.sum::<usize>()
     }
 
-    /// Logits `[labels]` of each sequence, in the order given.
+    /// The head's output for each sequence, in the order given: one row of a sequence, or a row per
+    /// token.
     ///
     /// Ids and lengths have been checked by the caller.
-    pub fn logits(&self, batch: &[Sequence<'_>]) -> Vec<Vec<f32>> {
+    pub fn outputs(&self, batch: &[Sequence<'_>]) -> Vec<Vec<f32>> {
         // Longest first: the last groups to be handed out are the small ones.
         let mut order: Vec<usize> = (0..batch.len()).collect();
         order.sort_by_key(|&i| std::cmp::Reverse(batch[i].ids.len()));
         let sorted: Vec<Sequence<'_>> = order.iter().map(|&i| batch[i]).collect();
         let groups = groups(&sorted, GROUP_TOKENS);
-        let hidden = self.config.hidden;
-        let classes = if self.team.threads() > 1 && groups.len() < 4 * self.team.threads() {
+        let kept = if self.team.threads() > 1 && groups.len() < 4 * self.team.threads() {
             self.by_team(&sorted)
         } else {
             self.by_groups(&sorted, &groups)
         };
-        let pooled = linear(self.isa, &classes, &self.head.dense, Some(self.head.activation));
-        let logits = linear(self.isa, &pooled, &self.head.out, None);
-        debug_assert_eq!(classes.len(), batch.len() * hidden);
+        let pooled = match &self.head.dense {
+            Some((dense, activation)) => linear(self.isa, &kept, dense, Some(*activation)),
+            None => kept,
+        };
+        let (rows, width) = match &self.head.out {
+            Some(out) => (linear(self.isa, &pooled, out, None), out.n),
+            None => (pooled, self.config.hidden),
+        };
         let mut result = vec![Vec::new(); batch.len()];
-        for (&i, row) in order.iter().zip(logits.chunks_exact(self.head.out.n)) {
-            result[i] = row.to_vec();
+        let mut rest = &rows[..];
+        for &i in &order {
+            let count = if self.head.keep == Keep::All { batch[i].ids.len() } else { 1 };
+            let (mine, later) = rest.split_at(count * width);
+            result[i] = mine.to_vec();
+            rest = later;
         }
         result
     }
 
     /// The team goes through the layers together, some [`TEAM_TOKENS`] at a time.
     fn by_team(&self, batch: &[Sequence<'_>]) -> Vec<f32> {
-        let mut classes = Vec::new();
+        let mut kept = Vec::new();
         for range in groups(batch, TEAM_TOKENS) {
             let part = &batch[range];
             let mut space = lock(&self.workspaces[0]);
             let buffers = space.fit(&self.config, part);
             self.team.run(|me| self.forward(me, part, &buffers));
-            classes.extend(buffers.classes.into_inner().unwrap_or_default());
+            kept.extend(buffers.kept.into_inner().unwrap_or_default());
         }
-        classes
+        kept
     }
 
     /// Each thread takes whole groups through all layers.
@@ -163,16 +179,15 @@ impl CpuEncoder {
                 let part = &batch[range.clone()];
                 let buffers = space.fit(&self.config, part);
                 self.forward(&Member::alone(), part, &buffers);
-                *lock(&results[at]) = buffers.classes.into_inner().unwrap_or_default();
+                *lock(&results[at]) = buffers.kept.into_inner().unwrap_or_default();
             }
         });
         results.into_iter().flat_map(|r| r.into_inner().unwrap_or_default()).collect()
     }
 
-    /// One member's part of the forward pass. The hidden states of the first tokens,
-    /// `[sequences, hidden]`, are left in `b.classes`.
+    /// One member's part of the forward pass. What the head reads, `[sequences, hidden]` or
+    /// `[tokens, hidden]`, is left in `b.kept`.
     fn forward(&self, me: &Member<'_>, batch: &[Sequence<'_>], b: &Buffers<'_>) {
-        let h = self.config.hidden;
         let tokens = *b.starts.last().unwrap_or(&0);
         let mut scratch = Scratch::default();
         self.embed(me, batch, b);
@@ -183,10 +198,10 @@ impl CpuEncoder {
                 self.product(me, b.x, &layer.qkv, b.qkv, tokens, Epilogue::None);
             }
             me.wait();
-            let last = index + 1 == self.layers.len();
+            let last = self.head.keep == Keep::First && index + 1 == self.layers.len();
             self.attend(b, index, &mut scratch);
             me.wait();
-            // The head reads only the first token: the last layer's rest is for those rows alone.
+            // A head that reads only the first token: the last layer's rest is for those rows alone.
             let rows = if last { batch.len() } else { tokens };
             if last {
                 self.keep_first_rows(me, b);
@@ -212,10 +227,22 @@ impl CpuEncoder {
             me.wait();
         }
         if me.index == 0 {
-            // SAFETY: `x` holds at least one row per sequence; all members have passed the barrier.
-            let rows = unsafe { std::slice::from_raw_parts(b.x.0, batch.len() * h) };
-            *lock(&b.classes) = rows.to_vec();
+            self.keep_rows(batch.len(), b);
         }
+    }
+
+    /// Copies what the head reads out of `x`.
+    fn keep_rows(&self, sequences: usize, b: &Buffers<'_>) {
+        let h = self.config.hidden;
+        let first = self.head.keep == Keep::First;
+        let count = if first { sequences } else { b.starts[sequences] };
+        // SAFETY: `x` holds a row per token; all members have passed the last barrier.
+        let rows = unsafe { std::slice::from_raw_parts(b.x.0, count * h) };
+        *lock(&b.kept) = if self.head.keep == Keep::Mean {
+            b.starts.windows(2).flat_map(|s| mean(&rows[s[0] * h..s[1] * h], h)).collect()
+        } else {
+            rows.to_vec()
+        };
     }
 
     /// Word + position + type embeddings and their layer norm into `x`.
@@ -264,7 +291,7 @@ impl CpuEncoder {
     fn attend(&self, b: &Buffers<'_>, layer: usize, scratch: &mut Scratch) {
         let (h, heads, dim) = (self.config.hidden, self.config.heads, self.config.head_dim());
         let units = (b.starts.len() - 1) * heads;
-        let first_only = layer + 1 == self.config.layers;
+        let first_only = self.head.keep == Keep::First && layer + 1 == self.config.layers;
         loop {
             let unit = b.next[layer].fetch_add(1, Ordering::Relaxed);
             if unit >= units {
@@ -341,9 +368,22 @@ impl Workspace {
             wide: buffer(&mut self.wide, config.intermediate),
             starts: &self.starts,
             next: (0..config.layers).map(|_| AtomicUsize::new(0)).collect(),
-            classes: Mutex::default(),
+            kept: Mutex::default(),
         }
     }
+}
+
+/// The mean of `rows`, each `width` long.
+fn mean(rows: &[f32], width: usize) -> Vec<f32> {
+    let mut sum = vec![0f32; width];
+    for row in rows.chunks_exact(width) {
+        for (s, x) in sum.iter_mut().zip(row) {
+            *s += x;
+        }
+    }
+    let share = width as f32 / rows.len().max(1) as f32;
+    sum.iter_mut().for_each(|s| *s *= share);
+    sum
 }
 
 /// Consecutive sequences of at most `tokens` together (one longer sequence stands alone).

@@ -5,7 +5,7 @@
 
 use super::Sequence;
 use super::config::Config;
-use super::weights::{Head, Layer, Linear, Norm, Reader};
+use super::weights::{HeadKind, Keep, Layer, Linear, Norm, Reader};
 use crate::nn::NnError;
 use crate::nn::kernels::math::Activation;
 use candle_core::{D, DType, Device, Tensor};
@@ -43,9 +43,9 @@ pub struct DeviceEncoder {
     types: Option<Tensor>,
     norm: DeviceNorm,
     layers: Vec<DeviceLayer>,
-    dense: DeviceLinear,
-    head_activation: Activation,
-    classifier: DeviceLinear,
+    keep: Keep,
+    dense: Option<(DeviceLinear, Activation)>,
+    out: Option<DeviceLinear>,
     bytes: usize,
 }
 
@@ -81,6 +81,7 @@ impl DeviceEncoder {
     /// A missing tensor, a wrong shape, the device's own errors, or [`NnError::Stopped`].
     pub fn load(
         reader: &Reader<'_>,
+        kind: HeadKind,
         device: &Device,
         dtype: DType,
         progress: &mut dyn FnMut(f32) -> Result<(), NnError>,
@@ -109,8 +110,9 @@ impl DeviceEncoder {
                 norm_output: to.norm(norm_output)?,
             });
         }
-        let Head { dense, activation, out } = reader.head()?;
-        let (dense, classifier) = (to.linear(dense)?, to.linear(out)?);
+        let head = reader.head(kind)?;
+        let dense = head.dense.map(|(linear, act)| Ok::<_, NnError>((to.linear(linear)?, act))).transpose()?;
+        let out = head.out.map(|linear| to.linear(linear)).transpose()?;
         let bytes = to.bytes;
         let device = device.clone();
         Ok(Self {
@@ -122,9 +124,9 @@ impl DeviceEncoder {
             types,
             norm,
             layers,
+            keep: kind.keep(),
             dense,
-            head_activation: activation,
-            classifier,
+            out,
             bytes,
         })
     }
@@ -134,11 +136,12 @@ impl DeviceEncoder {
         self.bytes
     }
 
-    /// Logits `[labels]` of each sequence, in the order given.
+    /// The head's output for each sequence, in the order given: one row of a sequence, or a row per
+    /// token.
     ///
     /// # Errors
     /// The device's own, such as out of memory.
-    pub fn logits(&self, batch: &[Sequence<'_>]) -> Result<Vec<Vec<f32>>, NnError> {
+    pub fn outputs(&self, batch: &[Sequence<'_>]) -> Result<Vec<Vec<f32>>, NnError> {
         let mut order: Vec<usize> = (0..batch.len()).collect();
         order.sort_by_key(|&i| std::cmp::Reverse(batch[i].ids.len()));
         let mut result = vec![Vec::new(); batch.len()];
@@ -158,8 +161,11 @@ impl DeviceEncoder {
                 .max(1);
             let (now, later) = rest.split_at(take);
             let part: Vec<Sequence<'_>> = now.iter().map(|&i| batch[i]).collect();
-            let rows = self.padded(&part, longest)?.to_dtype(DType::F32)?.to_vec2::<f32>()?;
-            for (&i, row) in now.iter().zip(rows) {
+            let rows = self.head(&self.padded(&part, longest)?, &part)?.to_dtype(DType::F32)?.to_vec2::<f32>()?;
+            for (&i, mut row) in now.iter().zip(rows) {
+                if self.keep == Keep::All {
+                    row.truncate(row.len() / longest * batch[i].ids.len());
+                }
                 result[i] = row;
             }
             rest = later;
@@ -167,7 +173,32 @@ impl DeviceEncoder {
         Ok(result)
     }
 
-    /// Logits `[batch, labels]` of sequences padded to `longest`.
+    /// The head on hidden states `[batch, longest, hidden]`: `[batch, width]`, or for a head on every
+    /// token `[batch, longest · width]`.
+    fn head(&self, x: &Tensor, batch: &[Sequence<'_>]) -> candle_core::Result<Tensor> {
+        let (n, longest, _) = x.dims3()?;
+        let mut x = match self.keep {
+            Keep::All => x.clone(),
+            Keep::First => x.narrow(1, 0, 1)?.squeeze(1)?.contiguous()?,
+            Keep::Mean => {
+                let mut share = vec![0f32; n * longest];
+                for (row, sequence) in share.chunks_exact_mut(longest).zip(batch) {
+                    row[..sequence.ids.len()].fill(1.0 / sequence.ids.len() as f32);
+                }
+                let share = Tensor::from_vec(share, (n, longest, 1), &self.device)?;
+                x.to_dtype(DType::F32)?.broadcast_mul(&share)?.sum(1)?
+            }
+        };
+        if let Some((dense, activation)) = &self.dense {
+            x = activate(&project(&x, dense)?, *activation)?;
+        }
+        if let Some(out) = &self.out {
+            x = project(&x, out)?;
+        }
+        x.reshape((n, ()))
+    }
+
+    /// Hidden states `[batch, longest, hidden]` of sequences padded to `longest`.
     fn padded(&self, batch: &[Sequence<'_>], longest: usize) -> candle_core::Result<Tensor> {
         let n = batch.len();
         let mut ids = vec![0u32; n * longest];
@@ -198,9 +229,7 @@ impl DeviceEncoder {
         for layer in &self.layers {
             x = self.layer(layer, &x, mask.as_ref())?;
         }
-        let first = x.narrow(1, 0, 1)?.squeeze(1)?.contiguous()?;
-        let pooled = activate(&project(&first, &self.dense)?, self.head_activation)?;
-        project(&pooled, &self.classifier)
+        Ok(x)
     }
 
     fn layer(&self, layer: &DeviceLayer, x: &Tensor, mask: Option<&Tensor>) -> candle_core::Result<Tensor> {

@@ -1,8 +1,9 @@
-//! BERT and DistilBERT with a sequence-classification head, ours.
+//! BERT, DistilBERT and RoBERTa with the heads of their tasks, ours.
 //!
-//! Architecture: Devlin et al. 2019 (arXiv:1810.04805), Sanh et al. 2019 (arXiv:1910.01108).
+//! Architecture: Devlin et al. 2019 (arXiv:1810.04805), Sanh et al. 2019 (arXiv:1910.01108), Liu et
+//! al. 2019 (arXiv:1907.11692).
 //! One set of weights, two ways to run it: [`cpu`] on kernels of ours, [`device`] on Candle
-//! tensors (CUDA). Both are held to the same golden logits in `tests/parity`.
+//! tensors (CUDA). Both are held to the same golden outputs in `tests/parity`.
 
 pub mod config;
 pub mod cpu;
@@ -16,6 +17,7 @@ use super::kernels::team::Team;
 use super::source::TensorSource;
 use candle_core::{DType, Device};
 use config::Config;
+pub use weights::HeadKind;
 use std::sync::Arc;
 
 /// One tokenized text, special tokens included.
@@ -48,19 +50,20 @@ enum Backend {
     Device(Box<device::DeviceEncoder>),
 }
 
-/// An encoder with a classification head on the first token.
-pub struct SequenceClassifier {
+/// An encoder with a head.
+pub struct Encoder {
     config: Config,
     backend: Backend,
 }
 
-impl SequenceClassifier {
+impl Encoder {
     /// Loads all weights. `progress` gets the share done, 0 to 1, and may stop the loading.
     ///
     /// # Errors
     /// A missing tensor, a wrong shape, an error of the device, or [`NnError::Stopped`].
     pub fn load(
         config: Config,
+        kind: HeadKind,
         source: &dyn TensorSource,
         target: Target,
         progress: &mut dyn FnMut(f32) -> Result<(), NnError>,
@@ -68,10 +71,10 @@ impl SequenceClassifier {
         let reader = weights::Reader { config: &config, source };
         let backend = match target {
             Target::Cpu { team, isa, precision } => {
-                Backend::Cpu(Box::new(cpu::CpuEncoder::load(&reader, team, isa, precision, progress)?))
+                Backend::Cpu(Box::new(cpu::CpuEncoder::load(&reader, kind, team, isa, precision, progress)?))
             }
             Target::Device { device, dtype } => {
-                Backend::Device(Box::new(device::DeviceEncoder::load(&reader, &device, dtype, progress)?))
+                Backend::Device(Box::new(device::DeviceEncoder::load(&reader, kind, &device, dtype, progress)?))
             }
         };
         Ok(Self { config, backend })
@@ -90,13 +93,14 @@ impl SequenceClassifier {
         }
     }
 
-    /// Logits `[labels]` of each sequence, in the order given. One forward step: the batch is
-    /// sorted by length inside, and never padded on CPU.
+    /// The head's output for each sequence, in the order given: `[labels]` or an embedding
+    /// `[hidden]`; of a head on every token `[tokens, labels]`, row by row. One forward step: the batch
+    /// is sorted by length inside, and never padded on CPU.
     ///
     /// # Errors
     /// [`NnError::TokenId`] or [`NnError::TooLong`] for a sequence that does not fit the model (on
     /// a GPU it would kill the context), or an error of the device.
-    pub fn logits(&self, batch: &[Sequence<'_>]) -> Result<Vec<Vec<f32>>, NnError> {
+    pub fn outputs(&self, batch: &[Sequence<'_>]) -> Result<Vec<Vec<f32>>, NnError> {
         let vocab = self.config.vocab;
         for sequence in batch {
             let tokens = sequence.ids.len();
@@ -106,10 +110,14 @@ impl SequenceClassifier {
             if let Some(&id) = sequence.ids.iter().find(|id| **id as usize >= vocab) {
                 return Err(NnError::TokenId { id, vocab });
             }
+            let kinds = self.config.types;
+            if let Some(&id) = sequence.types.iter().find(|t| kinds > 0 && **t as usize >= kinds) {
+                return Err(NnError::TokenId { id, vocab: kinds });
+            }
         }
         match &self.backend {
-            Backend::Cpu(e) => Ok(e.logits(batch)),
-            Backend::Device(e) => e.logits(batch),
+            Backend::Cpu(e) => Ok(e.outputs(batch)),
+            Backend::Device(e) => e.outputs(batch),
         }
     }
 }

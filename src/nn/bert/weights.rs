@@ -1,4 +1,4 @@
-//! Hugging Face's tensor names of both families, read layer by layer.
+//! Hugging Face's tensor names of the families, read layer by layer.
 
 use super::config::{Config, Family};
 use crate::nn::NnError;
@@ -40,11 +40,45 @@ pub struct Embeddings {
     pub norm: Norm,
 }
 
-/// Classification head: `out · act(dense · h_cls)`.
+/// What stands on the encoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadKind {
+    /// `out · act(dense · h)` of the first token: logits of a sequence.
+    Classify,
+    /// `out · h` of every token: logits of token classes.
+    Tokens,
+    /// `out · h` of every token, two numbers: start and end logits of an answer.
+    Spans,
+    /// The mean of all tokens' states: a sentence embedding.
+    Mean,
+    /// The first token's state: a sentence embedding of models trained so.
+    First,
+}
+
+impl HeadKind {
+    /// Which rows of the last layer it reads.
+    pub fn keep(self) -> Keep {
+        match self {
+            Self::Classify | Self::First => Keep::First,
+            Self::Tokens | Self::Spans => Keep::All,
+            Self::Mean => Keep::Mean,
+        }
+    }
+}
+
+/// Rows of the last layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    First,
+    All,
+    Mean,
+}
+
+/// A head's linear layers, those that its kind has.
+#[derive(Default)]
 pub struct Head {
-    pub dense: Linear,
-    pub activation: Activation,
-    pub out: Linear,
+    pub dense: Option<(Linear, Activation)>,
+    pub out: Option<Linear>,
 }
 
 /// Reads tensors by the names of one family.
@@ -55,12 +89,16 @@ pub struct Reader<'a> {
 
 impl Reader<'_> {
     fn bert(&self) -> bool {
-        self.config.family == Family::Bert
+        self.config.family != Family::DistilBert
     }
 
     /// The names under which an encoder tensor may stand: with the family's prefix, or bare.
     fn names(&self, tail: &str) -> Vec<String> {
-        let prefix = if self.bert() { "bert" } else { "distilbert" };
+        let prefix = match self.config.family {
+            Family::Bert => "bert",
+            Family::DistilBert => "distilbert",
+            Family::Roberta => "roberta",
+        };
         vec![format!("{prefix}.{tail}"), tail.to_owned()]
     }
 
@@ -93,9 +131,11 @@ impl Reader<'_> {
     pub fn embeddings(&self) -> Result<Embeddings, NnError> {
         let c = self.config;
         let table = |name: &str| self.names(&format!("embeddings.{name}_embeddings.weight"));
+        let mut positions = self.vector(&table("position"), &[c.positions + c.position_offset, c.hidden])?;
+        positions.drain(..c.position_offset * c.hidden);
         Ok(Embeddings {
             words: fetch(self.source, &table("word"), &[c.vocab, c.hidden])?,
-            positions: self.vector(&table("position"), &[c.positions, c.hidden])?,
+            positions,
             types: if c.types > 0 { self.vector(&table("token_type"), &[c.types, c.hidden])? } else { Vec::new() },
             norm: self.norm("embeddings.LayerNorm")?,
         })
@@ -125,18 +165,30 @@ impl Reader<'_> {
         })
     }
 
-    /// The sequence-classification head: BERT's pooler (tanh) and classifier, or DistilBERT's
-    /// pre-classifier (ReLU) and classifier.
+    /// The layers of a head. For a sequence: BERT's pooler (tanh) and classifier, DistilBERT's
+    /// pre-classifier (ReLU) and classifier, RoBERTa's two-layer classifier (tanh).
     ///
     /// # Errors
     /// A missing tensor or a wrong shape; a base encoder has no `classifier.weight`.
-    pub fn head(&self) -> Result<Head, NnError> {
+    pub fn head(&self, kind: HeadKind) -> Result<Head, NnError> {
         let (h, labels) = (self.config.hidden, self.config.labels.len());
-        let dense = if self.bert() { self.linear("pooler.dense", h, h)? } else { self.linear("pre_classifier", h, h)? };
+        let (dense, out) = match (kind, self.config.family) {
+            (HeadKind::Classify, Family::Bert) => {
+                (Some(("pooler.dense", Activation::Tanh)), Some(("classifier", labels)))
+            }
+            (HeadKind::Classify, Family::DistilBert) => {
+                (Some(("pre_classifier", Activation::Relu)), Some(("classifier", labels)))
+            }
+            (HeadKind::Classify, Family::Roberta) => {
+                (Some(("classifier.dense", Activation::Tanh)), Some(("classifier.out_proj", labels)))
+            }
+            (HeadKind::Tokens, _) => (None, Some(("classifier", labels))),
+            (HeadKind::Spans, _) => (None, Some(("qa_outputs", 2))),
+            (HeadKind::Mean | HeadKind::First, _) => (None, None),
+        };
         Ok(Head {
-            dense,
-            activation: if self.bert() { Activation::Tanh } else { Activation::Relu },
-            out: self.linear("classifier", labels, h)?,
+            dense: dense.map(|(name, act)| Ok::<_, NnError>((self.linear(name, h, h)?, act))).transpose()?,
+            out: out.map(|(name, n)| self.linear(name, n, h)).transpose()?,
         })
     }
 }

@@ -15,7 +15,8 @@ pub fn text(answer: &Answer) -> String {
 /// The same object that the command line prints.
 pub fn json(answer: &Answer) -> String {
     let output = Output::Scores(answer.scores.clone());
-    let line = crate::engine::record::Record::new(answer.request, &answer.text, &output, &answer.report);
+    let input = answer.text.as_str().into();
+    let line = crate::engine::record::Record::new(answer.request, &input, &output, &answer.report);
     serde_json::to_string_pretty(&line).unwrap_or_default()
 }
 
