@@ -12,6 +12,7 @@ pub enum UiCommand {
     Batch,
     CopyText,
     CopyJson,
+    SaveCsv,
     Tokens,
     NewConversation,
     OneToken,
@@ -27,13 +28,14 @@ pub enum UiCommand {
 
 impl UiCommand {
     /// Every command but the tabs, in the palette's order.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Run,
         Self::Stop,
         Self::Why,
         Self::Batch,
         Self::CopyText,
         Self::CopyJson,
+        Self::SaveCsv,
         Self::Tokens,
         Self::NewConversation,
         Self::OneToken,
@@ -54,6 +56,7 @@ impl UiCommand {
             Self::Batch => "Batch…",
             Self::CopyText => "Copy",
             Self::CopyJson => "JSON",
+            Self::SaveCsv => "CSV",
             Self::Tokens => "Tokens",
             Self::NewConversation => "New conversation",
             Self::OneToken => "One token",
@@ -76,6 +79,7 @@ impl UiCommand {
             Self::Batch => "Analyse many lines: from a file, or pasted.",
             Self::CopyText => "Copy the answer as text.",
             Self::CopyJson => "Copy the answer as JSON, as the command line prints it.",
+            Self::SaveCsv => "Save the answer as a table.",
             Self::Tokens => "Show the pieces that the model reads.",
             Self::NewConversation => "Begin a new conversation; the model forgets what was said.",
             Self::OneToken => "Let the model write a single token.",
@@ -97,7 +101,7 @@ impl UiCommand {
             Self::Stop => Some(KeyboardShortcut::new(Modifiers::NONE, Key::Escape)),
             Self::Why => ctrl(Key::Y),
             Self::Batch => ctrl(Key::B),
-            Self::CopyText | Self::CopyJson | Self::Tokens => None,
+            Self::CopyText | Self::CopyJson | Self::SaveCsv | Self::Tokens => None,
             Self::NewConversation => ctrl(Key::N),
             Self::OneToken => ctrl(Key::ArrowRight),
             Self::Theme => ctrl(Key::T),

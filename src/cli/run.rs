@@ -158,7 +158,7 @@ impl Open<'_> {
                 }
             }
             Event::Cancelled { .. } => return Err(SubmitError::Stopped.into()),
-            Event::Loading { .. } | Event::Started { .. } | Event::Partial { .. } | Event::Status(_) => {}
+            Event::Loading { .. } | Event::Started { .. } | Event::Partial { .. } | Event::Progress { .. } | Event::Status(_) => {}
         }
         while let Some(due) = self.waiting.remove(&self.next) {
             match due {

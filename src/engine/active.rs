@@ -162,6 +162,15 @@ impl Active {
         self.submission.sink.send(Event::Partial { id: self.submission.id, index, partial });
     }
 
+    /// Says how far a single long input has come.
+    pub fn tell_progress(&self) {
+        let [(_, work)] = self.open.as_slice() else { return };
+        if self.submission.request.inputs.len() == 1 && work.phase() == Phase::Forward && work.remaining() > 0 {
+            let share = 1.0 - work.remaining() as f32 / work.tokens().max(1) as f32;
+            self.submission.sink.send(Event::Progress { id: self.submission.id, share });
+        }
+    }
+
     /// Delivers answers, and what they took to put together.
     pub fn deliver(&mut self, items: Vec<(usize, ItemResult)>, millis: f64) {
         self.timing.postprocess += millis;

@@ -127,6 +127,11 @@ pub enum Event {
         index: usize,
         partial: Partial,
     },
+    /// A single long input is on its way: share 0 to 1.
+    Progress {
+        id: RequestId,
+        share: f32,
+    },
     /// Some inputs are answered: index and answer of each, and how many of all are done.
     Items {
         id: RequestId,
@@ -161,6 +166,7 @@ impl Event {
             Self::Loading { id, .. }
             | Self::Started { id }
             | Self::Partial { id, .. }
+            | Self::Progress { id, .. }
             | Self::Items { id, .. }
             | Self::Done { id, .. }
             | Self::Cancelled { id, .. }

@@ -331,6 +331,7 @@ impl Worker {
             let Some((_, phase)) = moved.iter().find(|m| m.0 == *id) else { continue };
             if let Some(index) = self.find(*id) {
                 self.active[index].add_step(*phase, millis, moved.len());
+                self.active[index].tell_progress();
                 self.stream(index);
                 self.answer(index);
             }

@@ -14,6 +14,10 @@ const ROOM: usize = 192;
 /// Tokens that neighbouring windows share.
 const OVERLAP: usize = 48;
 
+/// What a label that goes on with nothing costs, as a logarithm. Not forbidden: some models (IOB1)
+/// write the first word of an entity so, and are sure of it.
+const BROKEN: f64 = 1.5;
+
 /// The task.
 pub struct EntitiesTask;
 
@@ -92,6 +96,40 @@ impl Scheme {
         Self { kinds, labels }
     }
 
+    /// The likeliest sequence of labels, where going on with a type that has not begun costs
+    /// [`BROKEN`] (Viterbi 1967).
+    fn decode(&self, words: &[Word]) -> Vec<Option<(usize, bool)>> {
+        let n = self.labels.len();
+        let cost = |from: Option<(usize, bool)>, to: Option<(usize, bool)>| match (from, to) {
+            (Some((a, _)), Some((b, false))) if a == b => 0.0,
+            (_, Some((_, false))) => BROKEN,
+            _ => 0.0,
+        };
+        let mut best: Vec<f64> = vec![0.0; n];
+        let mut from: Vec<Vec<usize>> = Vec::with_capacity(words.len());
+        for (i, word) in words.iter().enumerate() {
+            let mut next = vec![0.0; n];
+            let mut back = vec![0; n];
+            for (l, share) in word.labels.iter().enumerate() {
+                let reach = |k: usize| best[k] - cost(self.labels[k], self.labels[l]);
+                let k = (0..n).reduce(|a, b| if reach(b) > reach(a) { b } else { a }).unwrap_or(0);
+                let before = if i == 0 { -cost(None, self.labels[l]) } else { reach(k) };
+                next[l] = before + share.max(1e-12).ln();
+                back[l] = k;
+            }
+            best = next;
+            from.push(back);
+        }
+        let mut at = (0..n).reduce(|a, b| if best[b] > best[a] { b } else { a }).unwrap_or(0);
+        let mut out = Vec::with_capacity(words.len());
+        for back in from.iter().rev() {
+            out.push(self.labels[at]);
+            at = back[at];
+        }
+        out.reverse();
+        out
+    }
+
     /// The probability of each type and of none, from those of the labels.
     fn fold(&self, shares: &[f64]) -> Vec<f64> {
         let mut out = vec![0.0; self.kinds.len() + 1];
@@ -102,16 +140,16 @@ impl Scheme {
     }
 }
 
-/// A word of the text: its bytes, its label, the probability of each type.
+/// A word of the text: its bytes, the probability of each label and of each type.
 struct Word {
     start: usize,
     end: usize,
-    label: Option<(usize, bool)>,
+    labels: Vec<f64>,
     shares: Vec<f64>,
 }
 
 impl Tagger {
-    /// A word's label is that of its first piece, which is the one that taggers are trained on.
+    /// A word is labelled by its first piece, which is the one that taggers are trained on.
     fn words(&self, work: &Windows) -> Vec<Word> {
         let n = self.scheme.labels.len();
         let mut words: Vec<Word> = Vec::new();
@@ -121,10 +159,9 @@ impl Tagger {
                 continue;
             }
             let logits = &work.outputs[window][at * n..(at + 1) * n];
-            let shares = softmax(logits);
-            let best = (0..n).max_by(|a, b| shares[*a].total_cmp(&shares[*b])).unwrap_or(0);
-            let (label, shares) = (self.scheme.labels[best], self.scheme.fold(&shares));
-            words.push(Word { start: token.start, end: token.end, label, shares });
+            let labels = softmax(logits);
+            let shares = self.scheme.fold(&labels);
+            words.push(Word { start: token.start, end: token.end, labels, shares });
         }
         words
     }
@@ -217,7 +254,7 @@ impl Model for Tagger {
     fn finish(&self, input: &Input, work: Box<dyn Work>) -> Result<Output, TaskError> {
         let work = finished(work)?;
         let words = self.words(&work);
-        let labels: Vec<_> = words.iter().map(|w| w.label).collect();
+        let labels = self.scheme.decode(&words);
         let found = spans(&labels).into_iter();
         let entities = found.map(|(a, b, kind)| self.entity(input.text(), kind, &words[a..b])).collect();
         Ok(Output::Entities(Entities {
@@ -243,6 +280,16 @@ mod tests {
         let marks = [None, Some((0, true)), Some((0, false)), Some((1, true)), Some((1, true)), Some((2, false))];
         assert_eq!(s.labels[..6], marks);
         assert_eq!(s.fold(&[0.5, 0.1, 0.2, 0.0, 0.1, 0.1, 0.0])[..2], [0.1 + 0.2, 0.1]);
+    }
+
+    #[test]
+    fn a_broken_sequence_is_mended_unless_the_model_is_sure() {
+        let s = Scheme::new(&names(&["O", "B-MISC", "I-MISC", "B-ORG", "I-ORG"]));
+        let word = |labels: [f64; 5]| Word { start: 0, end: 0, labels: labels.to_vec(), shares: vec![] };
+        let (torn, sure) = ([0.05, 0.45, 0.0, 0.4, 0.0], [0.02, 0.0, 0.0, 0.0, 0.98]);
+        assert_eq!(s.decode(&[word(torn), word(sure)]), [Some((1, true)), Some((1, false))]);
+        assert_eq!(s.decode(&[word([1.0, 0.0, 0.0, 0.0, 0.0]), word(sure)]), [None, Some((1, false))]);
+        assert!(s.decode(&[]).is_empty());
     }
 
     #[test]

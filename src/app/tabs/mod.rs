@@ -1,9 +1,16 @@
 //! One file per tab. A new tab is its `mod` line and its line in [`all`].
 
+mod asking;
 pub mod chat;
+pub mod classify;
+pub mod entities;
+pub mod extract;
 pub mod generate;
+pub mod questions;
 pub mod sentiment;
 pub mod settings;
+pub mod summary;
+mod why;
 mod writing;
 
 use super::command::UiCommand;
@@ -49,6 +56,11 @@ pub trait Tab {
 pub fn all() -> Vec<Box<dyn Tab>> {
     vec![
         Box::<sentiment::SentimentTab>::default(),
+        Box::<entities::EntitiesTab>::default(),
+        Box::<questions::QuestionsTab>::default(),
+        Box::<summary::SummaryTab>::default(),
+        Box::<classify::ClassifyTab>::default(),
+        Box::<extract::ExtractTab>::default(),
         Box::<generate::GenerateTab>::default(),
         Box::<chat::ChatTab>::default(),
         Box::<settings::SettingsTab>::default(),

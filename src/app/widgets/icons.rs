@@ -28,6 +28,11 @@ pub enum Icon {
     Bin,
     Left,
     Right,
+    Tag,
+    Question,
+    Lines,
+    Shapes,
+    Table,
 }
 
 /// A small button without a frame, for rows of them.
@@ -107,6 +112,32 @@ pub fn paint(painter: &Painter, rect: Rect, icon: Icon, color: Color32) {
             painter.line_segment([at(4.0, 6.0), at(16.0, 6.0)], stroke);
             painter.line_segment([at(8.0, 3.8), at(12.0, 3.8)], stroke);
             painter.add(Shape::line(vec![at(5.5, 6.0), at(6.3, 16.2), at(13.7, 16.2), at(14.5, 6.0)], stroke));
+        }
+        Icon::Tag => {
+            let outline = [(3.0, 5.5), (12.0, 5.5), (17.0, 10.0), (12.0, 14.5), (3.0, 14.5)];
+            painter.add(Shape::closed_line(outline.iter().map(|(x, y)| at(*x, *y)).collect(), stroke));
+        }
+        Icon::Question => {
+            painter.circle_stroke(at(10.0, 10.0), 8.0, stroke);
+            let hook = [(7.6, 8.2), (8.2, 6.4), (10.0, 5.7), (11.8, 6.4), (12.3, 8.0), (11.4, 9.4), (10.0, 10.6), (10.0, 12.0)];
+            painter.add(Shape::line(hook.iter().map(|(x, y)| at(*x, *y)).collect(), stroke));
+            painter.circle_filled(at(10.0, 14.4), 1.1, color);
+        }
+        Icon::Lines => {
+            for (y, end) in [(5.5, 16.5), (10.0, 16.5), (14.5, 11.0)] {
+                painter.line_segment([at(3.5, y), at(end, y)], stroke);
+            }
+        }
+        Icon::Shapes => {
+            painter.rect_stroke(Rect::from_min_max(at(3.5, 3.5), at(8.5, 8.5)), 1.0, stroke, StrokeKind::Middle);
+            painter.rect_stroke(Rect::from_min_max(at(11.5, 11.5), at(16.5, 16.5)), 1.0, stroke, StrokeKind::Middle);
+            painter.circle_stroke(at(14.0, 6.0), 2.7, stroke);
+            painter.add(Shape::closed_line(vec![at(6.0, 11.3), at(9.0, 16.5), at(3.0, 16.5)], stroke));
+        }
+        Icon::Table => {
+            painter.rect_stroke(Rect::from_min_max(at(3.5, 4.0), at(16.5, 16.0)), 1.5, stroke, StrokeKind::Middle);
+            painter.line_segment([at(3.5, 8.2), at(16.5, 8.2)], stroke);
+            painter.line_segment([at(8.5, 8.2), at(8.5, 16.0)], stroke);
         }
         Icon::Left => {
             painter.add(Shape::line(vec![at(12.0, 5.5), at(7.5, 10.0), at(12.0, 14.5)], stroke));

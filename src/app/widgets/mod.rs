@@ -1,9 +1,11 @@
 //! Pictures and controls that know no task.
 
+pub mod bars;
 pub mod chips;
 pub mod file_picker;
 pub mod gauge;
 pub mod icons;
+pub mod marked;
 pub mod stages;
 
 use super::theme::{Palette, card, size, strong};

@@ -199,7 +199,7 @@ impl SentimentTab {
                     running.loading = Some((*share, *bytes));
                 }
             }
-            Event::Started { .. } | Event::Partial { .. } | Event::Status(_) => {}
+            Event::Started { .. } | Event::Partial { .. } | Event::Progress { .. } | Event::Status(_) => {}
             Event::Items { .. } => self.arrived = event.first_answer().and_then(Output::scores).cloned(),
             Event::Done { report, id } => {
                 if let (Some(running), Some(scores)) = (self.running.take(), self.arrived.take()) {

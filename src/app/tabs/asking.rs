@@ -1,0 +1,369 @@
+//! What the tabs that ask something of a text share: the request on its way, the text field, what an
+//! answer cost, the pieces that the model read.
+
+use super::Cx;
+use crate::app::command::UiCommand;
+use crate::app::jobs::Pending;
+use crate::app::theme::{Palette, card, size};
+use crate::app::widgets::file_picker::{FilePicker, Picked, Purpose};
+use crate::app::widgets::{chips, explain, failure, millis, note, secondary};
+use crate::engine::Ticket;
+use crate::engine::message::{Event, ItemResult, Report, Request};
+use crate::error::UserMessage;
+use crate::labs::lines;
+use crate::tasks::encoder::Reading;
+use egui::{FontId, Margin, RichText, ScrollArea, TextEdit, Ui};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Bytes of text that can be edited without the window getting slow.
+pub const LONG: usize = 20_000;
+
+/// One request at a time: on its way, failed, stopped.
+#[derive(Default)]
+pub struct Asking {
+    running: Option<Running>,
+    pub failed: Option<UserMessage>,
+    stopped: bool,
+}
+
+struct Running {
+    ticket: Ticket,
+    begun: Instant,
+    /// Share read of the model, and its bytes.
+    loading: Option<(f32, u64)>,
+    share: f32,
+    stopping: bool,
+    items: Vec<Option<ItemResult>>,
+}
+
+/// A request that has ended well.
+pub struct Ended {
+    pub id: u64,
+    /// One per input.
+    pub items: Vec<Option<ItemResult>>,
+    pub report: Report,
+}
+
+impl Asking {
+    /// Submits, unless something runs already. False if nothing was submitted.
+    pub fn start(&mut self, cx: &Cx<'_>, request: Request) -> bool {
+        if self.is_running() {
+            return false;
+        }
+        (self.failed, self.stopped) = (None, false);
+        let items = vec![None; request.inputs.len()];
+        match cx.submit(request) {
+            Ok(ticket) => {
+                let begun = Instant::now();
+                self.running = Some(Running { ticket, begun, loading: None, share: 0.0, stopping: false, items });
+                true
+            }
+            Err(message) => {
+                self.failed = Some(message);
+                false
+            }
+        }
+    }
+
+    /// Whether an answer is awaited.
+    pub fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// Asks for the end.
+    pub fn stop(&mut self) {
+        if let Some(running) = &mut self.running {
+            running.stopping = true;
+            running.ticket.cancel.cancel();
+        }
+    }
+
+    /// Takes in what belongs to it; the answers once they are complete.
+    pub fn on_event(&mut self, event: &Event) -> Option<Ended> {
+        let running = self.running.as_mut().filter(|r| Some(r.ticket.id) == event.id())?;
+        match event {
+            Event::Loading { share, bytes, .. } => running.loading = Some((*share, *bytes)),
+            Event::Progress { share, .. } => running.share = *share,
+            Event::Items { items, done, total, .. } => {
+                running.loading = None;
+                running.share = *done as f32 / (*total).max(1) as f32;
+                for (index, result) in items {
+                    if let Some(slot) = running.items.get_mut(*index) {
+                        *slot = Some(result.clone());
+                    }
+                }
+            }
+            Event::Done { id, report } => {
+                let items = std::mem::take(&mut running.items);
+                self.running = None;
+                return Some(Ended { id: id.0, items, report: report.clone() });
+            }
+            Event::Cancelled { .. } => {
+                self.running = None;
+                self.stopped = true;
+            }
+            Event::Failed { message, .. } => {
+                self.running = None;
+                self.failed = Some(message.clone());
+            }
+            Event::Started { .. } => running.loading = None,
+            Event::Partial { .. } | Event::Status(_) => {}
+        }
+        None
+    }
+
+    /// What is to be said instead of an answer; `Some(true)` if Retry was pressed, `None` if there is
+    /// nothing to say.
+    pub fn ui(&self, ui: &mut Ui, p: &Palette) -> Option<bool> {
+        if let Some(running) = &self.running {
+            running.ui(ui, p);
+            return Some(false);
+        }
+        if let Some(message) = &self.failed {
+            return Some(failure(ui, p, message));
+        }
+        if self.stopped {
+            quiet_card(ui, p, "Stopped. Your text is still there.");
+            return Some(false);
+        }
+        None
+    }
+}
+
+impl Running {
+    fn ui(&self, ui: &mut Ui, p: &Palette) {
+        card(p).show(ui, |ui| {
+            ui.set_width(ui.available_width());
+            let seconds = self.begun.elapsed().as_secs_f64();
+            match self.loading {
+                Some((share, bytes)) if share < 0.999 => {
+                    let mb = bytes as f64 / 1e6;
+                    ui.label(format!("Loading the model: {:.0} of {mb:.0} MB · {seconds:.1} s", f64::from(share) * mb));
+                    ui.add(egui::ProgressBar::new(share));
+                }
+                _ if self.stopping => {
+                    ui.label("Stopping…");
+                }
+                _ => {
+                    ui.label(format!("Running · {seconds:.1} s"));
+                    if self.share > 0.0 {
+                        ui.add(egui::ProgressBar::new(self.share).desired_height(8.0));
+                    }
+                }
+            }
+        });
+        ui.ctx().request_repaint_after(std::time::Duration::from_millis(100));
+    }
+}
+
+/// A card with nothing but a remark.
+pub fn quiet_card(ui: &mut Ui, p: &Palette, text: &str) {
+    card(p).show(ui, |ui| {
+        ui.set_width(ui.available_width());
+        note(ui, p, text);
+    });
+}
+
+/// A pasted text longer than `limit`, taken before an editor lays it out.
+pub fn take_long_paste(ui: &Ui, limit: usize) -> Option<String> {
+    ui.input_mut(|input| {
+        let is_long = |e: &egui::Event| matches!(e, egui::Event::Paste(text) if text.len() > limit);
+        let at = input.events.iter().position(is_long)?;
+        match input.events.remove(at) {
+            egui::Event::Paste(text) => Some(text),
+            _ => None,
+        }
+    })
+}
+
+/// A text that is typed, pasted, or opened from a file.
+pub struct Editor {
+    pub text: String,
+    /// What a screen reader calls it.
+    name: &'static str,
+    picker: Option<FilePicker>,
+    reading: Option<(PathBuf, Pending<Result<String, UserMessage>>)>,
+    pub failed: Option<UserMessage>,
+}
+
+impl Editor {
+    /// With `text` in it.
+    pub fn new(name: &'static str, text: &str) -> Self {
+        Self { text: text.to_owned(), name, picker: None, reading: None, failed: None }
+    }
+
+    fn id(&self) -> egui::Id {
+        egui::Id::unique(self.name)
+    }
+
+    /// Reads a file on a thread of its own.
+    pub fn open(&mut self, path: PathBuf, cx: &Cx<'_>) {
+        let file = path.clone();
+        self.failed = None;
+        self.reading = Some((path, Pending::spawn(cx.ctx, move || lines::text(&file))));
+    }
+
+    /// Lets a person choose a file.
+    pub fn choose(&mut self) {
+        self.picker = Some(FilePicker::new(Purpose::Open, FilePicker::home(), ""));
+    }
+
+    /// The file dialog, and what has been read. Once a frame. True if a file's text has come.
+    pub fn poll(&mut self, ui: &Ui, cx: &mut Cx<'_>) -> bool {
+        if let Some(picker) = &mut self.picker
+            && let Some(picked) = picker.show(ui, cx.palette)
+        {
+            self.picker = None;
+            if let Picked::File(path) = picked {
+                self.open(path, cx);
+            }
+        }
+        let Some((_, pending)) = &mut self.reading else { return false };
+        let Some(result) = pending.poll() else { return false };
+        self.reading = None;
+        match result {
+            Ok(text) => {
+                self.text = text;
+                true
+            }
+            Err(message) => {
+                self.failed = Some(message);
+                false
+            }
+        }
+    }
+
+    /// Draws it with `rows` lines at least, at most `height` points high.
+    pub fn ui(&mut self, ui: &mut Ui, p: &Palette, rows: usize, height: f32) {
+        let id = self.id();
+        if ui.memory(|m| m.has_focus(id))
+            && let Some(text) = take_long_paste(ui, LONG)
+        {
+            self.text.push_str(&text);
+        }
+        if let Some((path, _)) = &self.reading {
+            note(ui, p, format!("Reading '{}'…", path.display()));
+        }
+        if let Some(message) = &self.failed
+            && failure(ui, p, message)
+        {
+            self.failed = None;
+            self.choose();
+        }
+        if self.text.len() > LONG {
+            self.long_ui(ui, p);
+            return;
+        }
+        ScrollArea::vertical().id_salt(self.name).max_height(height).show(ui, |ui| {
+            let field = TextEdit::multiline(&mut self.text)
+                .id(id)
+                .desired_width(f32::INFINITY)
+                .desired_rows(rows)
+                .font(FontId::proportional(size::INPUT))
+                .margin(Margin::symmetric(16, 14))
+                .hint_text("Type or paste a text");
+            let _ = ui.add(field).accessible_name(self.name);
+        });
+    }
+
+    /// A text too long to edit smoothly: its beginning, its size, and a way back.
+    fn long_ui(&mut self, ui: &mut Ui, p: &Palette) {
+        let mut clear = false;
+        card(p).show(ui, |ui| {
+            ui.set_width(ui.available_width());
+            let first: String = self.text.chars().take(280).collect();
+            let shown = ui.label(RichText::new(format!("{}…", first.trim())).size(size::BODY));
+            let name = format!("Long text: {first}");
+            shown.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, &name));
+            ui.horizontal_wrapped(|ui| {
+                note(ui, p, format!("{:.0} kB: read in windows.", self.text.len() as f64 / 1e3));
+                clear = secondary(ui, p, "Clear", "").clicked();
+            });
+        });
+        if clear {
+            self.text.clear();
+        }
+    }
+}
+
+/// Tokens and time of an answer, with what the reader should know beside it.
+pub fn cost_ui(ui: &mut Ui, p: &Palette, reading: &Reading, report: &Report) {
+    let windows = if reading.windows > 1 { format!("{} windows · ", reading.windows) } else { String::new() };
+    note(ui, p, format!("{windows}{} tokens · {}", reading.tokens, millis(report.timing.total)));
+    explain(
+        ui,
+        "a token",
+        "A token is a piece of text that the model reads as one: a whole word, or a part of a rare one. The time runs from pressing the button to the answer, waiting and loading included.",
+    );
+}
+
+/// The warnings of a report.
+pub fn warnings_ui(ui: &mut Ui, p: &Palette, report: &Report) {
+    for warning in &report.warnings {
+        ui.label(RichText::new(format!("Note: {warning}.")).size(size::LABEL).color(p.warning));
+    }
+}
+
+/// Buttons for commands; the one that was pressed.
+pub fn buttons(ui: &mut Ui, p: &Palette, commands: &[UiCommand]) -> Option<UiCommand> {
+    let pressed = |c: &UiCommand, ui: &mut Ui| secondary(ui, p, c.text(), "").on_hover_text(c.tooltip()).clicked();
+    commands.iter().copied().filter(|c| pressed(c, ui)).last()
+}
+
+/// The pieces that the model read, with ids; offsets on hover and in their names.
+pub fn pieces_ui(ui: &mut Ui, p: &Palette, reading: &Reading) {
+    card(p).show(ui, |ui| {
+        ui.set_width(ui.available_width());
+        note(ui, p, "The pieces that the model reads, each with its number in the vocabulary (plus marks at the ends).");
+        ui.horizontal_wrapped(|ui| {
+            for piece in &reading.pieces {
+                let chip = chips::piece(ui, p, &piece.text, piece.id);
+                chip.on_hover_text(format!("bytes {} to {}", piece.start, piece.end));
+            }
+        });
+    });
+}
+
+/// Writes a file on a thread of its own and says what came of it.
+#[derive(Default)]
+pub struct Saving {
+    picker: Option<FilePicker>,
+    contents: Option<Vec<u8>>,
+    running: Option<(PathBuf, Pending<std::io::Result<()>>)>,
+}
+
+impl Saving {
+    /// Asks where to; `name` is proposed.
+    pub fn ask(&mut self, name: &str, contents: Vec<u8>) {
+        self.contents = Some(contents);
+        self.picker = Some(FilePicker::new(Purpose::Save, FilePicker::home(), name));
+    }
+
+    fn write(&mut self, path: &Path, cx: &Cx<'_>) {
+        let (Some(contents), file) = (self.contents.take(), path.to_owned()) else { return };
+        let work = move || crate::disk::write_whole(&file, &contents);
+        self.running = Some((path.to_owned(), Pending::spawn(cx.ctx, work)));
+    }
+
+    /// The dialog, and the end of the writing. Once a frame.
+    pub fn poll(&mut self, ui: &Ui, cx: &mut Cx<'_>) {
+        if let Some(picker) = &mut self.picker
+            && let Some(picked) = picker.show(ui, cx.palette)
+        {
+            self.picker = None;
+            if let Picked::File(path) = picked {
+                self.write(&path, cx);
+            }
+        }
+        if let Some((path, pending)) = &mut self.running
+            && let Some(result) = pending.poll()
+        {
+            match result {
+                Ok(()) => cx.notices.say(format!("Saved to '{}'.", path.display())),
+                Err(e) => cx.notices.push(format!("'{}' was not written: {e}. Choose another folder.", path.display())),
+            }
+            self.running = None;
+        }
+    }
+}

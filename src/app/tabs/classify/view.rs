@@ -1,0 +1,132 @@
+//! What the tab looks like.
+
+use super::{Answer, ClassifyTab, EXAMPLES, shown};
+use crate::app::command::UiCommand;
+use crate::app::tabs::asking::{buttons, cost_ui, pieces_ui, quiet_card, warnings_ui};
+use crate::app::tabs::{Cx, Tab as _};
+use crate::app::theme::{Palette, card, size, strong};
+use crate::app::widgets::{bars, chips, note, primary, secondary};
+use crate::tasks::encoder::Reading;
+use egui::{FontId, ScrollArea, TextEdit, Ui};
+
+/// Labels whose bars are shown; JSON has all.
+const BARS: usize = 10;
+
+impl ClassifyTab {
+    pub(super) fn classify_ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
+        ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+            ui.heading("Classify");
+            note(ui, cx.palette, "Labels of your own: by their names alone, or taught by a few examples.");
+            ui.horizontal_wrapped(|ui| {
+                ui.selectable_value(&mut self.by_examples, false, "By name");
+                ui.selectable_value(&mut self.by_examples, true, "By examples");
+            });
+            if self.by_examples {
+                self.taught.ui(ui, cx);
+            } else {
+                self.labels_ui(ui);
+                note(
+                    ui,
+                    cx.palette,
+                    "One label per line; \"sport: matches, athletes, scores\" says more. Nothing is taught: the text goes to the label whose meaning is nearest.",
+                );
+            }
+            ui.add_space(4.0);
+            self.editor.ui(ui, cx.palette, 2, 140.0);
+            self.controls(ui, cx);
+            match self.asking.ui(ui, cx.palette) {
+                Some(true) => self.run(cx),
+                Some(false) => {}
+                None => self.result(ui, cx),
+            }
+        });
+    }
+
+    fn labels_ui(&mut self, ui: &mut Ui) {
+        ScrollArea::vertical().id_salt("labels").max_height(150.0).show(ui, |ui| {
+            let rows = self.labels.lines().count().clamp(3, 6);
+            let field = TextEdit::multiline(&mut self.labels).desired_rows(rows).desired_width(f32::INFINITY);
+            let field = field.font(FontId::proportional(size::BODY)).hint_text("one label per line");
+            let _ = ui.add(field).accessible_name("Labels, one per line");
+        });
+    }
+
+    fn controls(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
+        let p = cx.palette;
+        let mut chosen = None;
+        ui.horizontal_wrapped(|ui| {
+            let busy = self.asking.is_running() || self.why.is_running();
+            let ready = !self.asking.is_running() && (!self.by_examples || self.taught.head().is_some());
+            ui.add_enabled_ui(ready, |ui| {
+                if primary(ui, p, "Run", &UiCommand::Run.key_name()).clicked() {
+                    chosen = Some(UiCommand::Run);
+                }
+            });
+            ui.add_enabled_ui(busy, |ui| {
+                if secondary(ui, p, "Stop", &UiCommand::Stop.key_name()).clicked() {
+                    chosen = Some(UiCommand::Stop);
+                }
+            });
+            if self.by_examples {
+                if self.taught.head().is_none() {
+                    note(ui, p, "Teach first; then classify new texts.");
+                }
+                return;
+            }
+            for (name, text) in EXAMPLES {
+                if chips::choice(ui, p, name).clicked() {
+                    self.editor.text = text.to_owned();
+                    chosen = Some(UiCommand::Run);
+                }
+            }
+        });
+        if let Some(command) = chosen {
+            self.on_command(command, cx);
+        }
+    }
+
+    fn result(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
+        let p = cx.palette;
+        let Some(answer) = &self.answer else {
+            quiet_card(ui, p, "Press Run: how likely each label is appears here.");
+            return;
+        };
+        let labels = self.taught.head().map(|h| h.labels.clone()).unwrap_or_default();
+        scores_ui(ui, p, answer, &labels);
+        self.why.ui(ui, cx);
+        let scores = &answer.scores;
+        let reading = Reading { tokens: scores.tokens, pieces: scores.pieces.clone(), windows: scores.windows };
+        let mut chosen = None;
+        ui.horizontal_wrapped(|ui| {
+            cost_ui(ui, p, &reading, &answer.report);
+            chosen = buttons(ui, p, &[UiCommand::Why, UiCommand::Tokens, UiCommand::CopyText, UiCommand::CopyJson]);
+        });
+        warnings_ui(ui, p, &answer.report);
+        if self.tokens_shown {
+            pieces_ui(ui, p, &reading);
+        }
+        if let Some(command) = chosen {
+            self.on_command(command, cx);
+        }
+    }
+}
+
+/// The likeliest label in large letters, then bars. Labels that were taught keep the map's colours.
+fn scores_ui(ui: &mut Ui, p: &Palette, answer: &Answer, taught: &[String]) {
+    let mut order: Vec<&(String, f64)> = answer.scores.scores.iter().collect();
+    order.sort_by(|a, b| b.1.total_cmp(&a.1));
+    card(p).show(ui, |ui| {
+        ui.set_width(ui.available_width());
+        ui.label(strong(shown(answer.scores.top().0), size::TITLE));
+        for (label, share) in order.iter().take(BARS) {
+            let color = match taught.iter().position(|l| l == label).filter(|_| answer.options.taught.is_some()) {
+                Some(index) => super::map::color(p, index),
+                None => p.accent,
+            };
+            bars::bar(ui, p, shown(label), *share, color);
+        }
+        if order.len() > BARS {
+            note(ui, p, format!("and {} labels more", order.len() - BARS));
+        }
+    });
+}

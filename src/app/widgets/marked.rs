@@ -1,0 +1,110 @@
+//! Running text with coloured stretches in it, each with its tag; a click tells which.
+
+use crate::app::theme::{Palette, blend, size};
+use egui::text::{CCursor, LayoutJob};
+use egui::{Align, Color32, FontId, Role, Sense, Stroke, TextFormat, Ui, WidgetInfo};
+use std::ops::Range;
+
+/// Bytes of a text that are laid out at once; of a longer one the part around what is chosen.
+const SHOWN: usize = 12_000;
+
+/// A stretch of the text.
+#[derive(Clone, Debug)]
+pub struct Mark {
+    /// Bytes.
+    pub range: Range<usize>,
+    pub color: Color32,
+    /// How strong its ground is, 0 to 1.
+    pub strength: f32,
+    /// In small letters behind it; may be empty.
+    pub tag: String,
+}
+
+/// Draws `text` with `marks` (in order, not overlapping); the index of the one that was clicked.
+pub fn marked(ui: &mut Ui, p: &Palette, text: &str, marks: &[Mark], selected: Option<usize>, name: &str) -> Option<usize> {
+    let window = window(text, selected.and_then(|s| marks.get(s)).map_or(0, |m| m.range.start));
+    if window.start > 0 || window.end < text.len() {
+        let share = |at: usize| at * 100 / text.len().max(1);
+        let part = format!("shown: {} % to {} % of the text", share(window.start), share(window.end));
+        super::note(ui, p, part);
+    }
+    let (job, places) = job(ui, p, text, &window, marks, selected);
+    let galley = ui.painter().layout_job(job);
+    let (rect, response) = ui.allocate_exact_size(galley.size(), Sense::click());
+    ui.painter().galley(rect.min, galley.clone(), p.text);
+    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, name));
+    let pointer = response.hover_pos()?;
+    let CCursor { index, .. } = galley.cursor_from_pos(pointer - rect.min);
+    let hit = places.iter().find(|(range, _)| range.contains(&index.0)).map(|(_, mark)| *mark);
+    if hit.is_some() {
+        ui.ctx().set_cursor_icon(egui::CursorIcon::PointingHand);
+    }
+    hit.filter(|_| response.clicked())
+}
+
+/// The part of a long text around `focus`, on character boundaries.
+fn window(text: &str, focus: usize) -> Range<usize> {
+    if text.len() <= SHOWN {
+        return 0..text.len();
+    }
+    let start = focus.saturating_sub(SHOWN / 3).min(text.len() - SHOWN);
+    text.floor_char_boundary(start)..text.floor_char_boundary(start + SHOWN)
+}
+
+/// The layout, and the characters of it that belong to each mark.
+fn job(
+    ui: &Ui,
+    p: &Palette,
+    text: &str,
+    window: &Range<usize>,
+    marks: &[Mark],
+    selected: Option<usize>,
+) -> (LayoutJob, Vec<(Range<usize>, usize)>) {
+    let font = FontId::proportional(size::RESULT);
+    let plain = TextFormat { font_id: font.clone(), color: p.text, line_height: Some(34.0), valign: Align::Center, ..Default::default() };
+    let mut job = LayoutJob::default();
+    job.wrap.max_width = ui.available_width();
+    let (mut places, mut at, mut letters) = (Vec::new(), window.start, 0);
+    let mut append = |job: &mut LayoutJob, text: &str, format: TextFormat| {
+        letters += text.chars().count();
+        job.append(text, 0.0, format);
+        letters
+    };
+    let visible = marks.iter().enumerate().filter(|(_, m)| m.range.start < window.end && m.range.end > window.start);
+    for (index, mark) in visible {
+        let (start, end) = (mark.range.start.max(window.start), mark.range.end.min(window.end));
+        if start < at {
+            continue;
+        }
+        let first = append(&mut job, &text[at..start], plain.clone());
+        let strength = if selected == Some(index) { (mark.strength + 0.25).min(1.0) } else { mark.strength };
+        let ground = blend(p.panel, mark.color, 0.28 * strength);
+        let line = Stroke::new(if selected == Some(index) { 3.0 } else { 1.5 }, mark.color);
+        let lit = TextFormat { background: ground, underline: line, expand_bg: 2.0, ..plain.clone() };
+        let mut last = append(&mut job, &text[start..end], lit.clone());
+        if !mark.tag.is_empty() {
+            let small = TextFormat { font_id: FontId::proportional(10.0), color: mark.color, valign: Align::TOP, ..lit };
+            last = append(&mut job, &format!("\u{a0}{}", mark.tag), small);
+        }
+        places.push((first..last, index));
+        at = end;
+    }
+    append(&mut job, &text[at..window.end], plain);
+    (job, places)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shown_part_of_a_long_text_holds_its_focus() {
+        let text = "é".repeat(20_000);
+        for focus in [0, 5_000, 20_001, 40_000] {
+            let window = window(&text, focus);
+            assert!(window.start <= focus && focus <= window.end, "{window:?}");
+            assert!(text.is_char_boundary(window.start) && text.is_char_boundary(window.end));
+        }
+        assert_eq!(super::window("short", 3), 0..5);
+    }
+}
