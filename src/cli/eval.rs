@@ -151,7 +151,10 @@ fn question_table(e: &QuestionEvaluation) -> String {
     ];
     if let Some(none) = e.no_answer_accuracy {
         let has = e.has_answer_f1 * 100.0;
-        lines.push(format!("            F1 where there is an answer {has:.2}, right where there is none {:.2} %", none * 100.0));
+        lines.push(format!(
+            "            F1 where there is an answer {has:.2}, right where there is none {:.2} %",
+            none * 100.0
+        ));
     }
     frame(&e.measured, lines)
 }

@@ -27,9 +27,6 @@ pub(super) struct AnalysisArgs {
     /// Question to answer from the text (qa; may be given several times)
     #[arg(long, value_name = "TEXT")]
     question: Vec<String>,
-    /// Text that the questions are about (qa)
-    #[arg(long, value_name = "TEXT")]
-    pub(super) context: Option<String>,
     /// A whole file as one text (may be given several times)
     #[arg(long, value_name = "FILE")]
     pub(super) file: Vec<PathBuf>,
@@ -117,10 +114,17 @@ impl AnalysisArgs {
     ///
     /// # Errors
     /// A file that cannot be read, or a question without a text.
-    pub(super) fn inputs(&self, task: &str, texts: &[String], input: Option<&Path>) -> Result<Vec<Input>, UserMessage> {
+    pub(super) fn inputs(
+        &self,
+        task: &str,
+        texts: &[String],
+        input: Option<&Path>,
+        context: Option<&str>,
+    ) -> Result<Vec<Input>, UserMessage> {
         let files = self.file.iter().map(|f| lines::text(f)).collect::<Result<Vec<_>, _>>()?;
         if task == "qa" {
-            return self.questions(texts, input, files);
+            let contexts = context.map(str::to_owned).into_iter().chain(files).collect();
+            return self.questions(texts, input, contexts);
         }
         let mut all: Vec<String> = texts.to_vec();
         if let Some(path) = input {
@@ -131,11 +135,15 @@ impl AnalysisArgs {
     }
 
     /// Each question with each text; or the rows of a JSON-lines file.
-    fn questions(&self, texts: &[String], input: Option<&Path>, files: Vec<String>) -> Result<Vec<Input>, UserMessage> {
+    fn questions(
+        &self,
+        texts: &[String],
+        input: Option<&Path>,
+        mut contexts: Vec<String>,
+    ) -> Result<Vec<Input>, UserMessage> {
         if let Some(path) = input {
             return questions_of(path);
         }
-        let mut contexts: Vec<String> = self.context.iter().cloned().chain(files).collect();
         let mut questions = self.question.clone();
         if contexts.is_empty() {
             contexts.extend_from_slice(texts);

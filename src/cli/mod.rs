@@ -51,9 +51,10 @@ struct Common {
     /// How weights are kept: f32 is fastest on CPU, f16 takes half the memory (default: f32 on CPU, f16 on CUDA)
     #[arg(long, global = true, value_enum)]
     precision: Option<Weights>,
-    /// Tokens that prompt and answer may have together (default: what the model allows, up to 4096)
-    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(16..=16_777_216))]
-    context: Option<u32>,
+    /// Tokens that prompt and answer may have together (default: what the model allows, up to 4096);
+    /// for `run qa` the text that the questions are about
+    #[arg(long, global = true, value_name = "N|TEXT")]
+    context: Option<String>,
     /// Say more on stderr (-vv for all); GLOSSA_LOG takes a filter such as glossa=debug
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
@@ -99,6 +100,7 @@ fn task_id(name: &str) -> Result<&'static str, String> {
 /// Reads the arguments and runs. Usage errors exit 2, failures 1 with the reason on stderr.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    cli.check_context();
     log(cli.common.verbose);
     let common = cli.common;
     let result = match cli.command {
@@ -116,6 +118,18 @@ pub fn main() -> ExitCode {
         Err(message) => {
             eprintln!("glossa: {message}");
             ExitCode::from(1)
+        }
+    }
+}
+
+impl Cli {
+    /// A context is a number of tokens, but for questions a text. Anything else exits 2.
+    fn check_context(&self) {
+        let asks = matches!(&self.command, Some(Command::Run(args)) if args.task == "qa");
+        let Some(context) = self.common.context.as_deref().filter(|_| !asks) else { return };
+        if !context.parse::<u32>().is_ok_and(|n| (16..=16_777_216).contains(&n)) {
+            let why = format!("--context '{context}' must be a number of tokens, 16 to 16777216");
+            <Self as clap::CommandFactory>::command().error(clap::error::ErrorKind::ValueValidation, why).exit();
         }
     }
 }
@@ -158,7 +172,7 @@ impl Common {
     }
 
     fn context(&self) -> Option<usize> {
-        self.context.and_then(|n| usize::try_from(n).ok())
+        self.context.as_deref().and_then(|n| n.parse().ok()).filter(|n| *n >= 16)
     }
 
     fn precision(&self) -> Option<Precision> {

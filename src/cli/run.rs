@@ -23,7 +23,7 @@ const IN_FLIGHT: usize = 64;
 pub(super) struct RunArgs {
     /// Task, such as sentiment; or extract: entities, dates, amounts and fields of one's own
     #[arg(value_parser = task)]
-    task: &'static str,
+    pub(super) task: &'static str,
     /// Texts to answer (qa: questions, if a text is given by --context or --file)
     #[arg(required_unless_present_any = ["input", "file", "context"])]
     texts: Vec<String>,
@@ -50,7 +50,7 @@ fn task(name: &str) -> Result<&'static str, String> {
 }
 
 pub(super) fn run(args: &RunArgs, common: &Common) -> Result<ExitCode, UserMessage> {
-    let mut inputs = args.analysis.inputs(args.task, &args.texts, args.input.as_deref())?;
+    let mut inputs = args.analysis.inputs(args.task, &args.texts, args.input.as_deref(), common.context.as_deref())?;
     let engine = common.engine()?;
     if args.task == EXTRACT {
         return extract_all(args, &engine, &inputs);
@@ -158,7 +158,11 @@ impl Open<'_> {
                 }
             }
             Event::Cancelled { .. } => return Err(SubmitError::Stopped.into()),
-            Event::Loading { .. } | Event::Started { .. } | Event::Partial { .. } | Event::Progress { .. } | Event::Status(_) => {}
+            Event::Loading { .. }
+            | Event::Started { .. }
+            | Event::Partial { .. }
+            | Event::Progress { .. }
+            | Event::Status(_) => {}
         }
         while let Some(due) = self.waiting.remove(&self.next) {
             match due {

@@ -88,7 +88,7 @@ pub fn read(path: &Path) -> Result<Vec<Sentence>, UserMessage> {
         }
         let mut parts = line.split_whitespace();
         match (parts.next(), parts.next_back()) {
-            (Some(word), Some(tag)) => words.push((word, tag)),
+            (Some(word), Some(tag)) if is_tag(tag) => words.push((word, tag)),
             _ => {
                 return Err(UserMessage::new(
                     "The data could not be read",
@@ -99,6 +99,11 @@ pub fn read(path: &Path) -> Result<Vec<Sentence>, UserMessage> {
         }
     }
     Ok(sentences)
+}
+
+/// `O`, or a mark, a hyphen and a type.
+fn is_tag(tag: &str) -> bool {
+    tag == "O" || tag.split_once('-').is_some_and(|(mark, kind)| mark.len() == 1 && !kind.is_empty())
 }
 
 fn sentence(words: &[(&str, &str)]) -> Sentence {
@@ -192,7 +197,14 @@ mod tests {
 
     #[test]
     fn entities_of_iob_lines_are_byte_ranges() {
-        let words = [("Zoë", "B-PER"), ("Kravitz", "I-PER"), ("in", "O"), ("New", "I-LOC"), ("York", "I-LOC"), ("Rome", "B-LOC")];
+        let words = [
+            ("Zoë", "B-PER"),
+            ("Kravitz", "I-PER"),
+            ("in", "O"),
+            ("New", "I-LOC"),
+            ("York", "I-LOC"),
+            ("Rome", "B-LOC"),
+        ];
         let s = sentence(&words);
         assert_eq!(s.text, "Zoë Kravitz in New York Rome");
         let named: Vec<(&str, &str)> = s.entities.iter().map(|e| (&s.text[e.0..e.1], e.2.as_str())).collect();

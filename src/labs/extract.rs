@@ -74,8 +74,22 @@ fn default_question(name: &str) -> String {
     let lower = name.to_lowercase();
     let last = lower.split_whitespace().next_back().unwrap_or("");
     const PEOPLE: [&str; 16] = [
-        "supplier", "customer", "author", "buyer", "seller", "sender", "recipient", "manager", "contact", "client",
-        "employer", "employee", "president", "director", "winner", "owner",
+        "supplier",
+        "customer",
+        "author",
+        "buyer",
+        "seller",
+        "sender",
+        "recipient",
+        "manager",
+        "contact",
+        "client",
+        "employer",
+        "employee",
+        "president",
+        "director",
+        "winner",
+        "owner",
     ];
     if lower.ends_with('?') {
         return name.to_owned();

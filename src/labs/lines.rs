@@ -59,8 +59,7 @@ fn utf8<'a>(bytes: &'a [u8], name: &str) -> Result<&'a str, UserMessage> {
 /// # Errors
 /// Bytes that are not UTF-8, or no line of text.
 pub fn decode(bytes: &[u8], name: &str) -> Result<Vec<String>, UserMessage> {
-    let lines: Vec<String> =
-        utf8(bytes, name)?.lines().filter(|l| !l.trim().is_empty()).map(str::to_owned).collect();
+    let lines: Vec<String> = utf8(bytes, name)?.lines().filter(|l| !l.trim().is_empty()).map(str::to_owned).collect();
     if lines.is_empty() {
         return Err(UserMessage::new(
             "There is nothing to analyse",

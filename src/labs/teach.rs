@@ -10,8 +10,8 @@ use crate::error::UserMessage;
 use crate::nn::logistic::{Examples, Logistic};
 use crate::tasks::classify::TaughtHead;
 use crate::tasks::{Options, Output};
-use rand::seq::SliceRandom as _;
 use rand::SeedableRng as _;
+use rand::seq::SliceRandom as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 

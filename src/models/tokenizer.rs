@@ -93,7 +93,7 @@ fn trimmed(text: &str, start: usize, end: usize) -> (usize, usize) {
     let (start, end) = (text.floor_char_boundary(start), text.ceil_char_boundary(end));
     let inner = text[start..end].trim();
     if inner.is_empty() {
-        return (start, end);
+        return (end, end);
     }
     let start = inner.as_ptr() as usize - text.as_ptr() as usize;
     (start, start + inner.len())

@@ -105,10 +105,7 @@ impl Weights {
 
 /// A matrix in ggml's blocks, as our small models keep them: `NAME.q5_1`, bytes `[rows, bytes of a row]`.
 /// Its name, type and shape.
-fn in_blocks<'a>(
-    name: &'a str,
-    view: &safetensors::tensor::TensorView<'_>,
-) -> Option<(&'a str, Dtype, Vec<usize>)> {
+fn in_blocks<'a>(name: &'a str, view: &safetensors::tensor::TensorView<'_>) -> Option<(&'a str, Dtype, Vec<usize>)> {
     let (name, suffix) = name.rsplit_once('.')?;
     let dtype = [Dtype::Q4_0, Dtype::Q4_1, Dtype::Q5_0, Dtype::Q5_1, Dtype::Q8_0]
         .into_iter()

@@ -1,8 +1,8 @@
 //! Multinomial logistic regression on embeddings, fitted by L-BFGS (Liu & Nocedal 1989).
 
+use super::bert::softmax;
 use super::kernels::Isa;
 use super::kernels::gemm::{Packed, Precision, linear};
-use super::bert::softmax;
 
 /// Weight of the penalty `λ/2 · |W|²` per example's loss summed; about 33 is its inverse C.
 pub const PENALTY: f32 = 0.03;
@@ -40,7 +40,8 @@ impl Examples {
         let width = vectors.first().map_or(0, Vec::len);
         let rows: Vec<f32> = vectors.iter().flat_map(|v| v.iter().copied().chain([1.0])).collect();
         let n = vectors.len();
-        let across: Vec<f32> = (0..=width).flat_map(|c| (0..n).map(move |r| (r, c))).map(|(r, c)| rows[r * (width + 1) + c]).collect();
+        let across: Vec<f32> =
+            (0..=width).flat_map(|c| (0..n).map(move |r| (r, c))).map(|(r, c)| rows[r * (width + 1) + c]).collect();
         let across = Packed::new(isa, &across, &vec![0.0; width + 1], n, Precision::F32);
         Self { isa, rows, across, classes: classes.to_vec(), count, width }
     }

@@ -130,7 +130,15 @@ mod tests {
 
     #[test]
     fn a_head_of_another_width_is_refused() {
-        let head = TaughtHead { version: 1, model: "m".into(), labels: owned(&["a", "b"]), width: 2, weights: vec![0.0; 6], examples: 2, held_out: None };
+        let head = TaughtHead {
+            version: 1,
+            model: "m".into(),
+            labels: owned(&["a", "b"]),
+            width: 2,
+            weights: vec![0.0; 6],
+            examples: 2,
+            held_out: None,
+        };
         assert!(head.scores(&[1.0, 0.0]).is_ok());
         assert!(head.scores(&[1.0]).unwrap_err().to_string().contains("'m'"));
     }

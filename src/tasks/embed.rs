@@ -86,7 +86,10 @@ struct Vectors {
 enum Purpose {
     Vector,
     /// The last text is to be classified; those before are labels not seen so far.
-    Labels { labels: Vec<String>, fresh: Vec<String> },
+    Labels {
+        labels: Vec<String>,
+        fresh: Vec<String>,
+    },
     Taught(Arc<TaughtHead>),
     Summary(Sentences),
 }
@@ -148,14 +151,21 @@ impl Embedder {
             if stop() {
                 return Err(TaskError::Stopped);
             }
-            self.add(to, &classify::spoken(label), stop)?;
+            let added = self.add(to, &classify::spoken(label), stop);
+            added.map_err(|e| match e {
+                TaskError::Input(_) => TaskError::Labels(format!("the label {label:?} has no visible characters")),
+                other => other,
+            })?;
         }
         to.purpose = Purpose::Labels { labels, fresh };
         Ok(())
     }
 
+    /// What was read of the last text; labels before it do not count.
     fn reading(&self, work: &Vectors) -> Reading {
-        Reading { windows: work.texts.last().map_or(0, ExactSizeIterator::len), ..self.model.reading(&work.windows) }
+        let last = work.texts.last().cloned().unwrap_or_default();
+        let tokens = work.windows.windows[last.clone()].iter().map(|w| w.ids.len()).sum();
+        Reading { tokens, windows: last.len(), ..self.model.reading(&work.windows) }
     }
 
     /// Likeness of `vector` to each label, as probabilities.
@@ -215,7 +225,7 @@ impl Model for Embedder {
             Purpose::Vector => return Ok(Output::Vector(Embedding { vector: last(), reading })),
             Purpose::Summary(sentences) => {
                 let vectors: Vec<Vec<f32>> = (0..work.texts.len()).map(|i| work.vector(i)).collect();
-                let reading = Reading { windows: 1, pieces: Vec::new(), ..reading };
+                let reading = Reading { windows: 1, pieces: Vec::new(), tokens: work.tokens() };
                 return Ok(Output::Summary(summarize::rank(input.text(), sentences, &vectors, reading)));
             }
             Purpose::Labels { labels, fresh } => {

@@ -311,7 +311,9 @@ impl Model for LanguageModel {
                 self.conversation(messages, options.max_tokens)?
             }
             Input::Text(text) => (self.codec.encode(text, true).map_err(TaskError::Prompt)?, 0),
-            Input::Question { .. } => return Err(TaskError::Input("a language model takes a text or a conversation".into())),
+            Input::Question { .. } => {
+                return Err(TaskError::Input("a language model takes a text or a conversation".into()));
+            }
             Input::Forced { text, ids } => {
                 let mut prompt = self.codec.encode(text, true).map_err(TaskError::Prompt)?;
                 prompt.extend(ids);

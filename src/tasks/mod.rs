@@ -10,6 +10,7 @@ pub mod encoder;
 pub mod entities;
 pub mod generate;
 pub mod language;
+pub mod output;
 pub mod patterns;
 pub mod questions;
 pub mod sentences;
@@ -26,15 +27,12 @@ use crate::nn::decoder::Forecast;
 use crate::nn::runtime::Runtime;
 pub use crate::nn::sampling::Sampling;
 use classify::TaughtHead;
-use embed::Embedding;
-use encoder::Reading;
-use entities::Entities;
-use language::{Generated, Partial};
-use questions::Answers;
+use language::Partial;
+pub use output::{Output, Piece, Scores};
 use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::sync::Arc;
-use summarize::{Length, Summary};
+use summarize::Length;
 
 /// Every task, in the order in which the window lists them.
 pub fn all() -> Vec<Box<dyn Task>> {
@@ -197,7 +195,15 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { sampling: Sampling::default(), max_tokens: 512, stop: Vec::new(), candidates: 0, labels: Vec::new(), taught: None, length: Length::default() }
+        Self {
+            sampling: Sampling::default(),
+            max_tokens: 512,
+            stop: Vec::new(),
+            candidates: 0,
+            labels: Vec::new(),
+            taught: None,
+            length: Length::default(),
+        }
     }
 }
 
@@ -224,130 +230,6 @@ pub enum Phase {
     Prefill,
     /// Writing, token by token.
     Decode,
-}
-
-/// An answer, by its shape.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub enum Output {
-    Scores(Scores),
-    Entities(Entities),
-    Answers(Answers),
-    Vector(Embedding),
-    Summary(Summary),
-    Text(Generated),
-}
-
-impl Output {
-    /// What the reader of the answer should know beside it.
-    pub fn warnings(&self) -> Vec<String> {
-        let (tokens, windows, how) = match self {
-            Self::Scores(s) => (s.tokens, s.windows, "the answer is their mean, weighted by length"),
-            Self::Vector(e) => (e.reading.tokens, e.reading.windows, "the vector is their mean, weighted by length"),
-            Self::Entities(e) => (e.reading.tokens, e.reading.windows, "they overlap, and each word counts once"),
-            Self::Answers(a) => (a.reading.tokens, a.reading.windows, "they overlap, and all were searched"),
-            Self::Summary(_) => return Vec::new(),
-            Self::Text(g) => return g.warnings(),
-        };
-        if windows < 2 {
-            return Vec::new();
-        }
-        vec![format!("a long text ({tokens} tokens) was analysed in {windows} windows; {how}")]
-    }
-
-    /// What the model read, of a task on an encoder.
-    pub fn reading(&self) -> Option<Reading> {
-        match self {
-            Self::Scores(s) => Some(Reading { tokens: s.tokens, pieces: s.pieces.clone(), windows: s.windows }),
-            Self::Entities(e) => Some(e.reading.clone()),
-            Self::Answers(a) => Some(a.reading.clone()),
-            Self::Vector(v) => Some(v.reading.clone()),
-            Self::Summary(s) => Some(s.reading.clone()),
-            Self::Text(_) => None,
-        }
-    }
-
-    /// The scores, of a task that gives some.
-    pub fn scores(&self) -> Option<&Scores> {
-        match self {
-            Self::Scores(scores) => Some(scores),
-            _ => None,
-        }
-    }
-
-    /// The text, of a task that writes one.
-    pub fn text(&self) -> Option<&Generated> {
-        match self {
-            Self::Text(text) => Some(text),
-            _ => None,
-        }
-    }
-
-    /// The entities, of a task that finds some.
-    pub fn entities(&self) -> Option<&Entities> {
-        match self {
-            Self::Entities(entities) => Some(entities),
-            _ => None,
-        }
-    }
-
-    /// The answers to a question.
-    pub fn answers(&self) -> Option<&Answers> {
-        match self {
-            Self::Answers(answers) => Some(answers),
-            _ => None,
-        }
-    }
-
-    /// The embedding, of a task that gives one.
-    pub fn vector(&self) -> Option<&[f32]> {
-        match self {
-            Self::Vector(embedding) => Some(&embedding.vector),
-            _ => None,
-        }
-    }
-
-    /// The summary, of a task that makes one.
-    pub fn summary(&self) -> Option<&Summary> {
-        match self {
-            Self::Summary(summary) => Some(summary),
-            _ => None,
-        }
-    }
-}
-
-/// A probability per label.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Scores {
-    /// Labels with their probabilities (summing to 1), in the model's order.
-    pub scores: Vec<(String, f64)>,
-    /// Input tokens, special tokens included.
-    pub tokens: usize,
-    /// The first pieces of the text, as the model sees it.
-    pub pieces: Vec<Piece>,
-    /// Parts that a long text was analysed in.
-    pub windows: usize,
-}
-
-/// A token and the bytes of the text that it stands for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Piece {
-    pub text: String,
-    pub id: u32,
-    pub start: usize,
-    pub end: usize,
-}
-
-impl Scores {
-    /// The likeliest label and its probability.
-    pub fn top(&self) -> (&str, f64) {
-        let best = self.scores.iter().max_by(|a, b| a.1.total_cmp(&b.1));
-        best.map_or(("", 0.0), |(label, p)| (label, *p))
-    }
-
-    /// The probability of `label`, if the model has one of that name.
-    pub fn of(&self, label: &str) -> Option<f64> {
-        self.scores.iter().find(|s| s.0 == label).map(|s| s.1)
-    }
 }
 
 /// Why a task could not answer.

@@ -38,7 +38,9 @@ pub fn sentences(text: &str) -> Vec<Range<usize>> {
 /// Whether what stands after `gap` belongs to the sentence `before`.
 fn goes_on(before: &str, gap: &str, after: &str) -> bool {
     let breaks = gap.matches('\n').count();
-    let ended = before.trim_end_matches(['"', '\'', '”', '’', ')', ']']).ends_with(['.', '!', '?', '…', ':', ';', '。', '！', '？']);
+    let ended = before
+        .trim_end_matches(['"', '\'', '”', '’', ')', ']'])
+        .ends_with(['.', '!', '?', '…', ':', ';', '。', '！', '？']);
     if breaks > 0 {
         let small = after.chars().next().is_some_and(|c| c.is_lowercase() || c.is_numeric());
         return breaks == 1 && !ended && small;
@@ -46,7 +48,9 @@ fn goes_on(before: &str, gap: &str, after: &str) -> bool {
     let Some(word) = before.strip_suffix('.').and_then(|b| b.split_whitespace().next_back()) else { return false };
     let word = word.trim_start_matches(['(', '[', '"', '“']);
     let initial = word.chars().count() == 1 && word.chars().all(char::is_uppercase);
-    initial || ABBREVIATIONS.contains(&word.to_lowercase().as_str()) && (word.to_lowercase() != "no" || after.starts_with(|c: char| c.is_numeric()))
+    initial
+        || ABBREVIATIONS.contains(&word.to_lowercase().as_str())
+            && (word.to_lowercase() != "no" || after.starts_with(|c: char| c.is_numeric()))
 }
 
 #[cfg(test)]

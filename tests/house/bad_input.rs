@@ -4,9 +4,10 @@ use crate::cli::{glossa, stderr, stdout};
 use crate::fake::fixture;
 use glossa::engine::{Engine, EngineConfig};
 use glossa::error::UserMessage;
-use glossa::labs::evaluate::{Answer, ask};
+use glossa::labs::measure::Query;
 use glossa::models::library::Library;
 use glossa::nn::runtime::DeviceChoice;
+use glossa::tasks::{Input, Options, Output};
 use std::path::{Path, PathBuf};
 
 fn engine(models: &Path) -> Engine {
@@ -20,7 +21,16 @@ fn shipped() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("models")
 }
 
-fn sentiment(engine: &Engine, text: &str) -> Result<Answer, UserMessage> {
+/// An answer, and what the reader should know beside it.
+type Answered = Result<(Output, Vec<String>), UserMessage>;
+
+fn ask(engine: &Engine, task: &'static str, model: Option<&str>, input: impl Into<Input>) -> Answered {
+    let options = Options::default();
+    let (output, report) = Query { task, model, options: &options }.ask(engine, input.into())?;
+    Ok((output, report.warnings))
+}
+
+fn sentiment(engine: &Engine, text: &str) -> Answered {
     ask(engine, "sentiment", None, text)
 }
 
@@ -57,10 +67,10 @@ fn empty_and_blank_text() {
 fn a_megabyte_is_analysed_in_windows_and_says_so() {
     let engine = engine(&shipped());
     let text = "This was a truly wonderful evening. ".repeat(1_000_000 / 36);
-    let answer = sentiment(&engine, &text).expect("an answer");
-    let scores = answer.output.scores().expect("scores");
+    let (output, warnings) = sentiment(&engine, &text).expect("an answer");
+    let scores = output.scores().expect("scores");
     assert!(scores.windows > 300 && scores.top().0 == "positive", "{}", scores.windows);
-    assert!(answer.warnings.iter().any(|w| w.contains("windows")), "{:?}", answer.warnings);
+    assert!(warnings.iter().any(|w| w.contains("windows")), "{warnings:?}");
 }
 
 #[test]
@@ -68,8 +78,8 @@ fn emoji_right_to_left_and_nul_bytes() {
     let engine = engine(&shipped());
     for text in ["🙂🙂🙂 what a day", "סרט נהדר", "فيلم رائع", "good\0film", "e\u{301}te\u{301}", "\u{202e}evil"]
     {
-        let answer = sentiment(&engine, text).expect(text);
-        let scores = answer.output.scores().expect("scores");
+        let (output, _) = sentiment(&engine, text).expect(text);
+        let scores = output.scores().expect("scores");
         for piece in &scores.pieces {
             assert!(text.is_char_boundary(piece.start) && text.is_char_boundary(piece.end), "{text:?} {piece:?}");
         }

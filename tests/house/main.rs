@@ -7,4 +7,5 @@ mod cli;
 mod engine;
 mod fake;
 mod gguf;
+mod reading;
 mod shipped;

@@ -1,10 +1,11 @@
 //! The models that are shipped: whole, within bounds, and right on plain sentences.
 
 use glossa::engine::{Engine, EngineConfig};
-use glossa::labs::evaluate::ask;
+use glossa::labs::measure::Query;
 use glossa::models::library::Library;
 use glossa::models::manifest::Manifest;
 use glossa::models::verify::Verifier;
+use glossa::tasks::{Input, Options, Output};
 use std::path::Path;
 
 fn library() -> Library {
@@ -30,6 +31,10 @@ fn every_manifest_tells_the_truth_about_its_files() {
     }
 }
 
+fn ask(engine: &Engine, task: &'static str, input: Input, options: &Options) -> Output {
+    Query { task, model: None, options }.ask(engine, input).expect(task).0
+}
+
 #[test]
 fn plain_sentences_are_classified_as_anybody_would() {
     let engine = Engine::start(EngineConfig::new(library())).expect("engine");
@@ -41,8 +46,92 @@ fn plain_sentences_are_classified_as_anybody_would() {
         ("A slow start, but the acting is superb and the ending moved me.", "positive"),
         ("The coffee was cold and the waiter ignored us.", "negative"),
     ] {
-        let answer = ask(&engine, "sentiment", None, text).expect(text);
-        let scores = answer.output.scores().expect("scores");
-        assert_eq!(scores.top().0, label, "{text}");
+        let output = ask(&engine, "sentiment", text.into(), &Options::default());
+        assert_eq!(output.scores().expect("scores").top().0, label, "{text}");
     }
+    let labels = ["politics", "sport", "technology", "cooking"].map(str::to_owned).to_vec();
+    let options = Options { labels, ..Options::default() };
+    for (text, label) in [
+        ("The minister resigned after her party lost the vote in parliament.", "politics"),
+        ("Let the onions soften in butter before you add the stock.", "cooking"),
+        ("She saved two penalties in the final.", "sport"),
+    ] {
+        let output = ask(&engine, "classify", text.into(), &options);
+        assert_eq!(output.scores().expect("scores").top().0, label, "{text}");
+    }
+}
+
+#[test]
+fn well_known_names_are_found_to_the_letter() {
+    let engine = Engine::start(EngineConfig::new(library())).expect("engine");
+    for (text, want) in [
+        (
+            "Marie Curie was born in Warsaw and worked at the University of Paris.",
+            vec![("Marie Curie", "PER"), ("Warsaw", "LOC"), ("University of Paris", "ORG")],
+        ),
+        (
+            "Zoë Kravitz flew from São Paulo to New York (U.S.A.) for Reuters.",
+            vec![
+                ("Zoë Kravitz", "PER"),
+                ("São Paulo", "LOC"),
+                ("New York", "LOC"),
+                ("U.S.A.", "LOC"),
+                ("Reuters", "ORG"),
+            ],
+        ),
+        ("it rained all day and nobody came.", vec![]),
+    ] {
+        let output = ask(&engine, "entities", text.into(), &Options::default());
+        let found = &output.entities().expect("entities").entities;
+        let pairs: Vec<(&str, &str)> = found.iter().map(|e| (e.text.as_str(), e.kind.as_str())).collect();
+        assert_eq!(pairs, want);
+        assert!(found.iter().all(|e| text[e.start..e.end] == e.text));
+    }
+}
+
+#[test]
+fn a_text_answers_what_it_says_and_nothing_else() {
+    let engine = Engine::start(EngineConfig::new(library())).expect("engine");
+    let context = "The Eiffel Tower was completed in March 1889. It was designed by the company of Gustave Eiffel and is 330 \
+                   metres tall. About seven million people visit it each year.";
+    for (question, want) in [
+        ("When was the Eiffel Tower completed?", Some("March 1889")),
+        ("How tall is the Eiffel Tower?", Some("330 metres")),
+        ("How many people visit it each year?", Some("seven million")),
+        ("What is the capital of Peru?", None),
+    ] {
+        let input = Input::Question { question: question.into(), context: context.into() };
+        let output = ask(&engine, "qa", input, &Options::default());
+        let answers = output.answers().expect("answers");
+        match (answers.answer(), want) {
+            (Some(place), Some(want)) => assert!(place.text.contains(want), "{question}: {}", place.text),
+            (None, None) => {}
+            (other, _) => panic!("{question}: {other:?}, none {}", answers.no_answer),
+        }
+    }
+}
+
+#[test]
+fn a_long_document_is_searched_to_its_end() {
+    let engine = Engine::start(EngineConfig::new(library())).expect("engine");
+    let filler = "The meeting went on for a while and nobody said anything that was new. ".repeat(220);
+    let context = format!("{filler}The new library will open on the third of May. {filler}");
+    let input =
+        Input::Question { question: "When will the new library open?".into(), context: context.as_str().into() };
+    let output = ask(&engine, "qa", input, &Options::default());
+    let answers = output.answers().expect("answers");
+    assert!(answers.reading.windows > 10, "{}", answers.reading.windows);
+    assert!(answers.answer().is_some_and(|p| p.text.contains("third of May")), "{:?}", answers.places);
+}
+
+#[test]
+fn alike_texts_lie_near_each_other() {
+    let engine = Engine::start(EngineConfig::new(library())).expect("engine");
+    let vector =
+        |text: &str| ask(&engine, "embed", text.into(), &Options::default()).vector().expect("vector").to_vec();
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+    let (a, b, c) =
+        (vector("A man plays the guitar."), vector("Someone is playing music."), vector("Taxes will rise."));
+    assert!((dot(&a, &a) - 1.0).abs() < 1e-4);
+    assert!(dot(&a, &b) > dot(&a, &c) + 0.2, "{} {}", dot(&a, &b), dot(&a, &c));
 }

@@ -2,6 +2,7 @@
 //! `make_fixtures.py` beside this file made tests/fixtures.
 
 mod decoders;
+mod heads;
 mod language;
 
 use candle_core::{DType, Device};

@@ -315,7 +315,11 @@ pub fn buttons(ui: &mut Ui, p: &Palette, commands: &[UiCommand]) -> Option<UiCom
 pub fn pieces_ui(ui: &mut Ui, p: &Palette, reading: &Reading) {
     card(p).show(ui, |ui| {
         ui.set_width(ui.available_width());
-        note(ui, p, "The pieces that the model reads, each with its number in the vocabulary (plus marks at the ends).");
+        note(
+            ui,
+            p,
+            "The pieces that the model reads, each with its number in the vocabulary (plus marks at the ends).",
+        );
         ui.horizontal_wrapped(|ui| {
             for piece in &reading.pieces {
                 let chip = chips::piece(ui, p, &piece.text, piece.id);

@@ -58,8 +58,7 @@ impl Words {
         self.clear();
         let words = occlusion::words(text);
         if self.asking.start(cx, request(occlusion::variants(text, &words))) {
-            self.asked =
-                Some(Asked { text: text.to_owned(), words, probe: Box::new(probe), what, effects: None });
+            self.asked = Some(Asked { text: text.to_owned(), words, probe: Box::new(probe), what, effects: None });
         }
     }
 

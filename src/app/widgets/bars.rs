@@ -16,6 +16,8 @@ pub fn line(ui: &mut Ui, p: &Palette, share: f64, color: Color32, width: f32) ->
 /// A name, a bar and a percentage in a row.
 pub fn bar(ui: &mut Ui, p: &Palette, name: &str, share: f64, color: Color32) -> Response {
     let row = ui.horizontal(|ui| {
+        ui.spacing_mut().interact_size.y = 22.0;
+        ui.set_height(22.0);
         let width = (ui.available_width() * 0.42).clamp(80.0, 260.0);
         let layout = egui::Layout::left_to_right(egui::Align::Center);
         ui.allocate_ui_with_layout(vec2(width, 20.0), layout, |ui| {
@@ -33,14 +35,13 @@ pub fn bar(ui: &mut Ui, p: &Palette, name: &str, share: f64, color: Color32) -> 
 
 /// A switch of a legend: a dot and a name, dim when `on` is false.
 pub fn legend(ui: &mut Ui, p: &Palette, color: Color32, name: &str, on: bool) -> Response {
-    let shown = RichText::new(format!("●  {name}")).size(size::LABEL);
+    let shown = RichText::new(format!("     {name}")).size(size::LABEL);
     let shown = if on { shown.color(p.text) } else { shown.color(p.muted).strikethrough() };
     let height = ui.spacing().interact_size.y.min(36.0);
     let line = Stroke::new(1.5, if on { color } else { p.hairline });
     let button = egui::Button::new(shown).corner_radius(16).stroke(line).min_size(vec2(0.0, height));
     let response = ui.add(button);
     if on {
-        // The dot in its colour, over the text's.
         let dot = egui::pos2(response.rect.left() + ui.spacing().button_padding.x + 4.5, response.rect.center().y);
         ui.painter().circle_filled(dot, 4.5, color);
         ui.painter().rect_stroke(response.rect, 16.0, line, StrokeKind::Inside);

@@ -119,7 +119,16 @@ pub fn paint(painter: &Painter, rect: Rect, icon: Icon, color: Color32) {
         }
         Icon::Question => {
             painter.circle_stroke(at(10.0, 10.0), 8.0, stroke);
-            let hook = [(7.6, 8.2), (8.2, 6.4), (10.0, 5.7), (11.8, 6.4), (12.3, 8.0), (11.4, 9.4), (10.0, 10.6), (10.0, 12.0)];
+            let hook = [
+                (7.6, 8.2),
+                (8.2, 6.4),
+                (10.0, 5.7),
+                (11.8, 6.4),
+                (12.3, 8.0),
+                (11.4, 9.4),
+                (10.0, 10.6),
+                (10.0, 12.0),
+            ];
             painter.add(Shape::line(hook.iter().map(|(x, y)| at(*x, *y)).collect(), stroke));
             painter.circle_filled(at(10.0, 14.4), 1.1, color);
         }

@@ -2,7 +2,7 @@
 
 use crate::app::theme::{Palette, blend, size};
 use egui::text::{CCursor, LayoutJob};
-use egui::{Align, Color32, FontId, Role, Sense, Stroke, TextFormat, Ui, WidgetInfo};
+use egui::{Align, Color32, FontId, Galley, Rect, Role, Sense, Stroke, TextFormat, Ui, WidgetInfo, pos2};
 use std::ops::Range;
 
 /// Bytes of a text that are laid out at once; of a longer one the part around what is chosen.
@@ -21,16 +21,29 @@ pub struct Mark {
 }
 
 /// Draws `text` with `marks` (in order, not overlapping); the index of the one that was clicked.
-pub fn marked(ui: &mut Ui, p: &Palette, text: &str, marks: &[Mark], selected: Option<usize>, name: &str) -> Option<usize> {
+pub fn marked(
+    ui: &mut Ui,
+    p: &Palette,
+    text: &str,
+    marks: &[Mark],
+    selected: Option<usize>,
+    name: &str,
+) -> Option<usize> {
     let window = window(text, selected.and_then(|s| marks.get(s)).map_or(0, |m| m.range.start));
     if window.start > 0 || window.end < text.len() {
         let share = |at: usize| at * 100 / text.len().max(1);
         let part = format!("shown: {} % to {} % of the text", share(window.start), share(window.end));
         super::note(ui, p, part);
     }
-    let (job, places) = job(ui, p, text, &window, marks, selected);
+    let (job, places) = job(ui, p, text, &window, marks);
     let galley = ui.painter().layout_job(job);
     let (rect, response) = ui.allocate_exact_size(galley.size(), Sense::click());
+    for (range, index) in &places {
+        let lit = selected == Some(*index);
+        for ground in grounds(&galley, range) {
+            paint_ground(ui, p, ground.translate(rect.min.to_vec2()), &marks[*index], lit);
+        }
+    }
     ui.painter().galley(rect.min, galley.clone(), p.text);
     response.widget_info(|| WidgetInfo::labeled(Role::Label, true, name));
     let pointer = response.hover_pos()?;
@@ -58,10 +71,15 @@ fn job(
     text: &str,
     window: &Range<usize>,
     marks: &[Mark],
-    selected: Option<usize>,
 ) -> (LayoutJob, Vec<(Range<usize>, usize)>) {
     let font = FontId::proportional(size::RESULT);
-    let plain = TextFormat { font_id: font.clone(), color: p.text, line_height: Some(34.0), valign: Align::Center, ..Default::default() };
+    let plain = TextFormat {
+        font_id: font.clone(),
+        color: p.text,
+        line_height: Some(34.0),
+        valign: Align::Center,
+        ..Default::default()
+    };
     let mut job = LayoutJob::default();
     job.wrap.max_width = ui.available_width();
     let (mut places, mut at, mut letters) = (Vec::new(), window.start, 0);
@@ -77,20 +95,45 @@ fn job(
             continue;
         }
         let first = append(&mut job, &text[at..start], plain.clone());
-        let strength = if selected == Some(index) { (mark.strength + 0.25).min(1.0) } else { mark.strength };
-        let ground = blend(p.panel, mark.color, 0.28 * strength);
-        let line = Stroke::new(if selected == Some(index) { 3.0 } else { 1.5 }, mark.color);
-        let lit = TextFormat { background: ground, underline: line, expand_bg: 2.0, ..plain.clone() };
-        let mut last = append(&mut job, &text[start..end], lit.clone());
+        let mut last = append(&mut job, &text[start..end], plain.clone());
         if !mark.tag.is_empty() {
-            let small = TextFormat { font_id: FontId::proportional(10.0), color: mark.color, valign: Align::TOP, ..lit };
-            last = append(&mut job, &format!("\u{a0}{}", mark.tag), small);
+            // Raised like an exponent; the spaces, which never break, keep it off its word and off the ground's edge.
+            let font_id = FontId::proportional(10.0);
+            let color = blend(mark.color, p.text, 0.3);
+            let small = TextFormat { font_id, color, line_height: Some(22.0), ..plain.clone() };
+            last = append(&mut job, &format!("\u{a0}{}\u{a0}", mark.tag), small);
         }
         places.push((first..last, index));
         at = end;
     }
     append(&mut job, &text[at..window.end], plain);
     (job, places)
+}
+
+/// The rectangles of characters `range`, one per row, relative to the galley.
+fn grounds(galley: &Galley, range: &Range<usize>) -> Vec<Rect> {
+    let mut out = Vec::new();
+    let mut first = 0;
+    for row in &galley.rows {
+        let glyphs = &row.row.glyphs;
+        let (from, to) = (range.start.max(first), range.end.min(first + glyphs.len()));
+        if from < to {
+            let (a, b) = (&glyphs[from - first], &glyphs[to - first - 1]);
+            let left = row.pos.x + a.pos.x;
+            let right = row.pos.x + b.pos.x + b.advance_width;
+            let middle = row.pos.y + row.row.size.y / 2.0;
+            out.push(Rect::from_min_max(pos2(left - 2.0, middle - 13.0), pos2(right + 2.0, middle + 13.0)));
+        }
+        first += row.char_count_including_newline().0;
+    }
+    out
+}
+
+fn paint_ground(ui: &Ui, p: &Palette, ground: Rect, mark: &Mark, selected: bool) {
+    let strength = if selected { (mark.strength + 0.35).min(1.2) } else { mark.strength };
+    ui.painter().rect_filled(ground, 3.0, blend(p.panel, mark.color, 0.26 * strength));
+    let line = Stroke::new(if selected { 3.0 } else { 1.5 }, blend(p.panel, mark.color, (0.4 + strength).min(1.0)));
+    ui.painter().hline(ground.x_range(), ground.bottom(), line);
 }
 
 #[cfg(test)]

@@ -115,20 +115,7 @@ impl DeviceEncoder {
         let out = head.out.map(|linear| to.linear(linear)).transpose()?;
         let bytes = to.bytes;
         let device = device.clone();
-        Ok(Self {
-            config,
-            device,
-            dtype,
-            words,
-            positions,
-            types,
-            norm,
-            layers,
-            keep: kind.keep(),
-            dense,
-            out,
-            bytes,
-        })
+        Ok(Self { config, device, dtype, words, positions, types, norm, layers, keep: kind.keep(), dense, out, bytes })
     }
 
     /// Bytes of weights on the device.

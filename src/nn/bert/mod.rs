@@ -17,8 +17,8 @@ use super::kernels::team::Team;
 use super::source::TensorSource;
 use candle_core::{DType, Device};
 use config::Config;
-pub use weights::HeadKind;
 use std::sync::Arc;
+pub use weights::HeadKind;
 
 /// One tokenized text, special tokens included.
 #[derive(Clone, Copy)]

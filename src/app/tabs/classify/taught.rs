@@ -22,7 +22,10 @@ use std::time::Instant;
 const FIRST: [(&str, &str); 3] = [
     ("refund", "I want my money back\nThe jacket does not fit, please refund me\nYou charged me twice for one ticket"),
     ("delivery", "My parcel has not arrived yet\nWhen will you ship my order?\nThe courier left the box in the rain"),
-    ("broken", "The screen stays black when I switch it on\nOne leg of the chair came off\nIt makes a loud noise and then stops"),
+    (
+        "broken",
+        "The screen stays black when I switch it on\nOne leg of the chair came off\nIt makes a loud noise and then stops",
+    ),
 ];
 
 /// Most label cards that the window shows; a file may hold more.
@@ -197,7 +200,8 @@ impl Taught {
             if self.file.is_none() && self.cards.len() < CARDS && secondary(ui, p, "Add label", "").clicked() {
                 self.cards.push((String::new(), String::new()));
             }
-            if secondary(ui, p, "Open…", "").on_hover_text("Examples (label, tab, text), or a saved head.").clicked() {
+            if secondary(ui, p, "Open…", "").on_hover_text("Examples (label, tab, text), or a saved head.").clicked()
+            {
                 self.picker = Some(FilePicker::new(Purpose::Open, FilePicker::home(), ""));
             }
             if let Some(learned) = &self.learned

@@ -203,6 +203,7 @@ fn tally(entities: &[Entity]) -> String {
         list.sort_by_key(|entry| std::cmp::Reverse(entry.1));
     }
     let kinds: Vec<String> = kinds.iter().map(|(k, n)| format!("{} {n}", kind_name(k))).collect();
-    let names: Vec<String> = names.iter().take(8).map(|(t, n)| if *n > 1 { format!("{t} ×{n}") } else { (*t).to_owned() }).collect();
+    let names: Vec<String> =
+        names.iter().take(8).map(|(t, n)| if *n > 1 { format!("{t} ×{n}") } else { (*t).to_owned() }).collect();
     if entities.is_empty() { "no names".into() } else { format!("{} · {}", kinds.join(", "), names.join(", ")) }
 }

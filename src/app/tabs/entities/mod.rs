@@ -227,8 +227,14 @@ fn csv(texts: &[(String, &str, &[Entity])]) -> Vec<u8> {
         let letters = Letters::new(text, entities.iter().flat_map(|e| [e.start, e.end]).collect());
         for e in *entities {
             let place = |at: usize| letters.before(at).to_string();
-            let _ =
-                writer.write_record([name, &e.kind, &e.text, &place(e.start), &place(e.end), &format!("{:.4}", e.score)]);
+            let _ = writer.write_record([
+                name,
+                &e.kind,
+                &e.text,
+                &place(e.start),
+                &place(e.end),
+                &format!("{:.4}", e.score),
+            ]);
         }
     }
     writer.into_inner().unwrap_or_default()

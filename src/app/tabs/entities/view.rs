@@ -4,13 +4,13 @@ use super::{Answer, EXAMPLES, EntitiesTab, kind_name};
 use crate::app::command::UiCommand;
 use crate::app::tabs::asking::{buttons, cost_ui, pieces_ui, quiet_card, warnings_ui};
 use crate::app::tabs::{Cx, Tab as _};
-use crate::app::theme::{Palette, card, figures, size, strong};
+use crate::app::theme::{Palette, card, size, strong};
 use crate::app::widgets::gauge::percent;
 use crate::app::widgets::marked::{Mark, marked};
 use crate::app::widgets::{bars, chips, note, primary, secondary};
 use crate::engine::shapes::Letters;
 use crate::tasks::entities::Entity;
-use egui::{Color32, Layout, Margin, RichText, ScrollArea, Sense, Ui, vec2};
+use egui::{Align2, Color32, FontId, Layout, Margin, Rect, ScrollArea, Sense, Ui, vec2};
 
 /// Rows of the table that are drawn; the CSV has all.
 const ROWS: usize = 300;
@@ -195,7 +195,14 @@ fn chosen_ui(ui: &mut Ui, p: &Palette, answer: &Answer, entity: &Entity) {
     card(p).show(ui, |ui| {
         ui.set_width(ui.available_width());
         ui.label(strong(&entity.text, size::RESULT));
-        note(ui, p, format!("Bytes {}–{} of the text. How likely each type is, as the mean over the words:", entity.start, entity.end));
+        note(
+            ui,
+            p,
+            format!(
+                "Bytes {}–{} of the text. How likely each type is, as the mean over the words:",
+                entity.start, entity.end
+            ),
+        );
         for (kind, share) in &entity.by_kind {
             let color = if kind == "none" { p.muted } else { color(p, &answer.found.kinds, kind) };
             bars::bar(ui, p, &kind_name(kind), *share, color);
@@ -212,17 +219,23 @@ fn row(ui: &mut Ui, p: &Palette, entity: &Entity, color: Color32, place: &str, s
     ui.painter().hline(rect.x_range(), rect.bottom(), egui::Stroke::new(1.0, p.hairline));
     let name = format!("{} {} {}", kind_name(&entity.kind), entity.text, percent(entity.score));
     response.widget_info(|| egui::WidgetInfo::selected(egui::Role::Button, true, selected, &name));
-    let inside = egui::UiBuilder::new().max_rect(rect.shrink2(vec2(14.0, 0.0)));
-    let mut ui = ui.new_child(inside.layout(Layout::right_to_left(egui::Align::Center)));
-    ui.allocate_ui(vec2(90.0, height), |ui| ui.label(figures(place, size::LABEL).color(p.muted)));
-    ui.label(figures(percent(entity.score), size::LABEL));
-    bars::line(&mut ui, p, entity.score, color, 90.0);
-    ui.allocate_ui_with_layout(vec2(110.0, height), Layout::left_to_right(egui::Align::Center), |ui| {
-        ui.set_width(110.0);
-        ui.label(RichText::new(kind_name(&entity.kind)).color(color).strong());
-    });
-    ui.with_layout(Layout::left_to_right(egui::Align::Center), |ui| {
-        ui.add(egui::Label::new(entity.text.replace('\n', " ")).truncate().selectable(false));
-    });
+    let at = |x: f32| egui::pos2(x, rect.center().y);
+    let (left, right) = (rect.left() + 14.0, rect.right() - 14.0);
+    let painter = ui.painter();
+    let small = FontId::monospace(size::LABEL);
+    painter.text(at(right), Align2::RIGHT_CENTER, place, small.clone(), p.muted);
+    painter.text(at(right - 110.0), Align2::RIGHT_CENTER, percent(entity.score), small, p.text);
+    let wide = rect.width() > 560.0;
+    if wide {
+        let bar = Rect::from_min_size(at(right - 270.0) - vec2(0.0, 5.0), vec2(100.0, 10.0));
+        painter.rect_filled(bar, 2.0, p.raised);
+        painter.rect_filled(bar.with_max_x(bar.left() + 100.0 * entity.score as f32), 2.0, color);
+    }
+    let kind_at = right - if wide { 390.0 } else { 270.0 };
+    painter.text(at(kind_at), Align2::LEFT_CENTER, kind_name(&entity.kind), FontId::proportional(size::BODY), color);
+    let words = Rect::from_min_max(egui::pos2(left, rect.top()), egui::pos2(kind_at - 12.0, rect.bottom()));
+    let inside = egui::UiBuilder::new().max_rect(words).layout(Layout::left_to_right(egui::Align::Center));
+    let label = egui::Label::new(entity.text.replace('\n', " ")).truncate().selectable(false);
+    ui.new_child(inside).add(label);
     response
 }

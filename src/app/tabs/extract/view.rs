@@ -188,7 +188,10 @@ fn field_row(ui: &mut Ui, p: &Palette, index: usize, field: &mut Field, selected
         }
         let share = if field.source == Source::Person { "—".to_owned() } else { percent(field.score) };
         ui.add_sized(vec2(48.0, 18.0), egui::Label::new(figures(share, size::LABEL)));
-        ui.add_sized(vec2(62.0, 18.0), egui::Label::new(egui::RichText::new(field.source.name()).size(size::LABEL).color(color(p, field.source))));
+        ui.add_sized(
+            vec2(62.0, 18.0),
+            egui::Label::new(egui::RichText::new(field.source.name()).size(size::LABEL).color(color(p, field.source))),
+        );
         out.remove = quiet(ui, p, Icon::Bin, &format!("Remove field {}", index + 1)).clicked();
     });
     out

@@ -8,8 +8,11 @@ use crate::app::theme::{Palette, card, figures, size, strong};
 use crate::app::widgets::gauge::percent;
 use crate::app::widgets::marked::{Mark, marked};
 use crate::app::widgets::{bars, chips, explain, note, primary, secondary};
+use crate::tasks::questions::Place;
 use egui::{FontId, Margin, RichText, ScrollArea, Sense, TextEdit, Ui, vec2};
 
+/// Places less likely than this are not shown.
+const LEAST: f64 = 0.005;
 /// Width of the stage from which passage and questions stand side by side.
 const BESIDE: f32 = 640.0;
 
@@ -55,7 +58,7 @@ impl QuestionsTab {
         let (question, chosen) = self.shown;
         let mut order: Vec<(usize, Mark)> = Vec::new();
         if let Some(answers) = answered.answers(question) {
-            for (i, place) in answers.places.iter().enumerate() {
+            for (i, place) in answers.places.iter().enumerate().filter(|(i, p)| *i == 0 || p.score >= LEAST) {
                 let lit = i == chosen && (answers.answered || chosen > 0);
                 let strength = if lit { 1.0 } else { 0.12 };
                 let mark = Mark { range: place.start..place.end, color: p.latency, strength, tag: String::new() };
@@ -133,9 +136,9 @@ impl QuestionsTab {
                 .accessible_name("Questions, one per line");
             return;
         }
-        let field = TextEdit::singleline(&mut self.questions).hint_text(hint);
+        let field = TextEdit::multiline(&mut self.questions).desired_rows(1).return_key(None).hint_text(hint);
         let field = ui.add(field.desired_width(f32::INFINITY).font(font).margin(margin)).accessible_name("Question");
-        if field.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter)) {
+        if field.has_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter) && i.modifiers.is_none()) {
             self.run(cx);
         }
     }
@@ -177,8 +180,7 @@ impl QuestionsTab {
         let mut chosen = None;
         ui.horizontal_wrapped(|ui| {
             cost_ui(ui, p, &reading, &answered.report);
-            chosen =
-                buttons(ui, p, &[UiCommand::Why, UiCommand::Tokens, UiCommand::CopyText, UiCommand::CopyJson]);
+            chosen = buttons(ui, p, &[UiCommand::Why, UiCommand::Tokens, UiCommand::CopyText, UiCommand::CopyJson]);
         });
         warnings_ui(ui, p, &answered.report);
         if self.tokens_shown {
@@ -193,7 +195,14 @@ impl QuestionsTab {
 /// The answer in large letters, and all places with their scores; the place that was clicked.
 fn answer_ui(ui: &mut Ui, p: &Palette, answered: &Answered, shown: (usize, usize)) -> Option<usize> {
     let answers = answered.answers(shown.0)?;
-    note(ui, p, "Answer");
+    ui.horizontal(|ui| {
+        note(ui, p, "Answer");
+        explain(
+            ui,
+            "the number",
+            "The model gives every word a probability of beginning and of ending the answer; a place's number is the product of the two. They are compared within one window of the text, with 'no answer' as one more place.",
+        );
+    });
     match answers.answer() {
         Some(best) => {
             let text: String = best.text.chars().take(300).collect();
@@ -206,25 +215,19 @@ fn answer_ui(ui: &mut Ui, p: &Palette, answered: &Answered, shown: (usize, usize
     }
     ui.add_space(4.0);
     let mut clicked = None;
-    for (i, place) in answers.places.iter().enumerate() {
+    let worth_showing = |(i, place): &(usize, &Place)| *i == 0 || place.score >= LEAST;
+    for (i, place) in answers.places.iter().enumerate().filter(worth_showing) {
         let text = place.text.replace('\n', " ");
         if place_row(ui, p, &text, place.score, shown.1 == i).clicked() {
             clicked = Some(i);
         }
     }
-    ui.horizontal(|ui| {
-        bars::bar(ui, p, "no answer here", answers.no_answer, p.muted);
-        explain(
-            ui,
-            "the number",
-            "The model gives every word a probability of beginning and of ending the answer; a place's number is the product of the two. They are compared within one window of the text, with 'no answer' as one more place.",
-        );
-    });
+    bars::bar(ui, p, "no answer here", answers.no_answer, p.muted);
     clicked
 }
 
 fn place_row(ui: &mut Ui, p: &Palette, text: &str, score: f64, selected: bool) -> egui::Response {
-    let height = ui.spacing().interact_size.y.max(32.0);
+    let height = ui.spacing().interact_size.y.max(30.0);
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), height), Sense::click());
     if selected || response.hovered() || response.has_focus() {
         ui.painter().rect_filled(rect.expand2(vec2(6.0, 0.0)), 4.0, p.raised);

@@ -108,7 +108,11 @@ impl Batch {
                 self.problem = Some(message.clone());
                 run.end = Some(("failed".into(), report.clone()));
             }
-            Event::Loading { .. } | Event::Started { .. } | Event::Partial { .. } | Event::Progress { .. } | Event::Status(_) => {}
+            Event::Loading { .. }
+            | Event::Started { .. }
+            | Event::Partial { .. }
+            | Event::Progress { .. }
+            | Event::Status(_) => {}
         }
     }
 

@@ -243,7 +243,11 @@ impl Asked {
             }
             Event::Cancelled { .. } => self.end = Some(End::Stopped),
             Event::Failed { message, .. } => self.end = Some(End::Failed(message.clone())),
-            Event::Loading { .. } | Event::Started { .. } | Event::Partial { .. } | Event::Progress { .. } | Event::Status(_) => {}
+            Event::Loading { .. }
+            | Event::Started { .. }
+            | Event::Partial { .. }
+            | Event::Progress { .. }
+            | Event::Status(_) => {}
         }
     }
 }
