@@ -85,7 +85,7 @@ impl EventSink {
 
 /// What the worker is told.
 pub enum Command {
-    Submit(Submission),
+    Submit(Box<Submission>),
     /// Uses another device from the next step on; loaded models are dropped.
     SetDevice {
         choice: DeviceChoice,

@@ -134,7 +134,7 @@ impl Engine {
         let id = RequestId(self.next_id.fetch_add(1, Ordering::Relaxed));
         let cancel = CancelToken::default();
         let submission = Submission { id, request, cancel: cancel.clone(), sink, submitted: Instant::now() };
-        match self.commands.try_send(Command::Submit(submission)) {
+        match self.commands.try_send(Command::Submit(Box::new(submission))) {
             Ok(()) => Ok(Ticket { id, cancel }),
             Err(error) => {
                 self.in_flight.fetch_sub(1, Ordering::AcqRel);

@@ -96,7 +96,7 @@ fn refuse_all(link: &Link, message: &UserMessage) {
     while let Ok(command) = link.inbox.recv() {
         match command {
             Command::Submit(submission) => {
-                Active::new(submission, 0, "").finish(End::Failed(message.clone()), nowhere());
+                Active::new(*submission, 0, "").finish(End::Failed(message.clone()), nowhere());
                 link.in_flight.fetch_sub(1, Ordering::AcqRel);
             }
             Command::Shutdown => break,
@@ -109,7 +109,7 @@ fn refuse_all(link: &Link, message: &UserMessage) {
 fn refuse_rest(worker: &Worker) {
     while let Ok(command) = worker.link.inbox.try_recv() {
         if let Command::Submit(submission) = command {
-            Active::new(submission, 0, "").finish(End::Cancelled, nowhere());
+            Active::new(*submission, 0, "").finish(End::Cancelled, nowhere());
             worker.link.in_flight.fetch_sub(1, Ordering::AcqRel);
         }
     }
@@ -142,7 +142,7 @@ impl Worker {
                 self.arrivals += 1;
                 let task = submission.request.task;
                 let model_task = self.tasks.iter().find(|t| t.id() == task).map_or(task, |t| t.model_task());
-                self.active.push(Active::new(submission, self.arrivals, model_task));
+                self.active.push(Active::new(*submission, self.arrivals, model_task));
             }
             Command::SetDevice { choice, threads } => match open_runtime(choice, threads, self.precision) {
                 Ok(runtime) => {

@@ -46,7 +46,7 @@ fn copy(name: &str) -> tempfile::TempDir {
 /// The message with which a damaged checkpoint is refused; the same engine then answers a good one.
 fn refused(dir: &Path) -> String {
     let engine = engine(&fixture(""));
-    let error = ask(&engine, "sentiment", Some(&dir.display().to_string()), "a good film").err().expect("refused");
+    let error = ask(&engine, "sentiment", Some(&dir.display().to_string()), "a good film").expect_err("refused");
     let good = fixture("bert-tiny").display().to_string();
     assert!(ask(&engine, "sentiment", Some(&good), "a good film").is_ok(), "the engine goes on");
     assert!(!error.next.is_empty(), "a remedy: {error}");
@@ -57,7 +57,7 @@ fn refused(dir: &Path) -> String {
 fn empty_and_blank_text() {
     let engine = engine(&shipped());
     for text in ["", "   \n\t ", "\u{0}", "\u{200b}"] {
-        let error = sentiment(&engine, text).err().expect("nothing to analyse");
+        let error = sentiment(&engine, text).expect_err("nothing to analyse");
         assert_eq!(error.what, "There is nothing to analyse", "{text:?}");
     }
     assert!(sentiment(&engine, "Good.").is_ok());
@@ -181,13 +181,13 @@ fn a_hash_that_does_not_match() {
     let last = bytes.len() - 1;
     bytes[last] ^= 1;
     std::fs::write(&weights, bytes).expect("changed");
-    let error = sentiment(&engine(root.path()), "a good film").err().expect("refused").to_string();
+    let error = sentiment(&engine(root.path()), "a good film").expect_err("refused").to_string();
     assert!(error.contains("model.safetensors") && error.contains("hash") && error.contains("again"), "{error}");
 }
 
 #[test]
 fn no_models_folder_at_all() {
     let folder = tempfile::tempdir().expect("folder");
-    let error = sentiment(&engine(folder.path()), "x").err().expect("no model").to_string();
+    let error = sentiment(&engine(folder.path()), "x").expect_err("no model").to_string();
     assert!(error.contains(&folder.path().display().to_string()) && error.contains("--models"), "{error}");
 }

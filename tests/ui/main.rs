@@ -1,6 +1,7 @@
 //! The window as a person meets it: type, click, read, by the names that a screen reader hears.
 
 mod chat;
+mod reading;
 
 use egui::{Key, Modifiers, vec2};
 use egui_kittest::Harness;

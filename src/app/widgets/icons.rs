@@ -113,6 +113,33 @@ pub fn paint(painter: &Painter, rect: Rect, icon: Icon, color: Color32) {
             painter.line_segment([at(8.0, 3.8), at(12.0, 3.8)], stroke);
             painter.add(Shape::line(vec![at(5.5, 6.0), at(6.3, 16.2), at(13.7, 16.2), at(14.5, 6.0)], stroke));
         }
+        Icon::Tag | Icon::Question | Icon::Lines | Icon::Shapes | Icon::Table => {
+            paint_task(painter, origin, icon, color)
+        }
+        Icon::Left => {
+            painter.add(Shape::line(vec![at(12.0, 5.5), at(7.5, 10.0), at(12.0, 14.5)], stroke));
+        }
+        Icon::Right => {
+            painter.add(Shape::line(vec![at(8.0, 5.5), at(12.5, 10.0), at(8.0, 14.5)], stroke));
+        }
+        Icon::Gear => {
+            painter.circle_stroke(at(10.0, 10.0), 3.0, stroke);
+            painter.circle_stroke(at(10.0, 10.0), 6.2, stroke);
+            for i in 0..8 {
+                let angle = std::f32::consts::TAU * i as f32 / 8.0;
+                let ray = vec2(angle.cos(), angle.sin());
+                let center = pos2(origin.x + 10.0, origin.y + 10.0);
+                painter.line_segment([center + ray * 6.2, center + ray * 8.6], stroke);
+            }
+        }
+    }
+}
+
+/// The icons of the tasks that look into a text.
+fn paint_task(painter: &Painter, origin: Pos2, icon: Icon, color: Color32) {
+    let stroke = Stroke::new(1.6, color);
+    let at = |x: f32, y: f32| origin + vec2(x, y);
+    match icon {
         Icon::Tag => {
             let outline = [(3.0, 5.5), (12.0, 5.5), (17.0, 10.0), (12.0, 14.5), (3.0, 14.5)];
             painter.add(Shape::closed_line(outline.iter().map(|(x, y)| at(*x, *y)).collect(), stroke));
@@ -148,21 +175,6 @@ pub fn paint(painter: &Painter, rect: Rect, icon: Icon, color: Color32) {
             painter.line_segment([at(3.5, 8.2), at(16.5, 8.2)], stroke);
             painter.line_segment([at(8.5, 8.2), at(8.5, 16.0)], stroke);
         }
-        Icon::Left => {
-            painter.add(Shape::line(vec![at(12.0, 5.5), at(7.5, 10.0), at(12.0, 14.5)], stroke));
-        }
-        Icon::Right => {
-            painter.add(Shape::line(vec![at(8.0, 5.5), at(12.5, 10.0), at(8.0, 14.5)], stroke));
-        }
-        Icon::Gear => {
-            painter.circle_stroke(at(10.0, 10.0), 3.0, stroke);
-            painter.circle_stroke(at(10.0, 10.0), 6.2, stroke);
-            for i in 0..8 {
-                let angle = std::f32::consts::TAU * i as f32 / 8.0;
-                let ray = vec2(angle.cos(), angle.sin());
-                let center = pos2(origin.x + 10.0, origin.y + 10.0);
-                painter.line_segment([center + ray * 6.2, center + ray * 8.6], stroke);
-            }
-        }
+        _ => {}
     }
 }
