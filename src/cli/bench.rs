@@ -1,12 +1,16 @@
 //! `glossa bench TASK`: speed at fixed lengths and batch sizes.
 
-use super::{Common, print_result, progress_bar, task_id};
+use super::{Common, follow, print_result, progress_bar, task_id};
 use crate::error::UserMessage;
+use crate::labs::batching::Batching;
 use crate::labs::bench::{BATCHES, Bench, LENGTHS, Plan};
 use crate::labs::language_bench::{self, LanguageBench};
+use crate::labs::measure::Query;
 use crate::models::library::Library;
 use crate::nn::runtime::Runtime;
+use crate::tasks::Options;
 use clap::Args;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 #[derive(Args)]
@@ -23,6 +27,9 @@ pub(super) struct BenchArgs {
     /// Sequences per forward pass, comma-separated
     #[arg(long, value_delimiter = ',', default_values_t = BATCHES)]
     batches: Vec<usize>,
+    /// Instead: the lines of this file one request after the other, and all in one
+    #[arg(long, value_name = "FILE")]
+    texts: Option<PathBuf>,
     /// Measured seconds per cell
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
@@ -40,6 +47,9 @@ pub(super) fn run(args: &BenchArgs, common: &Common) -> Result<ExitCode, UserMes
             "Correct the numbers.",
         ));
     }
+    if let Some(data) = &args.texts {
+        return batching(args, data, common);
+    }
     let runtime = common.runtime()?;
     if crate::tasks::writes(args.task) {
         return language(args, &common.library()?, &runtime);
@@ -56,6 +66,27 @@ pub(super) fn run(args: &BenchArgs, common: &Common) -> Result<ExitCode, UserMes
     bar.finish_and_clear();
     print_result(args.json, &bench?, table)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn batching(args: &BenchArgs, data: &Path, common: &Common) -> Result<ExitCode, UserMessage> {
+    let engine = common.engine()?;
+    let options = Options::default();
+    let query = Query { task: args.task, model: args.model.as_deref(), options: &options };
+    let bar = progress_bar(0);
+    let result = crate::labs::batching::run(&engine, query, data, follow(&bar));
+    bar.finish_and_clear();
+    print_result(args.json, &result?, batching_table)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn batching_table(b: &Batching) -> String {
+    let lines = [
+        format!("{} · {}, {} · {} texts of {:.1} tokens", b.model, b.device, b.precision, b.texts, b.mean_tokens),
+        format!("one by one  {:>8.1} texts/s", b.one_by_one_per_second),
+        format!("batched     {:>8.1} texts/s   (up to {} in one step)", b.batched_per_second, b.largest_batch),
+        format!("gain        {:>8.2} ×", b.gain),
+    ];
+    lines.join("\n")
 }
 
 fn language(args: &BenchArgs, library: &Library, runtime: &Runtime) -> Result<ExitCode, UserMessage> {

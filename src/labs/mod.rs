@@ -1,5 +1,6 @@
 //! Experiments: inputs in, rows out. No screen here; the window and the command line show them.
 
+pub mod batching;
 pub mod bench;
 pub mod eval_entities;
 pub mod eval_questions;

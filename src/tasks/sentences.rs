@@ -45,6 +45,9 @@ fn goes_on(before: &str, gap: &str, after: &str) -> bool {
         let small = after.chars().next().is_some_and(|c| c.is_lowercase() || c.is_numeric());
         return breaks == 1 && !ended && small;
     }
+    if after.starts_with(char::is_lowercase) {
+        return true; // "Was it late?" she asked.
+    }
     let Some(word) = before.strip_suffix('.').and_then(|b| b.split_whitespace().next_back()) else { return false };
     let word = word.trim_start_matches(['(', '[', '"', '“']);
     let initial = word.chars().count() == 1 && word.chars().all(char::is_uppercase);
