@@ -22,10 +22,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SHAPES = [(1, 16), (1, 128), (8, 128), (32, 128), (1, 512)]
+# Task, folder in models/, class in transformers.
+TASKS = {
+    "sentiment": ("sentiment-minilm", "BertForSequenceClassification"),
+    "entities": ("entities-minilm", "BertForTokenClassification"),
+    "qa": ("questions-minilm", "BertForQuestionAnswering"),
+    "embed": ("embed-minilm", "BertModel"),
+}
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--task", choices=TASKS, default="sentiment")
+    parser.add_argument("--shapes", help="such as 1x16,32x128")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.5, help="per engine, shape and round")
@@ -33,20 +42,47 @@ def arguments():
     return parser.parse_args()
 
 
-def reference_model():
-    """The shipped classifier as a `transformers` model, f32, eval mode."""
-    from safetensors.torch import load_file
-    from transformers import BertConfig, BertForSequenceClassification
+def widened(name, tensor):
+    """A tensor as f32: plain, or from Q5_1 blocks."""
+    import torch
+    from gguf import GGMLQuantizationType
+    from gguf.quants import dequantize
 
-    folder = ROOT / "models/sentiment-minilm"
+    if not name.endswith(".q5_1"):
+        return name, tensor.float()
+    return name.removesuffix(".q5_1"), torch.from_numpy(dequantize(tensor.numpy(), GGMLQuantizationType.Q5_1))
+
+
+def reference_model(task):
+    """The shipped model as a `transformers` model, f32, eval mode."""
+    import transformers
+    from safetensors.torch import load_file
+
+    name, architecture = TASKS[task]
+    folder = ROOT / "models" / name
     weights = load_file(folder / "model.safetensors") | load_file(ROOT / "models/minilm-vocab/word_embeddings.safetensors")
-    model = BertForSequenceClassification(BertConfig.from_json_file(folder / "config.json"))
-    missing, _ = model.load_state_dict({k: v.float() for k, v in weights.items()}, strict=False)
+    more = {"add_pooling_layer": False} if architecture == "BertModel" else {}
+    model = getattr(transformers, architecture)(transformers.BertConfig.from_json_file(folder / "config.json"), **more)
+    state = dict(widened(k, v) for k, v in weights.items())
+    if architecture == "BertModel":
+        state = {k.removeprefix("bert."): v for k, v in state.items()}
+    missing, _ = model.load_state_dict(state, strict=False)
     assert not [m for m in missing if "position_ids" not in m], missing
     return model.eval()
 
 
-def export_onnx(model, path):
+def head_of(task, out, mask):
+    """What the task reads of the model's output."""
+    import torch
+
+    if task == "qa":
+        return torch.stack([out.start_logits, out.end_logits], -1)
+    if task == "embed":
+        return (out.last_hidden_state * mask.unsqueeze(-1)).sum(1) / mask.sum(1, keepdim=True)
+    return out.logits
+
+
+def export_onnx(model, task, path):
     import torch
 
     class Logits(torch.nn.Module):
@@ -55,7 +91,7 @@ def export_onnx(model, path):
             self.inner = model
 
         def forward(self, input_ids, attention_mask):
-            return self.inner(input_ids=input_ids, attention_mask=attention_mask).logits
+            return head_of(task, self.inner(input_ids=input_ids, attention_mask=attention_mask), attention_mask)
 
     ids = torch.ones(2, 16, dtype=torch.long)
     axes = {0: "batch", 1: "tokens"}
@@ -76,7 +112,7 @@ def timed(call, seconds):
 
 
 def glossa(args, batch, tokens, precision):
-    command = [args.glossa, "bench", "sentiment", "--json", "--threads", str(args.threads), "--lengths", str(tokens),
+    command = [args.glossa, "bench", args.task, "--json", "--threads", str(args.threads), "--lengths", str(tokens),
                "--batches", str(batch), "--seconds", str(args.seconds), "--device", "cpu", "--precision", precision]
     cells = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     return cells["cells"][0]["latency_ms"]["p50"], cells["device"]
@@ -90,16 +126,17 @@ def main():
     import transformers
 
     torch.set_num_threads(args.threads)
-    model = reference_model()
+    model = reference_model(args.task)
+    shapes = [tuple(map(int, s.split("x"))) for s in args.shapes.split(",")] if args.shapes else SHAPES
     with tempfile.TemporaryDirectory() as folder:
-        export_onnx(model, f"{folder}/model.onnx")
+        export_onnx(model, args.task, f"{folder}/model.onnx")
         options = ort.SessionOptions()
         options.intra_op_num_threads = args.threads
         session = ort.InferenceSession(f"{folder}/model.onnx", options, providers=["CPUExecutionProvider"])
     cpu = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), platform.processor())
     table = {}
     device = ""
-    for shape in SHAPES * args.rounds:
+    for shape in shapes * args.rounds:
         batch, tokens = shape
         ids = torch.tensor([[(1000 + b * 7919 + t * 104729) % 30522 for t in range(tokens)] for b in range(batch)])
         mask = torch.ones_like(ids)
@@ -107,7 +144,7 @@ def main():
 
         def by_torch():
             with torch.inference_mode():
-                model(input_ids=ids, attention_mask=mask)
+                head_of(args.task, model(input_ids=ids, attention_mask=mask), mask)
 
         row = table.setdefault(shape, {"torch": [], "ort": [], "glossa": [], "glossa f16": []})
         row["torch"].append(timed(by_torch, args.seconds))

@@ -103,6 +103,11 @@ pub fn blend(under: Color32, over: Color32, share: f32) -> Color32 {
     Color32::from_rgb(mix(under.r(), over.r()), mix(under.g(), over.g()), mix(under.b(), over.b()))
 }
 
+/// A colour of curves and marks, dark or light enough for text on a panel.
+pub fn ink(p: &Palette, color: Color32) -> Color32 {
+    blend(color, p.text, 0.45)
+}
+
 /// The family of titles and buttons that matter.
 pub fn semibold() -> FontFamily {
     FontFamily::Name("semibold".into())
@@ -249,6 +254,9 @@ mod tests {
                 for text in [p.text, p.muted, p.positive, p.negative, p.warning] {
                     assert!(contrast(text, ground) >= 4.5, "{text:?} on {ground:?}");
                 }
+            }
+            for mark in [p.latency, p.throughput, p.memory, p.cpu, p.accent, p.negative] {
+                assert!(contrast(ink(&p, mark), p.panel) >= 4.5, "{mark:?}");
             }
             assert!(contrast(p.on_accent, p.accent) >= 4.5);
         }

@@ -41,8 +41,7 @@ pub fn run(
     mut progress: impl FnMut(usize, usize),
 ) -> Result<Batching, UserMessage> {
     let lines = lines::read(data)?;
-    let texts: Vec<Input> =
-        lines.iter().map(|l| Input::Text(l.rsplit('\t').next().unwrap_or(l).to_owned())).collect();
+    let texts: Vec<Input> = lines.iter().map(|l| Input::Text(l.rsplit('\t').next().unwrap_or(l).to_owned())).collect();
     query.ask(engine, texts[0].clone())?;
     let rate = |begun: Instant| texts.len() as f64 / begun.elapsed().as_secs_f64();
     let (mut alone, mut together, mut last) = (0f64, 0f64, None);

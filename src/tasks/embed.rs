@@ -132,13 +132,22 @@ pub fn normalized(mut v: Vec<f32>) -> Vec<f32> {
 }
 
 impl Embedder {
-    fn add(&self, to: &mut Vectors, text: &str, stop: &dyn Fn() -> bool) -> Result<(), TaskError> {
-        let tokens = self.model.tokens(text, stop)?;
+    /// One more text whose vector is wanted; it begins at byte `at` of what was asked about.
+    fn add(&self, to: &mut Vectors, text: &str, at: usize, stop: &dyn Fn() -> bool) -> Result<(), TaskError> {
+        let mut tokens = self.model.tokens(text, stop)?;
         let first = to.windows.windows.len();
         let parts = cut(&tokens, self.model.room(), 0);
         to.windows.windows.extend(parts.into_iter().map(|r| self.model.window(&tokens, r)));
         to.texts.push(first..to.windows.windows.len());
-        to.windows.tokens = tokens;
+        for token in &mut tokens {
+            token.start += at;
+            token.end += at;
+        }
+        // Sentences of one text follow each other; what comes before a text to classify is another.
+        if at == 0 {
+            to.windows.tokens.clear();
+        }
+        to.windows.tokens.extend(tokens);
         Ok(())
     }
 
@@ -151,7 +160,7 @@ impl Embedder {
             if stop() {
                 return Err(TaskError::Stopped);
             }
-            let added = self.add(to, &classify::spoken(label), stop);
+            let added = self.add(to, &classify::spoken(label), 0, stop);
             added.map_err(|e| match e {
                 TaskError::Input(_) => TaskError::Labels(format!("the label {label:?} has no visible characters")),
                 other => other,
@@ -192,7 +201,7 @@ impl Model for Embedder {
                     if stop() {
                         return Err(TaskError::Stopped);
                     }
-                    self.add(&mut work, &text[range], stop)?;
+                    self.add(&mut work, &text[range.clone()], range.start, stop)?;
                 }
                 work.purpose = Purpose::Summary(sentences);
                 return Ok(Box::new(work));
@@ -203,7 +212,7 @@ impl Model for Embedder {
             },
             _ => {}
         }
-        self.add(&mut work, text, stop)?;
+        self.add(&mut work, text, 0, stop)?;
         Ok(Box::new(work))
     }
 
@@ -225,7 +234,7 @@ impl Model for Embedder {
             Purpose::Vector => return Ok(Output::Vector(Embedding { vector: last(), reading })),
             Purpose::Summary(sentences) => {
                 let vectors: Vec<Vec<f32>> = (0..work.texts.len()).map(|i| work.vector(i)).collect();
-                let reading = Reading { windows: 1, pieces: Vec::new(), tokens: work.tokens() };
+                let reading = Reading { windows: 1, tokens: work.tokens(), ..reading };
                 return Ok(Output::Summary(summarize::rank(input.text(), sentences, &vectors, reading)));
             }
             Purpose::Labels { labels, fresh } => {

@@ -311,19 +311,18 @@ pub fn buttons(ui: &mut Ui, p: &Palette, commands: &[UiCommand]) -> Option<UiCom
     commands.iter().copied().filter(|c| pressed(c, ui)).last()
 }
 
-/// The pieces that the model read, with ids; offsets on hover and in their names.
+/// The pieces that the model read, with ids and offsets.
 pub fn pieces_ui(ui: &mut Ui, p: &Palette, reading: &Reading) {
     card(p).show(ui, |ui| {
         ui.set_width(ui.available_width());
         note(
             ui,
             p,
-            "The pieces that the model reads, each with its number in the vocabulary (plus marks at the ends).",
+            "The pieces that the model reads, each with its number in the vocabulary and its bytes of the text (plus marks at the ends).",
         );
         ui.horizontal_wrapped(|ui| {
             for piece in &reading.pieces {
-                let chip = chips::piece(ui, p, &piece.text, piece.id);
-                chip.on_hover_text(format!("bytes {} to {}", piece.start, piece.end));
+                chips::piece(ui, p, &piece.text, piece.id, (piece.start, piece.end));
             }
         });
     });

@@ -43,15 +43,18 @@ pub fn choice(ui: &mut Ui, p: &Palette, text: &str) -> Response {
     ui.add(egui::Button::new(label).corner_radius(16).min_size(vec2(0.0, ui.spacing().interact_size.y.min(36.0))))
 }
 
-/// A piece as the model reads it, with its number.
-pub fn piece(ui: &mut Ui, p: &Palette, text: &str, id: u32) -> Response {
+/// A piece as the model reads it, with its number and the bytes of the text that it stands for.
+pub fn piece(ui: &mut Ui, p: &Palette, text: &str, id: u32, bytes: (usize, usize)) -> Response {
     let upper = ui.painter().layout_no_wrap(text.to_owned(), FontId::monospace(size::LABEL), p.text);
     let lower = ui.painter().layout_no_wrap(id.to_string(), FontId::monospace(10.0), p.muted);
-    let width = upper.size().x.max(lower.size().x) + 12.0;
-    let (rect, response) = ui.allocate_exact_size(vec2(width, 34.0), Sense::hover());
+    let place = format!("{}–{}", bytes.0, bytes.1);
+    let last = ui.painter().layout_no_wrap(place, FontId::monospace(10.0), p.muted);
+    let width = upper.size().x.max(lower.size().x).max(last.size().x) + 12.0;
+    let (rect, response) = ui.allocate_exact_size(vec2(width, 48.0), Sense::hover());
     ui.painter().rect_filled(rect, 4.0, p.raised);
     ui.painter().galley(rect.min + vec2(6.0, 3.0), upper, p.text);
     ui.painter().galley(rect.min + vec2(6.0, 19.0), lower, p.muted);
+    ui.painter().galley(rect.min + vec2(6.0, 32.0), last, p.muted);
     response.widget_info(|| WidgetInfo::labeled(Role::Label, true, format!("piece {text} {id}")));
     response
 }

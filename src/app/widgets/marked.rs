@@ -1,6 +1,6 @@
 //! Running text with coloured stretches in it, each with its tag; a click tells which.
 
-use crate::app::theme::{Palette, blend, size};
+use crate::app::theme::{Palette, blend, ink, size};
 use egui::text::{CCursor, LayoutJob};
 use egui::{Align, Color32, FontId, Galley, Rect, Role, Sense, Stroke, TextFormat, Ui, WidgetInfo, pos2};
 use std::ops::Range;
@@ -99,7 +99,7 @@ fn job(
         if !mark.tag.is_empty() {
             // Raised like an exponent; the spaces, which never break, keep it off its word and off the ground's edge.
             let font_id = FontId::proportional(10.0);
-            let color = blend(mark.color, p.text, 0.3);
+            let color = ink(p, mark.color);
             let small = TextFormat { font_id, color, line_height: Some(22.0), ..plain.clone() };
             last = append(&mut job, &format!("\u{a0}{}\u{a0}", mark.tag), small);
         }

@@ -4,7 +4,7 @@ use super::{Answer, EXAMPLES, EntitiesTab, kind_name};
 use crate::app::command::UiCommand;
 use crate::app::tabs::asking::{buttons, cost_ui, pieces_ui, quiet_card, warnings_ui};
 use crate::app::tabs::{Cx, Tab as _};
-use crate::app::theme::{Palette, card, size, strong};
+use crate::app::theme::{Palette, card, ink, size, strong};
 use crate::app::widgets::gauge::percent;
 use crate::app::widgets::marked::{Mark, marked};
 use crate::app::widgets::{bars, chips, note, primary, secondary};
@@ -232,7 +232,7 @@ fn row(ui: &mut Ui, p: &Palette, entity: &Entity, color: Color32, place: &str, s
         painter.rect_filled(bar.with_max_x(bar.left() + 100.0 * entity.score as f32), 2.0, color);
     }
     let kind_at = right - if wide { 390.0 } else { 270.0 };
-    painter.text(at(kind_at), Align2::LEFT_CENTER, kind_name(&entity.kind), FontId::proportional(size::BODY), color);
+    painter.text(at(kind_at), Align2::LEFT_CENTER, kind_name(&entity.kind), FontId::proportional(size::BODY), ink(p, color));
     let words = Rect::from_min_max(egui::pos2(left, rect.top()), egui::pos2(kind_at - 12.0, rect.bottom()));
     let inside = egui::UiBuilder::new().max_rect(words).layout(Layout::left_to_right(egui::Align::Center));
     let label = egui::Label::new(entity.text.replace('\n', " ")).truncate().selectable(false);

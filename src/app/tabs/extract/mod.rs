@@ -9,6 +9,7 @@ use crate::app::jobs::Pending;
 use crate::app::widgets::icons::Icon;
 use crate::engine::message::{Event, Priority, Report, Request};
 use crate::labs::extract::{self, Field, Source, Wanted};
+use crate::tasks::encoder::Reading;
 use crate::tasks::entities::Entities;
 use crate::tasks::patterns::Patterns;
 use crate::tasks::questions::Answers;
@@ -37,6 +38,8 @@ pub struct Extracted {
     pub fields: Vec<Field>,
     pub reports: Vec<Report>,
     pub request: u64,
+    /// What was read for the names.
+    pub reading: Reading,
 }
 
 /// The parts of a run, as they come in.
@@ -62,6 +65,7 @@ pub struct ExtractTab {
     merging: Option<Pending<Extracted>>,
     result: Option<Extracted>,
     selected: Option<usize>,
+    tokens_shown: bool,
     saving: Saving,
 }
 
@@ -77,6 +81,7 @@ impl Default for ExtractTab {
             merging: None,
             result: None,
             selected: None,
+            tokens_shown: false,
             saving: Saving::default(),
         }
     }
@@ -142,6 +147,7 @@ impl Tab for ExtractTab {
                 r.fields.iter().map(row).collect::<Vec<_>>().join("\n")
             }),
             UiCommand::CopyJson => self.copy(cx, json),
+            UiCommand::Tokens => self.tokens_shown = !self.tokens_shown,
             UiCommand::SaveCsv => {
                 if let Some(result) = &self.result {
                     self.saving.ask("fields.csv", csv(&result.fields));
@@ -196,7 +202,8 @@ impl ExtractTab {
             let answers = parts.answers.unwrap_or_default();
             let entities = parts.entities.as_ref();
             let fields = extract::merge(&parts.text, &parts.wanted, &answers, entities, &Patterns::new());
-            Extracted { text: parts.text, fields, reports: parts.reports, request: parts.request }
+            let reading = parts.entities.map(|e| e.reading).unwrap_or_default();
+            Extracted { text: parts.text, fields, reports: parts.reports, request: parts.request, reading }
         }));
     }
 

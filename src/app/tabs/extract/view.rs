@@ -2,9 +2,9 @@
 
 use super::{EXAMPLES, ExtractTab};
 use crate::app::command::UiCommand;
-use crate::app::tabs::asking::{buttons, quiet_card, warnings_ui};
+use crate::app::tabs::asking::{buttons, pieces_ui, quiet_card, warnings_ui};
 use crate::app::tabs::{Cx, Tab as _};
-use crate::app::theme::{Palette, card, figures, size};
+use crate::app::theme::{Palette, card, figures, ink, size};
 use crate::app::widgets::gauge::percent;
 use crate::app::widgets::icons::{Icon, quiet};
 use crate::app::widgets::marked::{Mark, marked};
@@ -152,10 +152,13 @@ impl ExtractTab {
             let tokens: usize = result.reports.iter().map(|r| r.tokens).sum();
             let ms: f64 = result.reports.iter().map(|r| r.timing.total).fold(0.0, f64::max);
             note(ui, p, format!("{} fields · {tokens} tokens · {}", result.fields.len(), millis(ms)));
-            chosen = buttons(ui, p, &[UiCommand::SaveCsv, UiCommand::CopyText, UiCommand::CopyJson]);
+            chosen = buttons(ui, p, &[UiCommand::Tokens, UiCommand::SaveCsv, UiCommand::CopyText, UiCommand::CopyJson]);
         });
         for report in &result.reports {
             warnings_ui(ui, p, report);
+        }
+        if self.tokens_shown {
+            pieces_ui(ui, p, &result.reading);
         }
         if let Some(command) = chosen {
             self.on_command(command, cx);
@@ -190,7 +193,7 @@ fn field_row(ui: &mut Ui, p: &Palette, index: usize, field: &mut Field, selected
         ui.add_sized(vec2(48.0, 18.0), egui::Label::new(figures(share, size::LABEL)));
         ui.add_sized(
             vec2(62.0, 18.0),
-            egui::Label::new(egui::RichText::new(field.source.name()).size(size::LABEL).color(color(p, field.source))),
+            egui::Label::new(egui::RichText::new(field.source.name()).size(size::LABEL).color(ink(p, color(p, field.source)))),
         );
         out.remove = quiet(ui, p, Icon::Bin, &format!("Remove field {}", index + 1)).clicked();
     });

@@ -1,9 +1,9 @@
 //! Many lines at once: from a file or pasted, with progress, Stop and CSV.
 
-use super::view::{LONG, take_long_paste};
 use super::{export, request};
 use crate::app::jobs::Pending;
 use crate::app::tabs::Cx;
+use crate::app::tabs::asking::{LONG, take_long_paste};
 use crate::app::theme::{Palette, card, figures, size};
 use crate::app::widgets::file_picker::{FilePicker, Picked, Purpose};
 use crate::app::widgets::{failure, note, primary, secondary};

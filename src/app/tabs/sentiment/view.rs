@@ -3,6 +3,7 @@
 use super::{Answer, EXAMPLES, Outcome, SentimentTab};
 use crate::app::command::UiCommand;
 use crate::app::tabs::Cx;
+use crate::app::tabs::asking::{LONG, take_long_paste};
 use crate::app::theme::{Palette, card, figures, size};
 use crate::app::widgets::gauge::gauge;
 use crate::app::widgets::{chips, explain, failure, millis, note, primary, secondary};
@@ -12,23 +13,9 @@ use egui::{Color32, FontId, Layout, Margin, RichText, ScrollArea, Sense, TextEdi
 const BESIDE: f32 = 540.0;
 /// Width of the stage from which an answer's numbers and buttons share a line.
 const BUTTONS_BESIDE: f32 = 660.0;
-/// Bytes of text that can be edited without the window getting slow.
-pub(super) const LONG: usize = 20_000;
 
 fn editor_id() -> egui::Id {
     egui::Id::unique("sentiment editor")
-}
-
-/// A pasted text longer than `limit`, taken before the editor lays it out.
-pub(super) fn take_long_paste(ui: &Ui, limit: usize) -> Option<String> {
-    ui.input_mut(|input| {
-        let is_long = |e: &egui::Event| matches!(e, egui::Event::Paste(text) if text.len() > limit);
-        let at = input.events.iter().position(is_long)?;
-        match input.events.remove(at) {
-            egui::Event::Paste(text) => Some(text),
-            _ => None,
-        }
-    })
 }
 
 /// The colour of a label: the two that we know, the accent for others.
@@ -242,7 +229,7 @@ impl SentimentTab {
                 note(ui, p, "The pieces that the model reads, each with its number in the vocabulary (plus two marks at the ends).");
                 ui.horizontal_wrapped(|ui| {
                     for piece in &answer.scores.pieces {
-                        chips::piece(ui, p, &piece.text, piece.id);
+                        chips::piece(ui, p, &piece.text, piece.id, (piece.start, piece.end));
                     }
                 });
             });

@@ -44,6 +44,7 @@ pub struct SummaryTab {
     asked: String,
     answer: Option<Answer>,
     selected: Option<usize>,
+    tokens_shown: bool,
     /// Whether every sentence shows how central it is.
     shades: bool,
 }
@@ -60,6 +61,7 @@ impl Default for SummaryTab {
             asked: String::new(),
             answer: None,
             selected: None,
+            tokens_shown: false,
             shades: false,
         }
     }
@@ -101,6 +103,7 @@ impl Tab for SummaryTab {
             UiCommand::Run => self.run(cx),
             UiCommand::Stop => self.asking.stop(),
             UiCommand::Why => self.shades = !self.shades,
+            UiCommand::Tokens => self.tokens_shown = !self.tokens_shown,
             UiCommand::CopyText => {
                 if let Some(answer) = &self.answer {
                     cx.copy(answer.summary.text.clone());

@@ -2,7 +2,7 @@
 
 use super::{Answer, EXAMPLES, SummaryTab};
 use crate::app::command::UiCommand;
-use crate::app::tabs::asking::{buttons, cost_ui, quiet_card, warnings_ui};
+use crate::app::tabs::asking::{buttons, cost_ui, pieces_ui, quiet_card, warnings_ui};
 use crate::app::tabs::{Cx, Tab as _};
 use crate::app::theme::{Palette, card, figures, size};
 use crate::app::widgets::marked::{Mark, marked};
@@ -134,7 +134,7 @@ impl SummaryTab {
                 answer.summary.sentences.len()
             ));
             cost_ui(ui, p, &answer.summary.reading, &answer.report);
-            chosen = buttons(ui, p, &[UiCommand::Why, UiCommand::CopyText, UiCommand::CopyJson]);
+            chosen = buttons(ui, p, &[UiCommand::Why, UiCommand::Tokens, UiCommand::CopyText, UiCommand::CopyJson]);
         });
         if self.shades {
             note(
@@ -144,6 +144,9 @@ impl SummaryTab {
             );
         }
         warnings_ui(ui, p, &answer.report);
+        if self.tokens_shown {
+            pieces_ui(ui, p, &answer.summary.reading);
+        }
         if let Some(command) = chosen {
             self.on_command(command, cx);
         }
