@@ -222,7 +222,7 @@ mod tests {
         save(&head, &path).expect("saved");
         let again = open(&path).expect("opened");
         assert_eq!(again, head);
-        assert!(again.scores(&[-1.0, 0.3, 0.0]).expect("scores")[1].1 > 0.8);
+        assert!(again.scores(&[-1.0, 0.3, 0.0], "m").expect("scores")[1].1 > 0.8);
         std::fs::write(&path, "{}").expect("file");
         assert!(open(&path).unwrap_err().to_string().contains("head.json"));
     }

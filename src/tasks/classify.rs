@@ -86,18 +86,16 @@ pub struct TaughtHead {
 }
 
 impl TaughtHead {
-    /// The probability of each label for an embedding.
+    /// The probability of each label for an embedding by the model called `model`.
     ///
     /// # Errors
-    /// [`TaskError::Labels`] if the embedding is of another width.
-    pub fn scores(&self, vector: &[f32]) -> Result<Labelled, TaskError> {
-        if vector.len() != self.width || self.weights.len() != self.labels.len() * (self.width + 1) {
-            let why = format!(
-                "it was taught on '{}', whose embeddings have {} numbers; these have {}",
-                self.model,
-                self.width,
-                vector.len()
-            );
+    /// [`TaskError::Labels`] if it was taught on another model: its weights mean nothing here.
+    pub fn scores(&self, vector: &[f32], model: &str) -> Result<Labelled, TaskError> {
+        // A folder may have moved: its own name counts.
+        let name = |id: &str| id.rsplit(['/', '\\']).next().map(str::to_owned);
+        let fits = vector.len() == self.width && self.weights.len() == self.labels.len() * (self.width + 1);
+        if !fits || name(model) != name(&self.model) {
+            let why = format!("the head was taught on the model '{}', this is '{model}'", self.model);
             return Err(TaskError::Labels(why));
         }
         let head = Logistic { weights: self.weights.clone(), classes: self.labels.len(), width: self.width };
@@ -129,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_of_another_width_is_refused() {
+    fn a_head_of_another_model_is_refused() {
         let head = TaughtHead {
             version: 1,
             model: "m".into(),
@@ -139,7 +137,9 @@ mod tests {
             examples: 2,
             held_out: None,
         };
-        assert!(head.scores(&[1.0, 0.0]).is_ok());
-        assert!(head.scores(&[1.0]).unwrap_err().to_string().contains("'m'"));
+        assert!(head.scores(&[1.0, 0.0], "elsewhere/m").is_ok());
+        for (vector, model) in [(&[1.0][..], "m"), (&[1.0, 0.0], "n")] {
+            assert!(head.scores(vector, model).unwrap_err().to_string().contains("'m'"));
+        }
     }
 }

@@ -17,6 +17,9 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
+/// Labels whose embeddings are kept; more are forgotten when the next ones come.
+const SEEN: usize = 20_000;
+
 /// The task.
 pub struct Embed;
 
@@ -51,7 +54,7 @@ pub fn load(entry: &ModelEntry, runtime: &Runtime, progress: Progress<'_>) -> Re
         return Ok(Box::new(Classifier(EncoderModel::open(entry, HeadKind::Classify, runtime, progress)?)));
     }
     let model = EncoderModel::open(entry, pooling(entry), runtime, progress)?;
-    Ok(Box::new(Embedder { model, labels: Mutex::default() }))
+    Ok(Box::new(Embedder { id: entry.id.clone(), model, labels: Mutex::default() }))
 }
 
 /// Whether the checkpoint is a trained classifier rather than an encoder of texts.
@@ -70,6 +73,7 @@ fn pooling(entry: &ModelEntry) -> HeadKind {
 }
 
 struct Embedder {
+    id: String,
     model: EncoderModel,
     /// Embeddings of labels that have been seen.
     labels: Mutex<HashMap<String, Vec<f32>>>,
@@ -180,7 +184,8 @@ impl Embedder {
     /// Likeness of `vector` to each label, as probabilities.
     fn likeness(&self, vector: &[f32], labels: Vec<String>) -> Labelled {
         let seen = lock(&self.labels);
-        let vectors: Vec<&Vec<f32>> = labels.iter().filter_map(|l| seen.get(l)).collect();
+        let known = labels.into_iter().filter_map(|l| seen.get(&l).map(|v| (l, v)));
+        let (labels, vectors): (Vec<String>, Vec<&Vec<f32>>) = known.unzip();
         let shares = classify::shares(vector, &vectors);
         labels.into_iter().zip(shares).collect()
     }
@@ -239,10 +244,15 @@ impl Model for Embedder {
             }
             Purpose::Labels { labels, fresh } => {
                 let new = fresh.iter().enumerate().map(|(i, label)| (label.clone(), work.vector(i)));
-                lock(&self.labels).extend(new);
+                let mut seen = lock(&self.labels);
+                if seen.len() > SEEN {
+                    seen.retain(|label, _| labels.contains(label));
+                }
+                seen.extend(new);
+                drop(seen);
                 self.likeness(&last(), labels.clone())
             }
-            Purpose::Taught(head) => head.scores(&last())?,
+            Purpose::Taught(head) => head.scores(&last(), &self.id)?,
         };
         Ok(Output::Scores(super::Scores {
             scores,

@@ -232,7 +232,13 @@ fn row(ui: &mut Ui, p: &Palette, entity: &Entity, color: Color32, place: &str, s
         painter.rect_filled(bar.with_max_x(bar.left() + 100.0 * entity.score as f32), 2.0, color);
     }
     let kind_at = right - if wide { 390.0 } else { 270.0 };
-    painter.text(at(kind_at), Align2::LEFT_CENTER, kind_name(&entity.kind), FontId::proportional(size::BODY), ink(p, color));
+    painter.text(
+        at(kind_at),
+        Align2::LEFT_CENTER,
+        kind_name(&entity.kind),
+        FontId::proportional(size::BODY),
+        ink(p, color),
+    );
     let words = Rect::from_min_max(egui::pos2(left, rect.top()), egui::pos2(kind_at - 12.0, rect.bottom()));
     let inside = egui::UiBuilder::new().max_rect(words).layout(Layout::left_to_right(egui::Align::Center));
     let label = egui::Label::new(entity.text.replace('\n', " ")).truncate().selectable(false);

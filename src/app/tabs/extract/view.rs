@@ -193,7 +193,9 @@ fn field_row(ui: &mut Ui, p: &Palette, index: usize, field: &mut Field, selected
         ui.add_sized(vec2(48.0, 18.0), egui::Label::new(figures(share, size::LABEL)));
         ui.add_sized(
             vec2(62.0, 18.0),
-            egui::Label::new(egui::RichText::new(field.source.name()).size(size::LABEL).color(ink(p, color(p, field.source)))),
+            egui::Label::new(
+                egui::RichText::new(field.source.name()).size(size::LABEL).color(ink(p, color(p, field.source))),
+            ),
         );
         out.remove = quiet(ui, p, Icon::Bin, &format!("Remove field {}", index + 1)).clicked();
     });
