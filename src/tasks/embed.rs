@@ -254,11 +254,6 @@ impl Model for Embedder {
             }
             Purpose::Taught(head) => head.scores(&last(), &self.id)?,
         };
-        Ok(Output::Scores(super::Scores {
-            scores,
-            tokens: reading.tokens,
-            pieces: reading.pieces,
-            windows: reading.windows,
-        }))
+        Ok(Output::Scores(super::Scores { scores, reading }))
     }
 }

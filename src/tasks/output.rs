@@ -22,28 +22,30 @@ pub enum Output {
 impl Output {
     /// What the reader of the answer should know beside it.
     pub fn warnings(&self) -> Vec<String> {
-        let (tokens, windows, how) = match self {
-            Self::Scores(s) => (s.tokens, s.windows, "the answer is their mean, weighted by length"),
-            Self::Vector(e) => (e.reading.tokens, e.reading.windows, "the vector is their mean, weighted by length"),
-            Self::Entities(e) => (e.reading.tokens, e.reading.windows, "they overlap, and each word counts once"),
-            Self::Answers(a) => (a.reading.tokens, a.reading.windows, "they overlap, and all were searched"),
+        let how = match self {
+            Self::Scores(_) => "the answer is their mean, weighted by length",
+            Self::Vector(_) => "the vector is their mean, weighted by length",
+            Self::Entities(_) => "they overlap, and each word counts once",
+            Self::Answers(_) => "they overlap, and all were searched",
             Self::Summary(_) => return Vec::new(),
             Self::Text(g) => return g.warnings(),
         };
-        if windows < 2 {
-            return Vec::new();
+        match self.reading() {
+            Some(Reading { tokens, windows, .. }) if *windows > 1 => {
+                vec![format!("a long text ({tokens} tokens) was analysed in {windows} windows; {how}")]
+            }
+            _ => Vec::new(),
         }
-        vec![format!("a long text ({tokens} tokens) was analysed in {windows} windows; {how}")]
     }
 
     /// What the model read, of a task on an encoder.
-    pub fn reading(&self) -> Option<Reading> {
+    pub fn reading(&self) -> Option<&Reading> {
         match self {
-            Self::Scores(s) => Some(Reading { tokens: s.tokens, pieces: s.pieces.clone(), windows: s.windows }),
-            Self::Entities(e) => Some(e.reading.clone()),
-            Self::Answers(a) => Some(a.reading.clone()),
-            Self::Vector(v) => Some(v.reading.clone()),
-            Self::Summary(s) => Some(s.reading.clone()),
+            Self::Scores(s) => Some(&s.reading),
+            Self::Entities(e) => Some(&e.reading),
+            Self::Answers(a) => Some(&a.reading),
+            Self::Vector(v) => Some(&v.reading),
+            Self::Summary(s) => Some(&s.reading),
             Self::Text(_) => None,
         }
     }
@@ -102,12 +104,7 @@ impl Output {
 pub struct Scores {
     /// Labels with their probabilities (summing to 1), in the model's order.
     pub scores: Vec<(String, f64)>,
-    /// Input tokens, special tokens included.
-    pub tokens: usize,
-    /// The first pieces of the text, as the model sees it.
-    pub pieces: Vec<Piece>,
-    /// Parts that a long text was analysed in.
-    pub windows: usize,
+    pub reading: Reading,
 }
 
 /// A token and the bytes of the text that it stands for.

@@ -39,7 +39,7 @@ impl Classifier {
             }
         }
         let scores = config.labels.iter().map(|l| display_label(l)).zip(mean).collect();
-        Scores { scores, tokens: reading.tokens, pieces: reading.pieces, windows: reading.windows }
+        Scores { scores, reading }
     }
 }
 

@@ -69,7 +69,7 @@ fn a_megabyte_is_analysed_in_windows_and_says_so() {
     let text = "This was a truly wonderful evening. ".repeat(1_000_000 / 36);
     let (output, warnings) = sentiment(&engine, &text).expect("an answer");
     let scores = output.scores().expect("scores");
-    assert!(scores.windows > 300 && scores.top().0 == "positive", "{}", scores.windows);
+    assert!(scores.reading.windows > 300 && scores.top().0 == "positive", "{}", scores.reading.windows);
     assert!(warnings.iter().any(|w| w.contains("windows")), "{warnings:?}");
 }
 
@@ -80,7 +80,7 @@ fn emoji_right_to_left_and_nul_bytes() {
     {
         let (output, _) = sentiment(&engine, text).expect(text);
         let scores = output.scores().expect("scores");
-        for piece in &scores.pieces {
+        for piece in &scores.reading.pieces {
             assert!(text.is_char_boundary(piece.start) && text.is_char_boundary(piece.end), "{text:?} {piece:?}");
         }
     }

@@ -5,6 +5,7 @@ use glossa::engine::message::{Event, EventSink, Priority, Request};
 use glossa::engine::{Engine, EngineConfig, Ticket};
 use glossa::models::library::{Library, ModelEntry};
 use glossa::nn::runtime::{DeviceChoice, Runtime};
+use glossa::tasks::encoder::Reading;
 use glossa::tasks::{Asked, Input, Model, Output, Progress, Scores, Task, TaskError, Work};
 use std::any::Any;
 use std::path::{Path, PathBuf};
@@ -87,7 +88,7 @@ impl Model for FakeModel {
 
     fn finish(&self, input: &Input, _: Box<dyn Work>) -> Result<Output, TaskError> {
         let scores = vec![(input.text().to_owned(), 1.0)];
-        Ok(Output::Scores(Scores { scores, tokens: 1, pieces: vec![], windows: 1 }))
+        Ok(Output::Scores(Scores { scores, reading: Reading { tokens: 1, pieces: vec![], windows: 1 } }))
     }
 }
 

@@ -117,7 +117,7 @@ fn offsets_are_whole_letters_of_any_text() {
                     prop_assert!(whole, "{task} cuts a letter at {at} of {text:?}");
                 }
             }
-            for piece in output.reading().expect("reading").pieces {
+            for piece in &output.reading().expect("reading").pieces {
                 prop_assert!(task == "embed" || text.get(piece.start..piece.end).is_some(), "{task} {piece:?}");
             }
         }

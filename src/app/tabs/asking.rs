@@ -51,7 +51,7 @@ impl Asking {
         if self.is_running() {
             return false;
         }
-        (self.failed, self.stopped) = (None, false);
+        self.clear();
         let items = vec![None; request.inputs.len()];
         match cx.submit(request) {
             Ok(ticket) => {
@@ -77,6 +77,11 @@ impl Asking {
             running.stopping = true;
             running.ticket.cancel.cancel();
         }
+    }
+
+    /// Forgets that the last request failed or was stopped.
+    pub fn clear(&mut self) {
+        (self.failed, self.stopped) = (None, false);
     }
 
     /// Takes in what belongs to it; the answers once they are complete.

@@ -6,7 +6,6 @@ use crate::app::tabs::asking::{buttons, cost_ui, pieces_ui, quiet_card, warnings
 use crate::app::tabs::{Cx, Tab as _};
 use crate::app::theme::{Palette, card, size, strong};
 use crate::app::widgets::{bars, chips, note, primary, secondary};
-use crate::tasks::encoder::Reading;
 use egui::{FontId, ScrollArea, TextEdit, Ui};
 
 /// Labels whose bars are shown; JSON has all.
@@ -95,15 +94,15 @@ impl ClassifyTab {
         scores_ui(ui, p, answer, &labels);
         self.why.ui(ui, cx);
         let scores = &answer.scores;
-        let reading = Reading { tokens: scores.tokens, pieces: scores.pieces.clone(), windows: scores.windows };
+        let reading = &scores.reading;
         let mut chosen = None;
         ui.horizontal_wrapped(|ui| {
-            cost_ui(ui, p, &reading, &answer.report);
+            cost_ui(ui, p, reading, &answer.report);
             chosen = buttons(ui, p, &[UiCommand::Why, UiCommand::Tokens, UiCommand::CopyText, UiCommand::CopyJson]);
         });
         warnings_ui(ui, p, &answer.report);
         if self.tokens_shown {
-            pieces_ui(ui, p, &reading);
+            pieces_ui(ui, p, reading);
         }
         if let Some(command) = chosen {
             self.on_command(command, cx);

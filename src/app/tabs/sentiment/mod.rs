@@ -5,18 +5,16 @@ mod export;
 mod view;
 mod why;
 
+use super::asking::{Asking, Ended};
 use super::{Cx, Tab};
 use crate::app::command::UiCommand;
 use crate::app::widgets::icons::Icon;
-use crate::engine::Ticket;
 use crate::engine::message::{Event, Priority, Report, Request};
-use crate::error::UserMessage;
 use crate::tasks::{Output, Scores};
 use batch::Batch;
 use egui::Ui;
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::time::Instant;
 use why::Why;
 
 /// Label whose probability "why?" follows.
@@ -32,16 +30,6 @@ const EXAMPLES: [(&str, &str); 3] = [
     ("irony", "Great, another meeting that could have been an email."),
 ];
 
-/// A request that has not ended.
-struct Running {
-    ticket: Ticket,
-    text: String,
-    begun: Instant,
-    /// Share read of the model, and its bytes.
-    loading: Option<(f32, u64)>,
-    stopping: bool,
-}
-
 /// An analysed text.
 #[derive(Clone)]
 pub struct Answer {
@@ -51,20 +39,13 @@ pub struct Answer {
     pub request: u64,
 }
 
-/// How the last run ended.
-enum Outcome {
-    Answered(Box<Answer>),
-    Stopped,
-    Failed(UserMessage),
-}
-
 /// The tab.
 pub struct SentimentTab {
     text: String,
-    running: Option<Running>,
-    /// The answer of a running request, until its report comes.
-    arrived: Option<Scores>,
-    outcome: Option<Outcome>,
+    asking: Asking,
+    /// What the running request is about.
+    asked: String,
+    answer: Option<Answer>,
     why: Why,
     tokens_shown: bool,
     history: VecDeque<Answer>,
@@ -75,9 +56,9 @@ impl Default for SentimentTab {
     fn default() -> Self {
         Self {
             text: EXAMPLES[0].1.to_owned(),
-            running: None,
-            arrived: None,
-            outcome: None,
+            asking: Asking::default(),
+            asked: String::new(),
+            answer: None,
             why: Why::default(),
             tokens_shown: false,
             history: VecDeque::new(),
@@ -115,8 +96,13 @@ impl Tab for SentimentTab {
             batch.on_event(event);
         }
         self.why.on_event(event);
-        if self.running.as_ref().is_some_and(|r| Some(r.ticket.id) == event.id()) {
-            self.on_own_event(event, cx);
+        let Some(Ended { id, items, report }) = self.asking.on_event(event) else { return };
+        if let Some(Some(Ok(Output::Scores(scores)))) = items.into_iter().next() {
+            let answer = Answer { text: std::mem::take(&mut self.asked), scores, report, request: id };
+            self.history.push_front(answer.clone());
+            self.history.truncate(HISTORY);
+            *cx.mark = Some(id);
+            self.answer = Some(answer);
         }
     }
 
@@ -147,33 +133,21 @@ impl Tab for SentimentTab {
 }
 
 impl SentimentTab {
-    fn answer(&self) -> Option<&Answer> {
-        match &self.outcome {
-            Some(Outcome::Answered(answer)) => Some(answer),
-            _ => None,
-        }
-    }
-
     fn run(&mut self, cx: &mut Cx<'_>) {
-        if self.running.is_some() {
+        if self.asking.is_running() {
             return;
         }
         self.why.clear();
-        self.arrived = None;
         let text = self.text.clone();
-        match cx.submit(request(vec![text.clone()], Priority::Interactive)) {
-            Ok(ticket) => {
-                self.running = Some(Running { ticket, text, begun: Instant::now(), loading: None, stopping: false })
-            }
-            Err(message) => self.outcome = Some(Outcome::Failed(message)),
+        // An answer to what was asked before would stand beside another text.
+        self.answer = None;
+        if self.asking.start(cx, request(vec![text.clone()], Priority::Interactive)) {
+            self.asked = text;
         }
     }
 
     fn stop(&mut self) {
-        if let Some(running) = &mut self.running {
-            running.stopping = true;
-            running.ticket.cancel.cancel();
-        }
+        self.asking.stop();
         self.why.stop();
         if let Some(batch) = &mut self.batch {
             batch.stop();
@@ -181,43 +155,14 @@ impl SentimentTab {
     }
 
     fn ask_why(&mut self, cx: &mut Cx<'_>) {
-        if let Some(answer) = self.answer().cloned() {
+        if let Some(answer) = &self.answer {
             self.why.start(&answer.text, cx);
         }
     }
 
     fn copy(&self, cx: &mut Cx<'_>, form: fn(&Answer) -> String) {
-        if let Some(answer) = self.answer() {
+        if let Some(answer) = &self.answer {
             cx.copy(form(answer));
-        }
-    }
-
-    fn on_own_event(&mut self, event: &Event, cx: &mut Cx<'_>) {
-        match event {
-            Event::Loading { share, bytes, .. } => {
-                if let Some(running) = &mut self.running {
-                    running.loading = Some((*share, *bytes));
-                }
-            }
-            Event::Started { .. } | Event::Partial { .. } | Event::Progress { .. } | Event::Status(_) => {}
-            Event::Items { .. } => self.arrived = event.first_answer().and_then(Output::scores).cloned(),
-            Event::Done { report, id } => {
-                if let (Some(running), Some(scores)) = (self.running.take(), self.arrived.take()) {
-                    let answer = Answer { text: running.text, scores, report: report.clone(), request: id.0 };
-                    self.history.push_front(answer.clone());
-                    self.history.truncate(HISTORY);
-                    *cx.mark = Some(id.0);
-                    self.outcome = Some(Outcome::Answered(Box::new(answer)));
-                }
-            }
-            Event::Cancelled { .. } => {
-                self.running = None;
-                self.outcome = Some(Outcome::Stopped);
-            }
-            Event::Failed { message, .. } => {
-                self.running = None;
-                self.outcome = Some(Outcome::Failed(message.clone()));
-            }
         }
     }
 }

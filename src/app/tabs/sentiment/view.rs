@@ -1,12 +1,12 @@
 //! What the tab looks like with a single text.
 
-use super::{Answer, EXAMPLES, Outcome, SentimentTab};
+use super::{Answer, EXAMPLES, SentimentTab};
 use crate::app::command::UiCommand;
 use crate::app::tabs::Cx;
-use crate::app::tabs::asking::{LONG, take_long_paste};
+use crate::app::tabs::asking::{LONG, buttons, cost_ui, pieces_ui, quiet_card, take_long_paste, warnings_ui};
 use crate::app::theme::{Palette, card, figures, size};
 use crate::app::widgets::gauge::gauge;
-use crate::app::widgets::{chips, explain, failure, millis, note, primary, secondary};
+use crate::app::widgets::{chips, millis, note, primary, secondary};
 use egui::{Color32, FontId, Layout, Margin, RichText, ScrollArea, Sense, TextEdit, Ui, vec2};
 
 /// Width of the stage from which gauge and words stand side by side.
@@ -85,9 +85,9 @@ impl SentimentTab {
     fn controls(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
         let p = cx.palette;
         ui.horizontal_wrapped(|ui| {
-            let busy = self.running.is_some() || self.why.is_running();
+            let busy = self.asking.is_running() || self.why.is_running();
             let mut chosen = None;
-            ui.add_enabled_ui(self.running.is_none(), |ui| {
+            ui.add_enabled_ui(!self.asking.is_running(), |ui| {
                 if primary(ui, p, "Run", &UiCommand::Run.key_name()).on_hover_text(UiCommand::Run.tooltip()).clicked() {
                     chosen = Some(UiCommand::Run);
                 }
@@ -115,62 +115,17 @@ impl SentimentTab {
     }
 
     fn result(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
-        if self.running.is_some() {
-            self.running_ui(ui, cx.palette);
-            return;
+        match self.asking.ui(ui, cx.palette) {
+            Some(true) => self.run(cx),
+            Some(false) => {}
+            None => match self.answer.clone() {
+                None => quiet_card(ui, cx.palette, "Press Run: the answer appears here, and its cost in the curves."),
+                Some(answer) => {
+                    self.answer_ui(ui, cx, &answer);
+                    self.details_ui(ui, cx, &answer);
+                }
+            },
         }
-        match self.outcome.take() {
-            None => {
-                card(cx.palette).show(ui, |ui| {
-                    ui.set_width(ui.available_width());
-                    note(ui, cx.palette, "Press Run: the answer appears here, and its cost in the curves.");
-                });
-            }
-            Some(Outcome::Stopped) => {
-                card(cx.palette).show(ui, |ui| {
-                    ui.set_width(ui.available_width());
-                    ui.label("Stopped. Your text is still there.");
-                });
-                self.outcome = Some(Outcome::Stopped);
-            }
-            Some(Outcome::Failed(message)) => {
-                let retry = failure(ui, cx.palette, &message);
-                self.outcome = Some(Outcome::Failed(message));
-                if retry {
-                    self.run(cx);
-                }
-            }
-            Some(Outcome::Answered(answer)) => {
-                self.answer_ui(ui, cx, &answer);
-                // Unless it was cleared meanwhile by another run.
-                if self.outcome.is_none() {
-                    self.outcome = Some(Outcome::Answered(answer));
-                }
-                self.details_ui(ui, cx);
-            }
-        }
-    }
-
-    fn running_ui(&self, ui: &mut Ui, p: &Palette) {
-        let Some(running) = &self.running else { return };
-        card(p).show(ui, |ui| {
-            ui.set_width(ui.available_width());
-            let seconds = running.begun.elapsed().as_secs_f64();
-            match running.loading {
-                Some((share, bytes)) if self.arrived.is_none() && share < 0.999 => {
-                    let mb = bytes as f64 / 1e6;
-                    ui.label(format!("Loading the model: {:.0} of {mb:.0} MB · {seconds:.1} s", f64::from(share) * mb));
-                    ui.add(egui::ProgressBar::new(share));
-                }
-                _ if running.stopping => {
-                    ui.label("Stopping…");
-                }
-                _ => {
-                    ui.label(format!("Running · {seconds:.1} s"));
-                }
-            }
-        });
-        ui.ctx().request_repaint_after(std::time::Duration::from_millis(100));
     }
 
     fn answer_ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>, answer: &Answer) {
@@ -192,9 +147,8 @@ impl SentimentTab {
         });
     }
 
-    fn details_ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
+    fn details_ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>, answer: &Answer) {
         let p = cx.palette;
-        let Some(answer) = self.answer().cloned() else { return };
         let mut chosen = None;
         let beside = ui.available_width() >= BUTTONS_BESIDE;
         ui.horizontal_wrapped(|ui| {
@@ -203,36 +157,21 @@ impl SentimentTab {
                 ui.label(figures(format!("{share:.3}"), size::LABEL).strong());
                 ui.add_space(4.0);
             }
-            note(ui, p, format!("{} tokens · {}", answer.scores.tokens, millis(answer.report.timing.total)));
-            explain(
-                ui,
-                "a token",
-                "A token is a piece of text that the model reads as one: a whole word, or a part of a rare one. The time runs from pressing Run to the answer, waiting and loading included.",
-            );
+            cost_ui(ui, p, &answer.scores.reading, &answer.report);
             if beside {
                 ui.with_layout(Layout::right_to_left(egui::Align::Center), |ui| {
-                    chosen = answer_buttons(ui, p, [UiCommand::CopyJson, UiCommand::CopyText, UiCommand::Tokens]);
+                    chosen = buttons(ui, p, &[UiCommand::CopyJson, UiCommand::CopyText, UiCommand::Tokens]);
                 });
             }
         });
         if !beside {
             ui.horizontal_wrapped(|ui| {
-                chosen = answer_buttons(ui, p, [UiCommand::Tokens, UiCommand::CopyText, UiCommand::CopyJson]);
+                chosen = buttons(ui, p, &[UiCommand::Tokens, UiCommand::CopyText, UiCommand::CopyJson]);
             });
         }
-        for warning in &answer.report.warnings {
-            ui.label(RichText::new(format!("Note: {warning}.")).size(size::LABEL).color(p.warning));
-        }
+        warnings_ui(ui, p, &answer.report);
         if self.tokens_shown {
-            card(p).show(ui, |ui| {
-                ui.set_width(ui.available_width());
-                note(ui, p, "The pieces that the model reads, each with its number in the vocabulary (plus two marks at the ends).");
-                ui.horizontal_wrapped(|ui| {
-                    for piece in &answer.scores.pieces {
-                        chips::piece(ui, p, &piece.text, piece.id, (piece.start, piece.end));
-                    }
-                });
-            });
+            pieces_ui(ui, p, &answer.scores.reading);
         }
         if let Some(command) = chosen {
             use crate::app::tabs::Tab as _;
@@ -261,20 +200,10 @@ impl SentimentTab {
         if let Some(answer) = chosen {
             self.text.clone_from(&answer.text);
             self.why.clear();
-            self.outcome = Some(Outcome::Answered(Box::new(answer)));
+            self.asking.clear();
+            self.answer = Some(answer);
         }
     }
-}
-
-/// What can be done with an answer.
-fn answer_buttons(ui: &mut Ui, p: &Palette, commands: [UiCommand; 3]) -> Option<UiCommand> {
-    let mut chosen = None;
-    for command in commands {
-        if secondary(ui, p, command.text(), "").on_hover_text(command.tooltip()).clicked() {
-            chosen = Some(command);
-        }
-    }
-    chosen
 }
 
 fn history_row(ui: &mut Ui, p: &Palette, answer: &Answer) -> egui::Response {
