@@ -72,12 +72,13 @@ impl Task for Questions {
 
 struct Reader(EncoderModel);
 
-/// A candidate: its tokens, and the logarithm of its probability.
+/// A candidate: its tokens, the logarithm of its probability, and what it is ranked by.
 #[derive(Clone, Copy)]
 struct Span {
     start: usize,
     end: usize,
     score: f64,
+    rank: f64,
 }
 
 impl Reader {
@@ -107,6 +108,7 @@ impl Reader {
             softmax(&logits).into_iter().map(f64::ln).collect()
         };
         let (starts, ends) = (column(0), column(1));
+        let penalty = f64::from(self.0.network.config().answer_length_penalty);
         let best = |scores: &[f64]| {
             let mut order: Vec<usize> = (window.head..window.head + window.range.len()).collect();
             order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
@@ -118,7 +120,9 @@ impl Reader {
         let last = best(&ends);
         for start in best(&starts).into_iter().filter(|&s| owners[token(s)].0 == w) {
             for &end in last.iter().filter(|e| (start..start + MAX_ANSWER).contains(e)) {
-                found.push(Span { start: token(start), end: token(end), score: starts[start] + ends[end] });
+                let score = starts[start] + ends[end];
+                let rank = score - penalty * (end - start) as f64;
+                found.push(Span { start: token(start), end: token(end), score, rank });
             }
         }
         (found, starts[0] + ends[0])
@@ -127,7 +131,7 @@ impl Reader {
 
 /// The best spans, none overlapping a better one.
 fn distinct(mut spans: Vec<Span>) -> Vec<Span> {
-    spans.sort_by(|a, b| b.score.total_cmp(&a.score));
+    spans.sort_by(|a, b| b.rank.total_cmp(&a.rank));
     let mut kept: Vec<Span> = Vec::new();
     for span in spans {
         if kept.iter().all(|k| span.end < k.start || span.start > k.end) {
@@ -204,7 +208,7 @@ mod tests {
 
     #[test]
     fn listed_places_do_not_overlap() {
-        let span = |start, end, score| Span { start, end, score };
+        let span = |start, end, rank| Span { start, end, score: rank, rank };
         let kept = distinct(vec![span(3, 5, -1.0), span(4, 4, -0.5), span(9, 9, -2.0), span(0, 3, -3.0)]);
         assert_eq!(kept.iter().map(|s| (s.start, s.end)).collect::<Vec<_>>(), [(4, 4), (9, 9), (0, 3)]);
     }

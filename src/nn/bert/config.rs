@@ -36,6 +36,9 @@ pub struct Config {
     pub multi_label: bool,
     /// Whether token types say how a word is written (our entity tagger) rather than which segment it is in.
     pub case_types: bool,
+    /// What each further token of an answer costs, as a logarithm, where a model was taught by people
+    /// who answer at length.
+    pub answer_length_penalty: f32,
     /// Added to the score of "no answer", where a model's own is not well placed.
     pub no_answer_bias: f32,
 }
@@ -73,6 +76,7 @@ impl Config {
             Family::Roberta => json.get("pad_token_id").and_then(Value::as_u64).unwrap_or(1) as usize % 1024 + 1,
             _ => 0,
         };
+        let number = |key: &str| json.get(key).and_then(Value::as_f64).unwrap_or(0.0) as f32;
         let text = |key: &str| json.get(key).and_then(Value::as_str);
         let config = Self {
             family,
@@ -89,7 +93,8 @@ impl Config {
             labels: labels(json),
             multi_label: text("problem_type") == Some("multi_label_classification"),
             case_types: text("token_types") == Some("case"),
-            no_answer_bias: json.get("no_answer_bias").and_then(Value::as_f64).unwrap_or(0.0) as f32,
+            answer_length_penalty: number("answer_length_penalty"),
+            no_answer_bias: number("no_answer_bias"),
         };
         if !config.hidden.is_multiple_of(config.heads) {
             return Err(NnError::Config(format!(
