@@ -22,8 +22,8 @@ use std::sync::Arc;
 const EXAMPLES: [(&str, &str, &str); 2] = [
     (
         "invoice",
-        "Invoice no. INV-2026-0417 of 12 March 2026. Northwind Office Supplies Ltd, 14 Harbour Street, Bristol, bills the Greenfield School in Bath for 40 desks and 40 chairs. The total amount of £6,480.00 is due on 11 April 2026. Please pay to IBAN GB29 NWBK 6016 1331 9268 19. Questions: accounts@northwind.example or +44 117 496 0123.",
-        "supplier: Who sends the invoice?\ncustomer: Who is billed?\ntotal: What is the total amount?\ndue date: When is the amount due?",
+        "Invoice no. INV-2026-0417 of 12 March 2026. Northwind Office Supplies Ltd, 14 Harbour Street, Bristol, sold 40 desks and 40 chairs to the Greenfield School in Bath. The total amount of £6,480.00 is due on 11 April 2026. Please pay to IBAN GB29 NWBK 6016 1331 9268 19. Questions: accounts@northwind.example or +44 117 496 0123.",
+        "supplier: Who sold the desks?\nschool: Which school were the desks sold to?\ntotal: What is the total amount?\ndue date: When is the amount due?",
     ),
     (
         "accident report",

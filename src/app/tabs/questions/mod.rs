@@ -18,11 +18,8 @@ use std::sync::Arc;
 const PASSAGE: &str = "The Amazon rainforest covers most of the Amazon basin of South America. The basin covers seven million square kilometres, of which five and a half million square kilometres are covered by the rainforest. The region includes territory belonging to nine nations. The majority of the forest, 60 percent, lies in Brazil, followed by Peru with 13 percent and Colombia with 10 percent.";
 
 /// Questions about the passage; the last one has no answer in it.
-const EXAMPLES: [&str; 3] = [
-    "How much of the basin is covered by rainforest?",
-    "Which country has most of the forest?",
-    "When was the forest discovered?",
-];
+const EXAMPLES: [&str; 3] =
+    ["Which country has most of the forest?", "How many nations share the region?", "When was the forest discovered?"];
 
 /// The answered questions.
 pub struct Answered {
