@@ -128,7 +128,10 @@ pub fn merge(
         })
         .collect();
     let forms = patterns.find(text);
-    let inside = |a: usize, b: usize| forms.iter().any(|m| m.range.start < b && a < m.range.end);
+    let inside = |a: usize, b: usize| {
+        let before = forms.partition_point(|m| m.range.start < b);
+        before > 0 && forms[before - 1].range.end > a
+    };
     let mut found: Vec<Field> = forms
         .iter()
         .map(|m| Field {

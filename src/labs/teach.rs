@@ -12,6 +12,7 @@ use crate::tasks::classify::TaughtHead;
 use crate::tasks::{Options, Output};
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -37,10 +38,11 @@ pub struct Lesson {
 /// Fewer than two labels, or none but single words of nothing.
 pub fn classes(rows: &[Row]) -> Result<(Vec<String>, Vec<usize>), UserMessage> {
     let mut labels: Vec<String> = Vec::new();
+    let mut known: HashMap<&str, usize> = HashMap::new();
     let classes = rows
         .iter()
         .map(|row| {
-            labels.iter().position(|l| *l == row.label).unwrap_or_else(|| {
+            *known.entry(&row.label).or_insert_with(|| {
                 labels.push(row.label.clone());
                 labels.len() - 1
             })

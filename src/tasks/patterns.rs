@@ -2,6 +2,7 @@
 //! identifiers. No model; a match is a match.
 
 use regex::Regex;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// A stretch of the text and what its form says that it is.
@@ -52,7 +53,7 @@ impl Patterns {
 
     /// All matches in `text`, in order, none overlapping.
     pub fn find(&self, text: &str) -> Vec<Match> {
-        let mut found: Vec<Match> = Vec::new();
+        let mut found: BTreeMap<usize, Match> = BTreeMap::new();
         for (kind, pattern) in &self.list {
             for m in pattern.find_iter(text) {
                 let range = m.range();
@@ -62,13 +63,14 @@ impl Patterns {
                 if glued(first) && glued(text[..range.start].chars().next_back()) {
                     continue;
                 }
-                if found.iter().all(|f| f.range.end <= range.start || range.end <= f.range.start) {
-                    found.push(Match { kind, range });
+                // Of those before the end of this one the last alone can reach into it.
+                let before = found.range(..range.end).next_back();
+                if before.is_none_or(|(_, f)| f.range.end <= range.start) {
+                    found.insert(range.start, Match { kind, range });
                 }
             }
         }
-        found.sort_by_key(|m| m.range.start);
-        found
+        found.into_values().collect()
     }
 }
 

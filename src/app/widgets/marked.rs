@@ -55,8 +55,8 @@ pub fn marked(
     hit.filter(|_| response.clicked())
 }
 
-/// The part of a long text around `focus`, on character boundaries.
-fn window(text: &str, focus: usize) -> Range<usize> {
+/// The part of a long text around `focus` (bytes) that is drawn, on character boundaries.
+pub fn window(text: &str, focus: usize) -> Range<usize> {
     if text.len() <= SHOWN {
         return 0..text.len();
     }

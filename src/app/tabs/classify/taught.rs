@@ -48,7 +48,7 @@ struct Learned {
 /// The teaching side of the tab.
 pub struct Taught {
     cards: Vec<(String, String)>,
-    /// Examples from a file, instead of the cards; its name.
+    /// Examples from a file, instead of the cards; what is said of them.
     file: Option<(String, Vec<Row>)>,
     asking: Asking,
     rows: Vec<Row>,
@@ -176,7 +176,9 @@ impl Taught {
         self.opening = None;
         match result {
             Ok(Opened::Rows(rows)) => {
-                self.file = Some((name, rows));
+                let labels = teach::classes(&rows).map_or(0, |c| c.0.len());
+                let said = format!("{} examples of {labels} labels from '{name}'", rows.len());
+                self.file = Some((said, rows));
                 self.learned = None;
             }
             Ok(Opened::Head(head)) => {
@@ -228,13 +230,12 @@ impl Taught {
     }
 
     fn examples_ui(&mut self, ui: &mut Ui, p: &Palette) {
-        if let Some((name, rows)) = &self.file {
+        if let Some((said, _)) = &self.file {
             let mut drop = false;
             card(p).show(ui, |ui| {
                 ui.set_width(ui.available_width());
                 ui.horizontal_wrapped(|ui| {
-                    let labels = teach::classes(rows).map_or(0, |c| c.0.len());
-                    ui.label(format!("{} examples of {labels} labels from '{name}'", rows.len()));
+                    ui.label(said);
                     drop = secondary(ui, p, "Remove", "").clicked();
                 });
             });

@@ -90,8 +90,8 @@ impl ClassifyTab {
             quiet_card(ui, p, "Press Run: how likely each label is appears here.");
             return;
         };
-        let labels = self.taught.head().map(|h| h.labels.clone()).unwrap_or_default();
-        scores_ui(ui, p, answer, &labels);
+        let head = self.taught.head();
+        scores_ui(ui, p, answer, head.as_ref().map_or(&[], |h| &h.labels));
         self.why.ui(ui, cx);
         let scores = &answer.scores;
         let reading = &scores.reading;

@@ -16,6 +16,7 @@ use crate::tasks::entities::{Entities, Entity};
 use egui::Ui;
 use files::Files;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 /// Name, and text.
 const EXAMPLES: [(&str, &str); 3] = [
@@ -34,10 +35,11 @@ const EXAMPLES: [(&str, &str); 3] = [
 ];
 
 /// An analysed text.
-#[derive(Clone)]
 pub struct Answer {
     pub text: String,
     pub found: Entities,
+    /// Where the entities begin and end, in Unicode scalar values.
+    pub letters: Letters,
     pub report: Report,
     pub request: u64,
 }
@@ -49,7 +51,7 @@ pub struct EntitiesTab {
     editing: bool,
     asking: Asking,
     asked: String,
-    answer: Option<Answer>,
+    answer: Option<Rc<Answer>>,
     selected: Option<usize>,
     /// Types that are not shown.
     hidden: Vec<String>,
@@ -115,7 +117,8 @@ impl Tab for EntitiesTab {
         let Some(Ended { id, items, report }) = self.asking.on_event(event) else { return };
         if let Some(Some(Ok(Output::Entities(found)))) = items.into_iter().next() {
             let text = std::mem::take(&mut self.asked);
-            self.answer = Some(Answer { text, found, report, request: id });
+            let letters = letters(&text, &found.entities);
+            self.answer = Some(Rc::new(Answer { text, found, letters, report, request: id }));
             self.editing = false;
             *cx.mark = Some(id);
         }
@@ -207,6 +210,11 @@ fn kind_name(kind: &str) -> String {
     }
 }
 
+/// The places of `entities` counted in Unicode scalar values.
+fn letters(text: &str, entities: &[Entity]) -> Letters {
+    Letters::new(text, entities.iter().flat_map(|e| [e.start, e.end]).collect())
+}
+
 fn rows_text(answer: &Answer) -> String {
     let row = |e: &Entity| format!("{}\t{}\t{:.3}", e.kind, e.text.replace(['\n', '\t'], " "), e.score);
     answer.found.entities.iter().map(row).collect::<Vec<_>>().join("\n")
@@ -224,7 +232,7 @@ fn csv(texts: &[(String, &str, &[Entity])]) -> Vec<u8> {
     // Writing to memory does not fail.
     let _ = writer.write_record(["file", "type", "text", "start", "end", "score"]);
     for (name, text, entities) in texts {
-        let letters = Letters::new(text, entities.iter().flat_map(|e| [e.start, e.end]).collect());
+        let letters = letters(text, entities);
         for e in *entities {
             let place = |at: usize| letters.before(at).to_string();
             let _ = writer.write_record([

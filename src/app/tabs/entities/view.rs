@@ -6,9 +6,8 @@ use crate::app::tabs::asking::{buttons, cost_ui, pieces_ui, quiet_card, warnings
 use crate::app::tabs::{Cx, Tab as _};
 use crate::app::theme::{Palette, card, ink, size, strong};
 use crate::app::widgets::gauge::percent;
-use crate::app::widgets::marked::{Mark, marked};
+use crate::app::widgets::marked::{Mark, marked, window};
 use crate::app::widgets::{bars, chips, note, primary, secondary};
-use crate::engine::shapes::Letters;
 use crate::tasks::entities::Entity;
 use egui::{Align2, Color32, FontId, Layout, Margin, Rect, ScrollArea, Sense, Ui, vec2};
 
@@ -57,7 +56,12 @@ impl EntitiesTab {
             ScrollArea::vertical().id_salt("marked").max_height(300.0).show(ui, |ui| {
                 let shown: Vec<(usize, &Entity)> =
                     answer.found.entities.iter().enumerate().filter(|(_, e)| !self.hidden.contains(&e.kind)).collect();
-                let marks: Vec<Mark> = shown
+                // Of a long text only the part around the chosen one is drawn.
+                let focus = shown.iter().find(|(i, _)| Some(*i) == self.selected).map_or(0, |(_, e)| e.start);
+                let view = window(&answer.text, focus);
+                let near: Vec<&(usize, &Entity)> =
+                    shown.iter().filter(|(_, e)| e.start < view.end && e.end > view.start).collect();
+                let marks: Vec<Mark> = near
                     .iter()
                     .map(|(_, e)| Mark {
                         range: e.start..e.end,
@@ -66,10 +70,10 @@ impl EntitiesTab {
                         tag: e.kind.clone(),
                     })
                     .collect();
-                let selected = shown.iter().position(|(i, _)| Some(*i) == self.selected);
+                let selected = near.iter().position(|(i, _)| Some(*i) == self.selected);
                 let names: Vec<&str> = shown.iter().take(50).map(|(_, e)| e.text.as_str()).collect();
                 let name = format!("Text with {} names: {}", shown.len(), names.join(", "));
-                clicked = marked(ui, p, &answer.text, &marks, selected, &name).map(|m| shown[m].0);
+                clicked = marked(ui, p, &answer.text, &marks, selected, &name).map(|m| near[m].0);
             });
         });
         if clicked.is_some() {
@@ -168,14 +172,12 @@ impl EntitiesTab {
             quiet_card(ui, p, "No names found.");
             return;
         }
-        let offsets = shown.iter().flat_map(|(_, e)| [e.start, e.end]).collect();
-        let letters = Letters::new(&answer.text, offsets);
         let mut clicked = None;
         card(p).inner_margin(Margin::same(0)).show(ui, |ui| {
             ui.spacing_mut().item_spacing.y = 0.0;
             for (index, entity) in shown.iter().take(ROWS) {
                 let color = color(p, &answer.found.kinds, &entity.kind);
-                let place = format!("{}–{}", letters.before(entity.start), letters.before(entity.end));
+                let place = format!("{}–{}", answer.letters.before(entity.start), answer.letters.before(entity.end));
                 if row(ui, p, entity, color, &place, self.selected == Some(*index)).clicked() {
                     clicked = Some(*index);
                 }

@@ -11,6 +11,7 @@ use crate::app::widgets::marked::{Mark, marked};
 use crate::app::widgets::{chips, millis, note, primary, secondary};
 use crate::labs::extract::{Field, Source};
 use egui::{Color32, FontId, ScrollArea, TextEdit, Ui, vec2};
+use std::collections::BTreeMap;
 
 /// Rows that are drawn; the CSV has all.
 const ROWS: usize = 200;
@@ -53,17 +54,19 @@ impl ExtractTab {
             self.editor.ui(ui, p, 4, 180.0);
             return;
         };
+        // What is found does not overlap, but an answer may lie over it, or over another answer: the
+        // chosen field comes first, then the answers in their order.
+        let mut placed =
+            result.fields.iter().enumerate().filter_map(|(i, f)| Some((i, f.place?, f))).collect::<Vec<_>>();
+        placed.sort_by_key(|(i, _, f)| (self.selected != Some(*i), f.source != Source::Question, *i));
+        let mut taken: BTreeMap<usize, usize> = BTreeMap::new();
         let mut order: Vec<(usize, Mark)> = Vec::new();
-        for (i, field) in result.fields.iter().enumerate() {
-            let Some((start, end)) = field.place else { continue };
-            let overlaps = |m: &Mark| m.range.start < end && start < m.range.end;
-            if self.selected == Some(i) {
-                order.retain(|(_, m)| !overlaps(m));
-            } else if order.iter().any(|(_, m)| overlaps(m)) {
-                continue;
+        for (i, (start, end), field) in placed {
+            if taken.range(..end).next_back().is_none_or(|(_, last)| *last <= start) {
+                taken.insert(start, end);
+                let (color, tag) = (color(p, field.source), field.name.clone());
+                order.push((i, Mark { range: start..end, color, strength: 0.7, tag }));
             }
-            let tag = field.name.clone();
-            order.push((i, Mark { range: start..end, color: color(p, field.source), strength: 0.7, tag }));
         }
         order.sort_by_key(|o| o.1.range.start);
         let marks: Vec<Mark> = order.iter().map(|o| o.1.clone()).collect();

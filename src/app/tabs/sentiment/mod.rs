@@ -15,6 +15,7 @@ use batch::Batch;
 use egui::Ui;
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::rc::Rc;
 use why::Why;
 
 /// Label whose probability "why?" follows.
@@ -31,7 +32,6 @@ const EXAMPLES: [(&str, &str); 3] = [
 ];
 
 /// An analysed text.
-#[derive(Clone)]
 pub struct Answer {
     pub text: String,
     pub scores: Scores,
@@ -45,10 +45,10 @@ pub struct SentimentTab {
     asking: Asking,
     /// What the running request is about.
     asked: String,
-    answer: Option<Answer>,
+    answer: Option<Rc<Answer>>,
     why: Why,
     tokens_shown: bool,
-    history: VecDeque<Answer>,
+    history: VecDeque<Rc<Answer>>,
     batch: Option<Batch>,
 }
 
@@ -98,8 +98,8 @@ impl Tab for SentimentTab {
         self.why.on_event(event);
         let Some(Ended { id, items, report }) = self.asking.on_event(event) else { return };
         if let Some(Some(Ok(Output::Scores(scores)))) = items.into_iter().next() {
-            let answer = Answer { text: std::mem::take(&mut self.asked), scores, report, request: id };
-            self.history.push_front(answer.clone());
+            let answer = Rc::new(Answer { text: std::mem::take(&mut self.asked), scores, report, request: id });
+            self.history.push_front(Rc::clone(&answer));
             self.history.truncate(HISTORY);
             *cx.mark = Some(id);
             self.answer = Some(answer);

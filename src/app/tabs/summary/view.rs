@@ -161,7 +161,7 @@ fn marks(p: &Palette, answer: &Answer, shades: bool) -> (Vec<Mark>, Vec<Option<u
     let share = |s: f32| if high > low { (s - low) / (high - low) } else { 1.0 };
     let chosen = &answer.summary.chosen;
     let each = answer.summary.sentences.iter().filter_map(|(range, score)| {
-        let at = chosen.iter().position(|c| c.start == range.start);
+        let at = chosen.binary_search_by_key(&range.start, |c| c.start).ok();
         if at.is_none() && !shades {
             return None;
         }
