@@ -4,6 +4,7 @@ The vocabulary embedding stays frozen in every one of them, so that all encoders
 read one copy of it (models/minilm-vocab).
 """
 
+import argparse
 import hashlib
 import json
 import math
@@ -233,6 +234,19 @@ def export(model, out, manifest, config):
         "config.json", "model.safetensors",
         "../minilm-vocab/word_embeddings.safetensors", "../minilm-vocab/tokenizer.json")]
     (out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+
+
+def command_line(doc, train, export):
+    """`train` or `export`, with the options of both."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("what", choices=["train", "export"])
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--work", required=True, help="where the run keeps its checkpoints")
+    parser.add_argument("--models", default="models")
+    parser.add_argument("--steps", type=int, help="another length of the run")
+    parser.add_argument("--dev", type=int, default=500, help="how many dev questions each look takes")
+    args = parser.parse_args()
+    {"train": train, "export": export}[args.what](args)
 
 
 def entry(folder, name):

@@ -13,7 +13,6 @@ folded into those four; types that CoNLL knows no counterpart of carry no loss. 
 with the next one or two, at random; some are written all small or all in capitals; some pieces are hidden.
 """
 
-import argparse
 import gzip
 import random
 from collections import Counter
@@ -221,16 +220,5 @@ def export(args):
         print(measure_on(read(data / "conll2003/dev.txt"), encoder.tokenizer_of(data))(encoder.rounded(model)))
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("what", choices=["train", "export"])
-    parser.add_argument("--data", required=True)
-    parser.add_argument("--work", required=True, help="where the run keeps its checkpoints")
-    parser.add_argument("--models", default="models")
-    parser.add_argument("--steps", type=int, help="another length of the run")
-    args = parser.parse_args()
-    {"train": train, "export": export}[args.what](args)
-
-
 if __name__ == "__main__":
-    main()
+    encoder.command_line(__doc__, train, export)

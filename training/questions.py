@@ -10,7 +10,6 @@ Questions without an answer: those of SQuAD 2.0, and as many again by asking a q
 another paragraph of the same article, the one that shares most words with it.
 """
 
-import argparse
 import gzip
 import json
 import math
@@ -213,17 +212,5 @@ def export(args):
         print(measure_on(Rows(dev, tokenizer), tokenizer, dev)(encoder.rounded(model)))
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("what", choices=["train", "export"])
-    parser.add_argument("--data", required=True)
-    parser.add_argument("--work", required=True, help="where the run keeps its checkpoints")
-    parser.add_argument("--models", default="models")
-    parser.add_argument("--steps", type=int, help="another length of the run")
-    parser.add_argument("--dev", type=int, default=500, help="how many dev questions each look takes")
-    args = parser.parse_args()
-    {"train": train, "export": export}[args.what](args)
-
-
 if __name__ == "__main__":
-    main()
+    encoder.command_line(__doc__, train, export)

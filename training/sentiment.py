@@ -16,7 +16,6 @@ nothing: the exported weights are the exponential moving average at the last ste
 
 import argparse
 import gzip
-import hashlib
 import json
 import math
 import random
@@ -31,17 +30,16 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from transformers import BertConfig, BertForSequenceClassification
 
-SEED = 20261124
+from encoder import KEPT, SEED, WORD_EMBEDDING, entry, optimizer_for
+
 EPOCHS = 3
 BATCH = 48
 MAX_TOKENS = 96
 LEARNING_RATE = 6e-5
-WEIGHT_DECAY = 0.01
 WARM_UP = 0.06
 LABEL_SMOOTHING = 0.05
 EMA_DECAY = 0.999
 NATURAL_SHARE = 0.35
-WORD_EMBEDDING = "bert.embeddings.word_embeddings.weight"
 
 
 def read_tsv(path):
@@ -124,16 +122,6 @@ def accuracy(model, tokenizer, rows):
     return hits / len(rows)
 
 
-def optimizer_for(model):
-    """AdamW; no weight decay on biases and layer norms."""
-    decay, plain = [], []
-    for name, p in model.named_parameters():
-        if p.requires_grad:
-            (plain if "bias" in name or "LayerNorm" in name else decay).append(p)
-    groups = [{"params": decay, "weight_decay": WEIGHT_DECAY}, {"params": plain, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=LEARNING_RATE, betas=(0.9, 0.98), foreach=True)
-
-
 def tokenizer_of(data):
     tokenizer = Tokenizer.from_file(str(data / "minilm/tokenizer.json"))
     tokenizer.no_padding()
@@ -153,7 +141,7 @@ def train(args):
     rows = read_tsv(data / "sst2/train_phrases.tsv.gz") + 2 * read_tsv(data / "sst2/train.tsv")
     rows = [(label, t) for label, t in rows if t.strip() and t.strip() not in held_out]
     model = base_model(data)
-    optimizer = optimizer_for(model)
+    optimizer = optimizer_for(model, LEARNING_RATE)
     per_epoch = math.ceil(len(rows) / BATCH)
     total = per_epoch * EPOCHS
     warm = int(total * WARM_UP)
@@ -214,11 +202,6 @@ def with_ema(model, ema, measure):
     return result
 
 
-def entry(folder, name):
-    blob = (folder / name).read_bytes()
-    return {"path": name, "size": len(blob), "sha256": hashlib.sha256(blob).hexdigest()}
-
-
 def export(args):
     """Writes f16 safetensors, config, tokenizer and manifest; the accuracy is filled in by hand
     from `glossa eval`, which is the one that counts."""
@@ -249,14 +232,6 @@ def export(args):
         "config.json", "model.safetensors",
         "../minilm-vocab/word_embeddings.safetensors", "../minilm-vocab/tokenizer.json")]
     (out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
-
-
-KEPT = {
-    "model_type", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
-    "hidden_act", "max_position_embeddings", "type_vocab_size", "vocab_size", "layer_norm_eps",
-    "pad_token_id", "id2label", "label2id", "hidden_dropout_prob", "attention_probs_dropout_prob",
-    "initializer_range", "position_embedding_type",
-}
 
 
 def main():

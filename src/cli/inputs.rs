@@ -96,6 +96,7 @@ impl AnalysisArgs {
     pub(super) fn apply(&self, engine: &Engine, model: Option<&str>, options: &mut Options) -> Result<(), UserMessage> {
         options.labels.clone_from(&self.labels);
         options.taught = self.teaching.head(engine, model)?;
+        // There is one method so far: naming another is a usage error.
         let _ = self.method;
         options.length = match (self.sentences, self.percent) {
             (Some(n), _) => Length::Sentences(usize::from(n)),

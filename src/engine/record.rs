@@ -70,6 +70,11 @@ impl From<Timing> for Times {
 }
 
 impl<'a> Record<'a> {
+    /// The record as people read it, indented.
+    pub fn pretty(id: u64, input: &Input, output: &Output, report: &Report) -> String {
+        serde_json::to_string_pretty(&Record::new(id, input, output, report)).unwrap_or_default()
+    }
+
     /// The record of `input`, whose `output` came with `report`.
     pub fn new(id: u64, input: &'a Input, output: &Output, report: &'a Report) -> Self {
         let tokens = match output {

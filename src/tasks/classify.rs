@@ -2,6 +2,7 @@
 //! head taught from a few examples. Both stand on sentence embeddings. A checkpoint with classes of
 //! its own answers with those.
 
+use super::embed::cosine;
 use super::{Model, Progress, Task, TaskError};
 use crate::models::library::ModelEntry;
 use crate::nn::bert::{HeadKind, softmax};
@@ -63,8 +64,8 @@ pub fn spoken(label: &str) -> String {
 
 /// Softmax of the cosines between a vector and the labels', all of length 1.
 pub fn shares(vector: &[f32], labels: &[&Vec<f32>]) -> Vec<f64> {
-    let cosine = |l: &&Vec<f32>| l.iter().zip(vector).map(|(a, b)| a * b).sum::<f32>() / TEMPERATURE;
-    softmax(&labels.iter().map(cosine).collect::<Vec<f32>>())
+    let likeness = |l: &&Vec<f32>| cosine(l, vector) / TEMPERATURE;
+    softmax(&labels.iter().map(likeness).collect::<Vec<f32>>())
 }
 
 /// A head fitted on the embeddings of examples, as it is saved.

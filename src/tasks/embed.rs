@@ -3,7 +3,7 @@
 //! summaries are built on them and share one model in memory.
 
 use super::classify::{self, Labelled, TaughtHead};
-use super::encoder::{EncoderModel, Reading, Windows, cut};
+use super::encoder::{EncoderModel, Reading, Windows, cut, finished};
 use super::sentiment::Classifier;
 use super::summarize::{self, Sentences};
 use super::{Asked, Input, Model, Output, Progress, Task, TaskError, Work};
@@ -108,6 +108,12 @@ impl Work for Vectors {
     }
 }
 
+impl AsRef<Windows> for Vectors {
+    fn as_ref(&self) -> &Windows {
+        &self.windows
+    }
+}
+
 /// Vectors as far as they are worked out.
 impl Vectors {
     fn new() -> Self {
@@ -133,6 +139,11 @@ pub fn normalized(mut v: Vec<f32>) -> Vec<f32> {
         v.iter_mut().for_each(|x| *x /= length);
     }
     v
+}
+
+/// The cosine of two vectors of length 1.
+pub fn cosine(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 impl Embedder {
@@ -228,11 +239,7 @@ impl Model for Embedder {
     }
 
     fn finish(&self, input: &Input, work: Box<dyn Work>) -> Result<Output, TaskError> {
-        let work = (work as Box<dyn Any>).downcast::<Vectors>();
-        let work = work.map_err(|_| TaskError::Input("work of another task".into()))?;
-        if work.windows.outputs.iter().flatten().any(|x| !x.is_finite()) {
-            return Err(TaskError::NotANumber);
-        }
+        let work: Box<Vectors> = finished(work)?;
         let reading = self.reading(&work);
         let last = || work.vector(work.texts.len() - 1);
         let scores = match &work.purpose {

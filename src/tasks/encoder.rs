@@ -178,17 +178,23 @@ impl EncoderModel {
     }
 }
 
-/// The windows of finished work of an encoder, all numbers usable.
+/// Finished work on an encoder as what it is: windows, or something that has them. All numbers are usable.
 ///
 /// # Errors
 /// [`TaskError::NotANumber`].
-pub fn finished(work: Box<dyn Work>) -> Result<Box<Windows>, TaskError> {
-    let work = (work as Box<dyn Any>).downcast::<Windows>();
+pub fn finished<W: Work + AsRef<Windows>>(work: Box<dyn Work>) -> Result<Box<W>, TaskError> {
+    let work = (work as Box<dyn Any>).downcast::<W>();
     let work = work.map_err(|_| TaskError::Input("work of another task".into()))?;
-    if work.outputs.iter().flatten().any(|x| !x.is_finite()) {
+    if (*work).as_ref().outputs.iter().flatten().any(|x| !x.is_finite()) {
         return Err(TaskError::NotANumber);
     }
     Ok(work)
+}
+
+impl AsRef<Windows> for Windows {
+    fn as_ref(&self) -> &Windows {
+        self
+    }
 }
 
 /// Cuts `tokens` into runs of at most `room`, at the beginning of a word where there is one. Each

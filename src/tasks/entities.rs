@@ -252,7 +252,7 @@ impl Model for Tagger {
     }
 
     fn finish(&self, input: &Input, work: Box<dyn Work>) -> Result<Output, TaskError> {
-        let work = finished(work)?;
+        let work: Box<Windows> = finished(work)?;
         let words = self.words(&work);
         let labels = self.scheme.decode(&words);
         let found = spans(&labels).into_iter();

@@ -177,7 +177,7 @@ impl Model for Reader {
     }
 
     fn finish(&self, input: &Input, work: Box<dyn Work>) -> Result<Output, TaskError> {
-        let work = finished(work)?;
+        let work: Box<Windows> = finished(work)?;
         let owners = work.owners();
         let (mut spans, mut none) = (Vec::new(), 0f64);
         for w in 0..work.windows.len() {

@@ -59,7 +59,7 @@ impl Model for Classifier {
     }
 
     fn finish(&self, _input: &Input, work: Box<dyn Work>) -> Result<Output, TaskError> {
-        Ok(Output::Scores(self.scores(&*finished(work)?)))
+        Ok(Output::Scores(self.scores(&*finished::<Windows>(work)?)))
     }
 }
 

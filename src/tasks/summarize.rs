@@ -5,7 +5,7 @@
 //! chosen one by one, each time the one with the best centrality less its likeness to those chosen
 //! (maximal marginal relevance, Carbonell & Goldstein 1998).
 
-use super::embed::normalized;
+use super::embed::{cosine, normalized};
 use super::encoder::Reading;
 use super::sentences::sentences;
 use super::{Model, Progress, Task, TaskError};
@@ -123,7 +123,7 @@ pub fn rank(text: &str, sentences: &Sentences, vectors: &[Vec<f32>], reading: Re
         mean.iter_mut().zip(vector).for_each(|(m, x)| *m += x);
     }
     let mean = normalized(mean);
-    let scores: Vec<f32> = vectors.iter().map(|v| dot(v, &mean)).collect();
+    let scores: Vec<f32> = vectors.iter().map(|v| cosine(v, &mean)).collect();
     let words = |r: &Range<usize>| text[r.clone()].split_whitespace().nth(SENTENCE_WORDS - 1).is_some();
     let mut candidates: Vec<usize> = (0..vectors.len()).filter(|&i| words(&sentences.all[i])).collect();
     if candidates.len() < sentences.wanted {
@@ -138,7 +138,7 @@ pub fn rank(text: &str, sentences: &Sentences, vectors: &[Vec<f32>], reading: Re
         let Some(best) = best else { break };
         candidates.retain(|c| *c != best);
         for &i in &candidates {
-            likeness[i] = likeness[i].max(dot(&vectors[i], &vectors[best]));
+            likeness[i] = likeness[i].max(cosine(&vectors[i], &vectors[best]));
         }
         order.push(best);
     }
@@ -155,10 +155,6 @@ pub fn rank(text: &str, sentences: &Sentences, vectors: &[Vec<f32>], reading: Re
     let joined: Vec<String> = chosen.iter().map(|c| c.text.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     let sentences = sentences.all.iter().cloned().zip(scores).collect();
     Summary { text: joined.join(" "), chosen, sentences, reading }
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 #[cfg(test)]

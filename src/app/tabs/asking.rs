@@ -6,7 +6,7 @@ use crate::app::command::UiCommand;
 use crate::app::jobs::Pending;
 use crate::app::theme::{Palette, card, size};
 use crate::app::widgets::file_picker::{FilePicker, Picked, Purpose};
-use crate::app::widgets::{chips, explain, failure, millis, note, secondary};
+use crate::app::widgets::{chips, explain, failure, millis, note, primary, secondary};
 use crate::engine::Ticket;
 use crate::engine::message::{Event, ItemResult, Report, Request};
 use crate::error::UserMessage;
@@ -187,6 +187,8 @@ pub struct Editor {
     pub text: String,
     /// What a screen reader calls it.
     name: &'static str,
+    /// What is said of a text too long to edit.
+    long: &'static str,
     picker: Option<FilePicker>,
     reading: Option<(PathBuf, Pending<Result<String, UserMessage>>)>,
     pub failed: Option<UserMessage>,
@@ -195,7 +197,12 @@ pub struct Editor {
 impl Editor {
     /// With `text` in it.
     pub fn new(name: &'static str, text: &str) -> Self {
-        Self { text: text.to_owned(), name, picker: None, reading: None, failed: None }
+        Self { text: text.to_owned(), name, long: "read in windows.", picker: None, reading: None, failed: None }
+    }
+
+    /// The same, with something else to say of a text too long to edit.
+    pub fn saying(self, long: &'static str) -> Self {
+        Self { long, ..self }
     }
 
     fn id(&self) -> egui::Id {
@@ -282,7 +289,7 @@ impl Editor {
             let name = format!("Long text: {first}");
             shown.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, &name));
             ui.horizontal_wrapped(|ui| {
-                note(ui, p, format!("{:.0} kB: read in windows.", self.text.len() as f64 / 1e3));
+                note(ui, p, format!("{:.0} kB: {}", self.text.len() as f64 / 1e3, self.long));
                 clear = secondary(ui, p, "Clear", "").clicked();
             });
         });
@@ -314,6 +321,15 @@ pub fn warnings_ui(ui: &mut Ui, p: &Palette, report: &Report) {
 pub fn buttons(ui: &mut Ui, p: &Palette, commands: &[UiCommand]) -> Option<UiCommand> {
     let pressed = |c: &UiCommand, ui: &mut Ui| secondary(ui, p, c.text(), "").on_hover_text(c.tooltip()).clicked();
     commands.iter().copied().filter(|c| pressed(c, ui)).last()
+}
+
+/// The button that asks and the one that ends it; the command of the one that was pressed.
+pub fn run_stop(ui: &mut Ui, p: &Palette, ask: &str, ready: bool, busy: bool) -> Option<UiCommand> {
+    let (run, stop) = (UiCommand::Run, UiCommand::Stop);
+    let asked =
+        ui.add_enabled_ui(ready, |ui| primary(ui, p, ask, &run.key_name()).on_hover_text(run.tooltip()).clicked());
+    let ended = ui.add_enabled_ui(busy, |ui| secondary(ui, p, stop.text(), &stop.key_name()).clicked());
+    asked.inner.then_some(run).or(ended.inner.then_some(stop))
 }
 
 /// The pieces that the model read, with ids and offsets.

@@ -173,7 +173,6 @@ fn request(texts: Vec<String>, options: &Options) -> Request {
 }
 
 fn json(answer: &Answer) -> String {
-    let (input, output) = (answer.text.as_str().into(), Output::Scores(answer.scores.clone()));
-    let record = Record::new(answer.request, &input, &output, &answer.report);
-    serde_json::to_string_pretty(&record).unwrap_or_default()
+    let output = Output::Scores(answer.scores.clone());
+    Record::pretty(answer.request, &answer.text.as_str().into(), &output, &answer.report)
 }

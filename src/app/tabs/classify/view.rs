@@ -2,10 +2,10 @@
 
 use super::{Answer, ClassifyTab, EXAMPLES, shown};
 use crate::app::command::UiCommand;
-use crate::app::tabs::asking::{buttons, cost_ui, pieces_ui, quiet_card, warnings_ui};
+use crate::app::tabs::asking::{buttons, cost_ui, pieces_ui, quiet_card, run_stop, warnings_ui};
 use crate::app::tabs::{Cx, Tab as _};
 use crate::app::theme::{Palette, card, size, strong};
-use crate::app::widgets::{bars, chips, note, primary, secondary};
+use crate::app::widgets::{bars, chips, note};
 use egui::{FontId, ScrollArea, TextEdit, Ui};
 
 /// Labels whose bars are shown; JSON has all.
@@ -56,16 +56,7 @@ impl ClassifyTab {
         ui.horizontal_wrapped(|ui| {
             let busy = self.asking.is_running() || self.why.is_running();
             let ready = !self.asking.is_running() && (!self.by_examples || self.taught.head().is_some());
-            ui.add_enabled_ui(ready, |ui| {
-                if primary(ui, p, "Run", &UiCommand::Run.key_name()).clicked() {
-                    chosen = Some(UiCommand::Run);
-                }
-            });
-            ui.add_enabled_ui(busy, |ui| {
-                if secondary(ui, p, "Stop", &UiCommand::Stop.key_name()).clicked() {
-                    chosen = Some(UiCommand::Stop);
-                }
-            });
+            chosen = run_stop(ui, p, "Run", ready, busy);
             if self.by_examples {
                 if self.taught.head().is_none() {
                     note(ui, p, "Teach first; then classify new texts.");

@@ -1,12 +1,13 @@
 //! Names in several files at once.
 
 use super::{csv, kind_name, request};
+use crate::app::command::UiCommand;
 use crate::app::jobs::Pending;
 use crate::app::tabs::Cx;
-use crate::app::tabs::asking::{Asking, Ended, Saving, quiet_card};
+use crate::app::tabs::asking::{Asking, Ended, Saving, quiet_card, run_stop};
 use crate::app::theme::{Palette, card};
 use crate::app::widgets::file_picker::{FilePicker, Picked, Purpose};
-use crate::app::widgets::{failure, millis, note, primary, secondary};
+use crate::app::widgets::{failure, millis, note, secondary};
 use crate::engine::message::{Event, ItemResult, Priority, Report};
 use crate::error::UserMessage;
 use crate::labs::lines;
@@ -127,16 +128,11 @@ impl Files {
         let p = cx.palette;
         let running = self.asking.is_running();
         ui.horizontal_wrapped(|ui| {
-            ui.add_enabled_ui(!running, |ui| {
-                if primary(ui, p, "Run", "Ctrl ⏎").clicked() {
-                    self.run(cx);
-                }
-            });
-            ui.add_enabled_ui(running, |ui| {
-                if secondary(ui, p, "Stop", "Esc").clicked() {
-                    self.stop();
-                }
-            });
+            match run_stop(ui, p, "Run", !running, running) {
+                Some(UiCommand::Run) => self.run(cx),
+                Some(UiCommand::Stop) => self.stop(),
+                _ => {}
+            }
             ui.add_enabled_ui(!running, |ui| {
                 if secondary(ui, p, "Add file…", "").clicked() {
                     self.picker = Some(FilePicker::new(Purpose::Open, FilePicker::home(), ""));

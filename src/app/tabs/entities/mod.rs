@@ -221,9 +221,8 @@ fn rows_text(answer: &Answer) -> String {
 }
 
 fn json(answer: &Answer) -> String {
-    let (input, output) = (answer.text.as_str().into(), Output::Entities(answer.found.clone()));
-    let record = Record::new(answer.request, &input, &output, &answer.report);
-    serde_json::to_string_pretty(&record).unwrap_or_default()
+    let output = Output::Entities(answer.found.clone());
+    Record::pretty(answer.request, &answer.text.as_str().into(), &output, &answer.report)
 }
 
 /// Entities of one or several texts as CSV: file, type, text, start, end (Unicode scalar values), score.

@@ -2,12 +2,12 @@
 
 use super::{Answer, EXAMPLES, EntitiesTab, kind_name};
 use crate::app::command::UiCommand;
-use crate::app::tabs::asking::{buttons, cost_ui, pieces_ui, quiet_card, warnings_ui};
+use crate::app::tabs::asking::{buttons, cost_ui, pieces_ui, quiet_card, run_stop, warnings_ui};
 use crate::app::tabs::{Cx, Tab as _};
 use crate::app::theme::{Palette, card, ink, size, strong};
 use crate::app::widgets::gauge::percent;
 use crate::app::widgets::marked::{Mark, marked, window};
-use crate::app::widgets::{bars, chips, note, primary, secondary};
+use crate::app::widgets::{bars, chips, note, secondary};
 use crate::tasks::entities::Entity;
 use egui::{Align2, Color32, FontId, Layout, Margin, Rect, ScrollArea, Sense, Ui, vec2};
 
@@ -86,16 +86,7 @@ impl EntitiesTab {
         let mut chosen = None;
         ui.horizontal_wrapped(|ui| {
             let busy = self.asking.is_running() || self.why.is_running();
-            ui.add_enabled_ui(!self.asking.is_running(), |ui| {
-                if primary(ui, p, "Run", &UiCommand::Run.key_name()).clicked() {
-                    chosen = Some(UiCommand::Run);
-                }
-            });
-            ui.add_enabled_ui(busy, |ui| {
-                if secondary(ui, p, "Stop", &UiCommand::Stop.key_name()).clicked() {
-                    chosen = Some(UiCommand::Stop);
-                }
-            });
+            chosen = run_stop(ui, p, "Run", !self.asking.is_running(), busy);
             if !self.editing && secondary(ui, p, "Edit", "").on_hover_text("Change the text.").clicked() {
                 self.editing = true;
             }

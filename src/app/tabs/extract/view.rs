@@ -2,13 +2,13 @@
 
 use super::{EXAMPLES, ExtractTab};
 use crate::app::command::UiCommand;
-use crate::app::tabs::asking::{buttons, pieces_ui, quiet_card, warnings_ui};
+use crate::app::tabs::asking::{buttons, pieces_ui, quiet_card, run_stop, warnings_ui};
 use crate::app::tabs::{Cx, Tab as _};
 use crate::app::theme::{Palette, card, figures, ink, size};
 use crate::app::widgets::gauge::percent;
 use crate::app::widgets::icons::{Icon, quiet};
 use crate::app::widgets::marked::{Mark, marked};
-use crate::app::widgets::{chips, millis, note, primary, secondary};
+use crate::app::widgets::{chips, millis, note, secondary};
 use crate::labs::extract::{Field, Source};
 use egui::{Color32, FontId, ScrollArea, TextEdit, Ui, vec2};
 use std::collections::BTreeMap;
@@ -87,16 +87,7 @@ impl ExtractTab {
         let p = cx.palette;
         let mut chosen = None;
         ui.horizontal_wrapped(|ui| {
-            ui.add_enabled_ui(!self.is_running(), |ui| {
-                if primary(ui, p, "Run", &UiCommand::Run.key_name()).clicked() {
-                    chosen = Some(UiCommand::Run);
-                }
-            });
-            ui.add_enabled_ui(self.is_running(), |ui| {
-                if secondary(ui, p, "Stop", &UiCommand::Stop.key_name()).clicked() {
-                    chosen = Some(UiCommand::Stop);
-                }
-            });
+            chosen = run_stop(ui, p, "Run", !self.is_running(), self.is_running());
             let shown = self.result.is_some() && !self.editing;
             if shown && secondary(ui, p, "Edit", "").on_hover_text("Change the text.").clicked() {
                 self.editing = true;

@@ -184,8 +184,7 @@ fn lines(answered: &Answered) -> String {
 fn json(answered: &Answered) -> String {
     let record = |(question, result): &(String, ItemResult)| {
         let input = Input::Question { question: question.clone(), context: Arc::clone(&answered.passage) };
-        let output = result.as_ref().ok()?;
-        serde_json::to_string_pretty(&Record::new(answered.request, &input, output, &answered.report)).ok()
+        Some(Record::pretty(answered.request, &input, result.as_ref().ok()?, &answered.report))
     };
     answered.questions.iter().filter_map(record).collect::<Vec<_>>().join("\n")
 }

@@ -2,12 +2,12 @@
 
 use super::{Answered, EXAMPLES, QuestionsTab};
 use crate::app::command::UiCommand;
-use crate::app::tabs::asking::{buttons, cost_ui, pieces_ui, quiet_card, warnings_ui};
+use crate::app::tabs::asking::{buttons, cost_ui, pieces_ui, quiet_card, run_stop, warnings_ui};
 use crate::app::tabs::{Cx, Tab as _};
 use crate::app::theme::{Palette, card, figures, size, strong};
 use crate::app::widgets::gauge::percent;
 use crate::app::widgets::marked::{Mark, marked};
-use crate::app::widgets::{bars, chips, explain, note, primary, secondary};
+use crate::app::widgets::{bars, chips, explain, note, secondary};
 use crate::tasks::questions::Place;
 use egui::{FontId, Margin, RichText, ScrollArea, Sense, TextEdit, Ui, vec2};
 
@@ -86,16 +86,8 @@ impl QuestionsTab {
         self.question_field(ui, cx);
         let mut chosen = None;
         ui.horizontal_wrapped(|ui| {
-            ui.add_enabled_ui(!self.asking.is_running(), |ui| {
-                if primary(ui, p, "Ask", &UiCommand::Run.key_name()).clicked() {
-                    chosen = Some(UiCommand::Run);
-                }
-            });
-            ui.add_enabled_ui(self.asking.is_running() || self.why.is_running(), |ui| {
-                if secondary(ui, p, "Stop", &UiCommand::Stop.key_name()).clicked() {
-                    chosen = Some(UiCommand::Stop);
-                }
-            });
+            chosen =
+                run_stop(ui, p, "Ask", !self.asking.is_running(), self.asking.is_running() || self.why.is_running());
             let (text, tip) =
                 if self.several { ("One…", "Ask one question.") } else { ("Several…", "One question per line.") };
             if secondary(ui, p, text, "").on_hover_text(tip).clicked() {

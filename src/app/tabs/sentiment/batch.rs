@@ -1,12 +1,13 @@
 //! Many lines at once: from a file or pasted, with progress, Stop and CSV.
 
 use super::{export, request};
+use crate::app::command::UiCommand;
 use crate::app::jobs::Pending;
 use crate::app::tabs::Cx;
-use crate::app::tabs::asking::{LONG, take_long_paste};
+use crate::app::tabs::asking::{LONG, run_stop, take_long_paste};
 use crate::app::theme::{Palette, card, figures, size};
 use crate::app::widgets::file_picker::{FilePicker, Picked, Purpose};
-use crate::app::widgets::{failure, note, primary, secondary};
+use crate::app::widgets::{failure, note, secondary};
 use crate::engine::Ticket;
 use crate::engine::message::{Event, ItemResult, Priority, Report};
 use crate::error::UserMessage;
@@ -216,16 +217,11 @@ impl Batch {
         let p = cx.palette;
         ui.horizontal_wrapped(|ui| {
             let running = self.is_running();
-            ui.add_enabled_ui(!running, |ui| {
-                if primary(ui, p, "Run", "Ctrl ⏎").clicked() {
-                    self.run(cx);
-                }
-            });
-            ui.add_enabled_ui(running, |ui| {
-                if secondary(ui, p, "Stop", "Esc").clicked() {
-                    self.stop();
-                }
-            });
+            match run_stop(ui, p, "Run", !running, running) {
+                Some(UiCommand::Run) => self.run(cx),
+                Some(UiCommand::Stop) => self.stop(),
+                _ => {}
+            }
             if secondary(ui, p, "Choose file…", "").clicked() {
                 self.picker = Some(FilePicker::new(Purpose::Open, FilePicker::home(), ""));
             }

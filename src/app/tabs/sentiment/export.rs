@@ -3,6 +3,7 @@
 use super::Answer;
 use crate::app::widgets::gauge::percent;
 use crate::engine::message::ItemResult;
+use crate::engine::record::Record;
 use crate::tasks::Output;
 use std::path::Path;
 
@@ -15,9 +16,7 @@ pub fn text(answer: &Answer) -> String {
 /// The same object that the command line prints.
 pub fn json(answer: &Answer) -> String {
     let output = Output::Scores(answer.scores.clone());
-    let input = answer.text.as_str().into();
-    let line = crate::engine::record::Record::new(answer.request, &input, &output, &answer.report);
-    serde_json::to_string_pretty(&line).unwrap_or_default()
+    Record::pretty(answer.request, &answer.text.as_str().into(), &output, &answer.report)
 }
 
 /// Writes `text,label,probability,error` rows; the folder is made if it is missing.

@@ -5,7 +5,7 @@ mod export;
 mod view;
 mod why;
 
-use super::asking::{Asking, Ended};
+use super::asking::{Asking, Editor, Ended};
 use super::{Cx, Tab};
 use crate::app::command::UiCommand;
 use crate::app::widgets::icons::Icon;
@@ -24,6 +24,9 @@ pub const POSITIVE: &str = "positive";
 /// Answers that the history keeps.
 const HISTORY: usize = 50;
 
+/// What becomes of a text that is too long to edit.
+const LONG_TEXT: &str = "analysed in windows of up to 512 tokens; the answer is their mean, weighted by length.";
+
 /// Name, and text.
 const EXAMPLES: [(&str, &str); 3] = [
     ("film review", "A slow start, but the acting is superb and the ending moved me."),
@@ -41,7 +44,7 @@ pub struct Answer {
 
 /// The tab.
 pub struct SentimentTab {
-    text: String,
+    editor: Editor,
     asking: Asking,
     /// What the running request is about.
     asked: String,
@@ -55,7 +58,7 @@ pub struct SentimentTab {
 impl Default for SentimentTab {
     fn default() -> Self {
         Self {
-            text: EXAMPLES[0].1.to_owned(),
+            editor: Editor::new("Text to analyse", EXAMPLES[0].1).saying(LONG_TEXT),
             asking: Asking::default(),
             asked: String::new(),
             answer: None,
@@ -138,7 +141,7 @@ impl SentimentTab {
             return;
         }
         self.why.clear();
-        let text = self.text.clone();
+        let text = self.editor.text.clone();
         // An answer to what was asked before would stand beside another text.
         self.answer = None;
         if self.asking.start(cx, request(vec![text.clone()], Priority::Interactive)) {

@@ -3,20 +3,16 @@
 use super::{Answer, EXAMPLES, SentimentTab};
 use crate::app::command::UiCommand;
 use crate::app::tabs::Cx;
-use crate::app::tabs::asking::{LONG, buttons, cost_ui, pieces_ui, quiet_card, take_long_paste, warnings_ui};
+use crate::app::tabs::asking::{buttons, cost_ui, pieces_ui, quiet_card, run_stop, warnings_ui};
 use crate::app::theme::{Palette, card, figures, size};
 use crate::app::widgets::gauge::gauge;
-use crate::app::widgets::{chips, millis, note, primary, secondary};
-use egui::{Color32, FontId, Layout, Margin, RichText, ScrollArea, Sense, TextEdit, Ui, vec2};
+use crate::app::widgets::{chips, millis, note, secondary};
+use egui::{Color32, Layout, Margin, RichText, ScrollArea, Sense, Ui, vec2};
 
 /// Width of the stage from which gauge and words stand side by side.
 const BESIDE: f32 = 540.0;
 /// Width of the stage from which an answer's numbers and buttons share a line.
 const BUTTONS_BESIDE: f32 = 660.0;
-
-fn editor_id() -> egui::Id {
-    egui::Id::unique("sentiment editor")
-}
 
 /// The colour of a label: the two that we know, the accent for others.
 fn label_color(p: &Palette, label: &str) -> Color32 {
@@ -33,77 +29,26 @@ impl SentimentTab {
             ui.heading("Sentiment");
             note(ui, cx.palette, "Is this text positive or negative? And which words say so?");
             ui.add_space(4.0);
-            self.editor(ui, cx.palette);
+            let rows = if ui.ctx().content_rect().height() < 700.0 { 2 } else { 3 };
+            self.editor.ui(ui, cx.palette, rows, 160.0);
             self.controls(ui, cx);
             self.result(ui, cx);
             self.history_ui(ui, cx.palette);
         });
     }
 
-    fn editor(&mut self, ui: &mut Ui, p: &Palette) {
-        let focused = ui.memory(|m| m.has_focus(editor_id()));
-        if focused && let Some(text) = take_long_paste(ui, LONG) {
-            self.text.push_str(&text);
-        }
-        if self.text.len() > LONG {
-            self.long_text(ui, p);
-            return;
-        }
-        let height = if ui.ctx().content_rect().height() < 700.0 { 2 } else { 3 };
-        ScrollArea::vertical().id_salt("editor").max_height(160.0).show(ui, |ui| {
-            let field = TextEdit::multiline(&mut self.text)
-                .id(editor_id())
-                .desired_width(f32::INFINITY)
-                .desired_rows(height)
-                .font(FontId::proportional(size::INPUT))
-                .margin(Margin::symmetric(16, 14))
-                .hint_text("Type or paste a text");
-            let _ = ui.add(field).accessible_name("Text to analyse");
-        });
-    }
-
-    /// A text too long to edit smoothly: its beginning, its size, and a way back.
-    fn long_text(&mut self, ui: &mut Ui, p: &Palette) {
-        let mut clear = false;
-        card(p).show(ui, |ui| {
-            ui.set_width(ui.available_width());
-            let first: String = self.text.chars().take(280).collect();
-            let shown = ui.label(RichText::new(format!("{}…", first.trim())).size(size::BODY));
-            let name = format!("Long text: {first}");
-            shown.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, &name));
-            ui.horizontal_wrapped(|ui| {
-                let kb = self.text.len() as f64 / 1e3;
-                note(ui, p, format!("{kb:.0} kB: analysed in windows of up to 512 tokens; the answer is their mean, weighted by length."));
-                clear = secondary(ui, p, "Clear", "").clicked();
-            });
-        });
-        if clear {
-            self.text.clear();
-        }
-    }
-
     fn controls(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
         let p = cx.palette;
         ui.horizontal_wrapped(|ui| {
             let busy = self.asking.is_running() || self.why.is_running();
-            let mut chosen = None;
-            ui.add_enabled_ui(!self.asking.is_running(), |ui| {
-                if primary(ui, p, "Run", &UiCommand::Run.key_name()).on_hover_text(UiCommand::Run.tooltip()).clicked() {
-                    chosen = Some(UiCommand::Run);
-                }
-            });
-            ui.add_enabled_ui(busy, |ui| {
-                if secondary(ui, p, "Stop", &UiCommand::Stop.key_name()).clicked() {
-                    chosen = Some(UiCommand::Stop);
-                }
-            });
+            let mut chosen = run_stop(ui, p, "Run", !self.asking.is_running(), busy);
             if secondary(ui, p, "Batch…", "").on_hover_text(UiCommand::Batch.tooltip()).clicked() {
                 chosen = Some(UiCommand::Batch);
             }
             ui.add_space(8.0);
             for (name, text) in EXAMPLES {
                 if chips::choice(ui, p, name).clicked() {
-                    self.text = text.to_owned();
+                    self.editor.text = text.to_owned();
                     chosen = Some(UiCommand::Run);
                 }
             }
@@ -198,7 +143,7 @@ impl SentimentTab {
             }
         });
         if let Some(answer) = chosen {
-            self.text.clone_from(&answer.text);
+            self.editor.text.clone_from(&answer.text);
             self.why.clear();
             self.asking.clear();
             self.answer = Some(answer);

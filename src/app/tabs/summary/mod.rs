@@ -142,7 +142,6 @@ impl SummaryTab {
 }
 
 fn json(answer: &Answer) -> String {
-    let (input, output) = (answer.text.as_str().into(), Output::Summary(answer.summary.clone()));
-    let record = Record::new(answer.request, &input, &output, &answer.report);
-    serde_json::to_string_pretty(&record).unwrap_or_default()
+    let output = Output::Summary(answer.summary.clone());
+    Record::pretty(answer.request, &answer.text.as_str().into(), &output, &answer.report)
 }

@@ -2,11 +2,11 @@
 
 use super::{Answer, EXAMPLES, SummaryTab};
 use crate::app::command::UiCommand;
-use crate::app::tabs::asking::{buttons, cost_ui, pieces_ui, quiet_card, warnings_ui};
+use crate::app::tabs::asking::{buttons, cost_ui, pieces_ui, quiet_card, run_stop, warnings_ui};
 use crate::app::tabs::{Cx, Tab as _};
 use crate::app::theme::{Palette, card, figures, size};
 use crate::app::widgets::marked::{Mark, marked};
-use crate::app::widgets::{bars, chips, explain, note, primary, secondary};
+use crate::app::widgets::{bars, chips, explain, note, secondary};
 use egui::{RichText, ScrollArea, Sense, Slider, Ui, vec2};
 
 /// Width of the stage from which text and summary stand side by side.
@@ -63,16 +63,7 @@ impl SummaryTab {
         let p = cx.palette;
         let mut chosen = None;
         ui.horizontal_wrapped(|ui| {
-            ui.add_enabled_ui(!self.asking.is_running(), |ui| {
-                if primary(ui, p, "Run", &UiCommand::Run.key_name()).clicked() {
-                    chosen = Some(UiCommand::Run);
-                }
-            });
-            ui.add_enabled_ui(self.asking.is_running(), |ui| {
-                if secondary(ui, p, "Stop", &UiCommand::Stop.key_name()).clicked() {
-                    chosen = Some(UiCommand::Stop);
-                }
-            });
+            chosen = run_stop(ui, p, "Run", !self.asking.is_running(), self.asking.is_running());
             let shown = self.answer.is_some() && !self.editing;
             if shown && secondary(ui, p, "Edit", "").on_hover_text("Change the text.").clicked() {
                 self.editing = true;
