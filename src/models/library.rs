@@ -20,7 +20,7 @@ pub struct ModelEntry {
     pub config: PathBuf,
     /// Looked up in this order; together they hold all tensors.
     pub weights: Vec<PathBuf>,
-    /// tokenizer.json or vocab.txt.
+    /// tokenizer.json, vocab.txt, source.spm, spiece.model, or vocab.json of a byte-level BPE.
     pub tokenizer: PathBuf,
 }
 
@@ -147,7 +147,7 @@ impl ModelEntry {
         for file in &manifest.files {
             let path = Manifest::locate(dir, &file.path)?;
             match path.file_name().and_then(|n| n.to_str()) {
-                Some("tokenizer.json" | "vocab.txt") => entry.tokenizer = path,
+                Some("tokenizer.json" | "vocab.txt" | "source.spm" | "spiece.model") => entry.tokenizer = path,
                 Some(name) if name.ends_with(".gguf") => {
                     entry.config = path.clone();
                     entry.tokenizer = path.clone();
@@ -174,7 +174,11 @@ impl ModelEntry {
             Some(index) if first(&["model.safetensors"]).is_none() => shards(dir, &index)?,
             _ => vec![need(&["model.safetensors", "pytorch_model.bin"])?],
         };
-        let tokenizer = need(&["tokenizer.json", "vocab.txt", "vocab.json"])?;
+        // Marian's folders also have a vocab.json, which is no tokenizer by itself.
+        let tokenizer = match first(&["source.spm"]) {
+            Some(path) => path,
+            None => need(&["tokenizer.json", "vocab.txt", "spiece.model", "vocab.json"])?,
+        };
         let id = dir.display().to_string();
         Ok(Self { id, dir: dir.to_owned(), manifest: None, config, weights, tokenizer })
     }

@@ -4,6 +4,7 @@ pub mod codec;
 pub mod gguf;
 pub mod library;
 pub mod manifest;
+pub mod sentencepiece;
 pub mod template;
 pub mod tokenizer;
 pub mod verify;

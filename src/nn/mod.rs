@@ -1,5 +1,6 @@
 //! Architectures and layers. Knows tensors, not files; the kernels keep a team of threads.
 
+pub mod beam;
 pub mod bert;
 pub mod decoder;
 pub mod dtype;
@@ -8,6 +9,7 @@ pub mod logistic;
 pub mod quant;
 pub mod runtime;
 pub mod sampling;
+pub mod seq2seq;
 pub mod source;
 
 /// A lock's content, whatever happened to whoever held it before: what a panic leaves half written

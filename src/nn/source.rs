@@ -69,6 +69,26 @@ impl RawTensor {
         Self::new(self.dtype, vec![count, width], Arc::clone(&self.data), start..start + count * row)
     }
 
+    /// Matrices of one type and width, one under the other.
+    ///
+    /// # Errors
+    /// [`NnError::Config`] if they do not go together.
+    pub fn stacked(parts: &[&Self]) -> Result<Self, NnError> {
+        let wrong = || NnError::Config("matrices of different kinds cannot be stacked".into());
+        let first = parts.first().ok_or_else(wrong)?;
+        let (mut bytes, mut rows) = (Vec::new(), 0);
+        for part in parts {
+            let ([n, k], [_, width]) = (&part.shape[..], &first.shape[..]) else { return Err(wrong()) };
+            if k != width || part.dtype != first.dtype {
+                return Err(wrong());
+            }
+            rows += n;
+            bytes.extend_from_slice(part.bytes());
+        }
+        let range = 0..bytes.len();
+        Self::new(first.dtype, vec![rows, first.shape[1]], Arc::new(bytes), range)
+    }
+
     /// All elements as f32.
     pub fn to_f32(&self) -> Vec<f32> {
         let (elements, bytes) = self.dtype.block();

@@ -309,6 +309,8 @@ impl CpuEncoder {
                     head_dim: dim,
                     tokens: end - start,
                     queries: if first_only { 1 } else { end - start },
+                    scale: 1.0 / (dim as f32).sqrt(),
+                    bias: std::ptr::null(),
                     out: Shared(b.context.0.add(start * h + head * dim)),
                     out_stride: h,
                     scratch,

@@ -1,6 +1,6 @@
 //! Bidirectional attention for one sequence and one head, scores never leaving the cache.
 
-use super::gemm::{Tile, Weight, even_blocks, tile_rows};
+use super::gemm::{Tile, Weight, add_slice, even_blocks, tile_rows};
 use super::math::exp;
 use super::simd::Simd;
 use super::{Isa, Shared, dispatch};
@@ -18,6 +18,11 @@ pub struct Attention<'a> {
     pub tokens: usize,
     /// Queries that are wanted, from the first token on.
     pub queries: usize,
+    /// Scores are multiplied by it; `1 / sqrt(head_dim)` in most families.
+    pub scale: f32,
+    /// Biases of the scores by distance (key minus query), from distance 0 on; smaller distances lie
+    /// before it. Null for none; only with a scale of 1.
+    pub bias: *const f32,
     /// Where this head's context goes: `[queries, out_stride]`.
     pub out: Shared,
     pub out_stride: usize,
@@ -43,7 +48,7 @@ pub(super) fn ensure(v: &mut Vec<f32>, len: usize) {
 
 /// Exponentials of `scale · (x - max)` in place over `count` scores; returns their sum.
 #[inline(always)]
-unsafe fn softmax_row<S: Simd>(p: *mut f32, count: usize, padded: usize, scale: f32) -> f32 {
+pub(super) unsafe fn softmax_row<S: Simd>(p: *mut f32, count: usize, padded: usize, scale: f32) -> f32 {
     // SAFETY: the row is `padded` long, a multiple of the vector length.
     unsafe {
         for j in count..padded {
@@ -79,7 +84,6 @@ unsafe fn attention_body<S: Simd, const NV: usize, const MR: usize>(a: &mut Atte
     let Scratch { keys, values, scores, context } = &mut *a.scratch;
     ensure(keys, padded * dim);
     ensure(values, value_panels * width * tokens);
-    let scale = 1.0 / (dim as f32).sqrt();
     // SAFETY: all offsets stay inside the buffers sized above and the rows the caller vouches for.
     unsafe {
         let [q, k, v] = a.columns.map(|c| a.qkv.add(c));
@@ -106,10 +110,14 @@ unsafe fn attention_body<S: Simd, const NV: usize, const MR: usize>(a: &mut Atte
                 span: tokens,
                 seen: [(0, tokens); 12],
                 out: [std::ptr::null_mut(); 12],
-                scale,
+                scale: a.scale,
+                bias: [std::ptr::null(); 12],
             };
-            for (i, out) in block.out.iter_mut().enumerate().take(rows) {
-                *out = a.out.0.add((first + i) * a.out_stride);
+            for i in 0..rows {
+                block.out[i] = a.out.0.add((first + i) * a.out_stride);
+                if !a.bias.is_null() {
+                    block.bias[i] = a.bias.sub(first + i);
+                }
             }
             attend_rows::<S, f32, NV>(&block, scores, context);
         }
@@ -136,6 +144,8 @@ pub(super) struct Rows<W> {
     /// Where each query's context goes, `dim` floats.
     pub out: [*mut f32; 12],
     pub scale: f32,
+    /// Added to each query's scores, `span` floats, or null.
+    pub bias: [*const f32; 12],
 }
 
 /// `softmax(q · kᵀ · scale) · v` for a block of queries, scores never leaving the cache.
@@ -170,6 +180,9 @@ pub(super) unsafe fn attend_rows<S: Simd, W: Weight, const NV: usize>(
         for (i, inv) in inverse.iter_mut().enumerate().take(b.rows) {
             let row = scores.as_mut_ptr().add(i * padded);
             let (from, to) = b.seen[i];
+            if !b.bias[i].is_null() {
+                add_slice::<S>(row, b.bias[i], to);
+            }
             for j in 0..from {
                 *row.add(j) = f32::NEG_INFINITY;
             }
@@ -221,7 +234,7 @@ unsafe fn pack_keys(keys: &mut [f32], k: *const f32, shape: [usize; 3], width: u
     }
 }
 
-/// `softmax(q · kᵀ / sqrt(head_dim)) · v` for one head of one sequence.
+/// `softmax(q · kᵀ · scale + bias) · v` for one head of one sequence.
 ///
 /// # Safety
 /// `qkv` covers `tokens` rows of `stride` floats; `out` covers `queries` rows of `out_stride`, and
@@ -252,6 +265,8 @@ mod tests {
                         head_dim: dim,
                         tokens,
                         queries: tokens,
+                        scale: 1.0 / (dim as f32).sqrt(),
+                        bias: std::ptr::null(),
                         // SAFETY: head < heads.
                         out: Shared(unsafe { out.as_mut_ptr().add(head * dim) }),
                         out_stride: heads * dim,

@@ -107,6 +107,7 @@ unsafe fn body<S: Simd, const NV: usize, const MR: usize>(c: &mut Causal<'_>) {
                 seen: [(0, 0); 12],
                 out: [std::ptr::null_mut(); 12],
                 scale: c.scale,
+                bias: [std::ptr::null(); 12],
             };
             for i in 0..rows {
                 let (token, head) = place(i);

@@ -31,10 +31,18 @@ impl Matrix {
     /// # Panics
     /// If it is no matrix, or `bias` is neither empty nor `[n]`.
     pub fn new(isa: Isa, arena: &Arena, weight: &RawTensor, bias: &[f32]) -> Self {
+        Self::with_precision(isa, arena, weight, bias, Precision::F32)
+    }
+
+    /// As [`Self::new`]; with [`Precision::F16`] f32 becomes f16 too.
+    ///
+    /// # Panics
+    /// As [`Self::new`].
+    pub fn with_precision(isa: Isa, arena: &Arena, weight: &RawTensor, bias: &[f32], kept: Precision) -> Self {
         if let Some(packed) = Quantized::new(isa, arena, weight, bias) {
             return Self::Quantized(packed);
         }
-        let precision = if weight.dtype() == Dtype::F16 { Precision::F16 } else { Precision::F32 };
+        let precision = if weight.dtype() == Dtype::F16 { Precision::F16 } else { kept };
         Self::Float(Packed::new(isa, &weight.to_f32(), bias, weight.shape()[1], precision))
     }
 

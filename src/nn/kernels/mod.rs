@@ -13,11 +13,13 @@ pub mod arena;
 pub mod attention;
 pub mod causal;
 pub mod gemm;
+pub mod indirect;
 pub mod math;
 pub mod matrix;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 pub mod quantized;
+pub mod rank;
 pub mod simd;
 pub mod team;
 #[cfg(target_arch = "x86_64")]

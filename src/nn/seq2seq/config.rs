@@ -1,0 +1,267 @@
+//! Sizes and switches of an encoder-decoder, from Hugging Face's config.json.
+
+use crate::nn::NnError;
+use crate::nn::kernels::math::Activation;
+use serde_json::Value;
+
+/// The families that one encoder-decoder runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// Raffel et al. 2020 (arXiv:1910.10683): relative position bias, root-mean-square norms before
+    /// each sublayer, no biases.
+    T5,
+    /// Junczys-Dowmunt et al. 2018 (arXiv:1804.00344): the transformer of Vaswani et al. 2017
+    /// (arXiv:1706.03762) with sinusoidal positions and layer norms after each sublayer.
+    Marian,
+}
+
+/// T5's relative positions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Relative {
+    pub buckets: usize,
+    /// From this distance on all are one bucket.
+    pub max_distance: usize,
+}
+
+/// Sizes of one of the two stacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stack {
+    pub layers: usize,
+    pub heads: usize,
+    pub intermediate: usize,
+}
+
+/// Sizes and switches.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub family: Family,
+    pub hidden: usize,
+    pub head_dim: usize,
+    pub encoder: Stack,
+    pub decoder: Stack,
+    /// Entries of the source vocabulary.
+    pub source_vocab: usize,
+    /// Entries of the target vocabulary.
+    pub vocab: usize,
+    pub activation: Activation,
+    /// Whether the feed-forward layers have a gate.
+    pub gated: bool,
+    pub eps: f32,
+    /// Embeddings are multiplied by it.
+    pub embedding_scale: f32,
+    /// Queries are multiplied by it before the scores.
+    pub attention_scale: f32,
+    /// The decoder's states are multiplied by it before the output layer.
+    pub logit_scale: f32,
+    pub relative: Option<Relative>,
+    /// Longest source or target, in tokens.
+    pub positions: usize,
+    pub pad: u32,
+    pub eos: u32,
+    /// Forced at the longest length.
+    pub forced_eos: Option<u32>,
+    /// What the decoder begins with.
+    pub start: u32,
+    /// Tokens that must never be written.
+    pub banned: Vec<u32>,
+    /// Beams, length penalty and the like that the checkpoint was made for.
+    pub beams: usize,
+}
+
+/// Upper bounds that keep a forged file from asking for absurd amounts of memory.
+const MAX_SIZE: u64 = 1 << 24;
+const MAX_LAYERS: usize = 1_024;
+/// T5 knows no longest length; its relative positions were trained on 512.
+const T5_POSITIONS: usize = 4_096;
+
+struct Keys<'a>(&'a Value);
+
+impl Keys<'_> {
+    fn size(&self, key: &str) -> Result<usize, NnError> {
+        let value = self.0.get(key).and_then(Value::as_u64).filter(|v| (1..=MAX_SIZE).contains(v));
+        value.map(|v| v as usize).ok_or_else(|| NnError::Config(format!("config.json has no usable '{key}'")))
+    }
+
+    fn size_or(&self, key: &str, otherwise: usize) -> Result<usize, NnError> {
+        if self.0.get(key).is_some_and(|v| !v.is_null()) { self.size(key) } else { Ok(otherwise) }
+    }
+
+    fn flag(&self, key: &str, otherwise: bool) -> bool {
+        self.0.get(key).and_then(Value::as_bool).unwrap_or(otherwise)
+    }
+
+    fn id(&self, key: &str) -> Option<u32> {
+        self.0.get(key).and_then(Value::as_u64).and_then(|v| u32::try_from(v).ok())
+    }
+
+    fn text(&self, key: &str) -> &str {
+        self.0.get(key).and_then(Value::as_str).unwrap_or("")
+    }
+
+    fn activation(&self, name: &str) -> Result<Activation, NnError> {
+        Activation::from_name(name)
+            .ok_or_else(|| NnError::Config(format!("config.json asks for the unknown activation '{name}'")))
+    }
+}
+
+impl Config {
+    /// Reads config.json.
+    ///
+    /// # Errors
+    /// [`NnError::Config`], in words, for another architecture, a missing or impossible value.
+    pub fn from_json(json: &Value) -> Result<Self, NnError> {
+        let keys = Keys(json);
+        let config = match keys.text("model_type") {
+            "t5" | "mt5" => t5(&keys)?,
+            "marian" => marian(&keys)?,
+            other => {
+                let why = format!("config.json describes a '{other}' model; this task runs 't5' and 'marian'");
+                return Err(NnError::Config(why));
+            }
+        };
+        config.check()
+    }
+
+    fn check(self) -> Result<Self, NnError> {
+        let wrong = |why: String| Err(NnError::Config(why));
+        for stack in [self.encoder, self.decoder] {
+            if stack.layers > MAX_LAYERS || stack.heads > 4_096 || self.head_dim > 4_096 || self.head_dim == 0 {
+                return wrong(format!("{} layers of {} heads cannot be", stack.layers, stack.heads));
+            }
+        }
+        if self.encoder.heads != self.decoder.heads && self.family == Family::T5 {
+            return wrong("encoder and decoder have different numbers of heads".into());
+        }
+        for (name, id) in [("eos_token_id", self.eos), ("decoder_start_token_id", self.start)] {
+            if id as usize >= self.vocab {
+                return wrong(format!("'{name}' {id} is outside the vocabulary of {}", self.vocab));
+            }
+        }
+        Ok(self)
+    }
+
+    /// Columns of all heads of a stack.
+    pub fn inner(&self, stack: Stack) -> usize {
+        stack.heads * self.head_dim
+    }
+
+    /// Bytes that a source token's keys and values take, f32.
+    pub fn source_bytes_per_token(&self) -> usize {
+        self.decoder.layers * self.inner(self.decoder) * 2 * 4
+    }
+}
+
+fn t5(keys: &Keys<'_>) -> Result<Config, NnError> {
+    let hidden = keys.size("d_model")?;
+    let heads = keys.size("num_heads")?;
+    let intermediate = keys.size("d_ff")?;
+    let layers = keys.size("num_layers")?;
+    // "relu", or "gated-" and an activation; "gated-gelu" means the tanh approximation.
+    let named = match keys.text("feed_forward_proj") {
+        "" => "relu",
+        name => name,
+    };
+    let (gated, act) = named.strip_prefix("gated-").map_or((false, named), |act| (true, act));
+    let act = if gated && act == "gelu" { "gelu_new" } else { act };
+    let tied = keys.flag("tie_word_embeddings", true);
+    let vocab = keys.size("vocab_size")?;
+    let pad = keys.id("pad_token_id").unwrap_or(0);
+    Ok(Config {
+        family: Family::T5,
+        hidden,
+        head_dim: keys.size("d_kv")?,
+        encoder: Stack { layers, heads, intermediate },
+        decoder: Stack { layers: keys.size_or("num_decoder_layers", layers)?, heads, intermediate },
+        source_vocab: vocab,
+        vocab,
+        activation: keys.activation(act)?,
+        gated,
+        eps: keys.0.get("layer_norm_epsilon").and_then(Value::as_f64).unwrap_or(1e-6) as f32,
+        embedding_scale: 1.0,
+        attention_scale: 1.0,
+        logit_scale: if tied { 1.0 / (hidden as f32).sqrt() } else { 1.0 },
+        relative: Some(Relative {
+            buckets: keys.size_or("relative_attention_num_buckets", 32)?,
+            max_distance: keys.size_or("relative_attention_max_distance", 128)?,
+        }),
+        positions: T5_POSITIONS,
+        pad,
+        eos: keys.id("eos_token_id").unwrap_or(1),
+        forced_eos: None,
+        start: keys.id("decoder_start_token_id").unwrap_or(pad),
+        banned: Vec::new(),
+        beams: 2,
+    })
+}
+
+fn marian(keys: &Keys<'_>) -> Result<Config, NnError> {
+    let hidden = keys.size("d_model")?;
+    let heads = keys.size("encoder_attention_heads")?;
+    let vocab = keys.size("vocab_size")?;
+    let pad = keys.id("pad_token_id").unwrap_or(vocab as u32 - 1);
+    let scale = if keys.flag("scale_embedding", false) { (hidden as f32).sqrt() } else { 1.0 };
+    let words = keys.0.get("bad_words_ids").and_then(Value::as_array);
+    let single = |w: &Value| match w.as_array().map(Vec::as_slice) {
+        Some([id]) => id.as_u64().and_then(|id| u32::try_from(id).ok()),
+        _ => None,
+    };
+    // Marian never writes padding, whether or not the file says so.
+    let mut banned: Vec<u32> = words.into_iter().flatten().filter_map(single).collect();
+    if !banned.contains(&pad) {
+        banned.push(pad);
+    }
+    Ok(Config {
+        family: Family::Marian,
+        hidden,
+        head_dim: hidden / heads,
+        encoder: Stack { layers: keys.size("encoder_layers")?, heads, intermediate: keys.size("encoder_ffn_dim")? },
+        decoder: Stack {
+            layers: keys.size("decoder_layers")?,
+            heads: keys.size("decoder_attention_heads")?,
+            intermediate: keys.size("decoder_ffn_dim")?,
+        },
+        source_vocab: vocab,
+        vocab: keys.size_or("decoder_vocab_size", vocab)?,
+        activation: keys.activation(keys.text("activation_function"))?,
+        gated: false,
+        eps: 1e-5,
+        embedding_scale: scale,
+        attention_scale: 1.0 / ((hidden / heads) as f32).sqrt(),
+        logit_scale: 1.0,
+        relative: None,
+        positions: keys.size_or("max_position_embeddings", 512)?,
+        pad,
+        eos: keys.id("eos_token_id").unwrap_or(0),
+        forced_eos: keys.id("forced_eos_token_id"),
+        start: keys.id("decoder_start_token_id").unwrap_or(pad),
+        banned,
+        beams: keys.size_or("num_beams", 4)?.min(16),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn gates_and_activations_come_from_one_name() {
+        let base = |proj: &str| {
+            json!({"model_type": "t5", "d_model": 8, "num_heads": 2, "d_ff": 16, "num_layers": 1, "d_kv": 4,
+                   "vocab_size": 30, "feed_forward_proj": proj})
+        };
+        let plain = Config::from_json(&base("relu")).expect("config");
+        assert_eq!((plain.gated, plain.activation), (false, Activation::Relu));
+        let gated = Config::from_json(&base("gated-gelu")).expect("config");
+        assert_eq!((gated.gated, gated.activation), (true, Activation::GeluTanh));
+        assert!(Config::from_json(&base("gated-magic")).unwrap_err().to_string().contains("magic"));
+    }
+
+    #[test]
+    fn another_architecture_and_absurd_sizes_are_refused() {
+        let error = Config::from_json(&json!({"model_type": "bart"})).unwrap_err();
+        assert!(error.to_string().contains("'bart'"), "{error}");
+        let json = json!({"model_type": "marian", "d_model": 1u64 << 60});
+        assert!(Config::from_json(&json).unwrap_err().to_string().contains("d_model"));
+    }
+}
