@@ -193,8 +193,51 @@ def train(args):
     print("done", flush=True)
 
 
+def q8_0(weight):
+    """The bytes of ggml's Q8_0, uint8 [rows, columns / 32 * 34]: blocks of a step (f16) and 32 codes."""
+    blocks = weight.float().reshape(-1, 32)
+    step = (blocks.abs().amax(-1, keepdim=True) / 127).half()
+    codes = (blocks / step.float().clamp(min=1e-8)).round().clamp(-127, 127).to(torch.int8)
+    return torch.cat([step.view(torch.uint8), codes.view(torch.uint8)], -1).reshape(weight.shape[0], -1)
+
+
 def export(args):
-    raise SystemExit("later")
+    data, work = Path(args.data), Path(args.work)
+    spm = pieces(data, work)
+    config = configuration()
+    out = Path(args.models) / "translate-en-fr"
+    out.mkdir(parents=True, exist_ok=True)
+    state = torch.load(work / "checkpoint.pt")["model"]
+    weights = {}
+    for name, value in state.items():
+        if "embed_positions" in name or "embed_tokens" in name or name == "lm_head.weight":
+            continue  # sinusoids, and names for the shared embedding
+        if value.dim() == 2 and name != "final_logits_bias":
+            weights[f"{name}.q8_0"] = q8_0(value)
+        else:
+            weights[name] = value.half().contiguous()
+    save_file(weights, out / "model.safetensors", metadata={"format": "pt"})
+    kept = {k: v for k, v in config.to_dict().items() if k in KEPT}
+    kept |= {"architectures": ["MarianMTModel"], "num_beams": 4, "bad_words_ids": [[config.pad_token_id]]}
+    (out / "config.json").write_text(json.dumps(kept, indent=2) + "\n")
+    words = {spm.id_to_piece(i): i for i in range(spm.get_piece_size())} | {"<pad>": config.pad_token_id}
+    (out / "vocab.json").write_text(json.dumps(words, ensure_ascii=False) + "\n", encoding="utf-8")
+    # One model over both languages, under the two names that Marian's folders have.
+    for name in ("source.spm", "target.spm"):
+        (out / name).write_bytes((work / "joint.model").read_bytes())
+    for path in out.iterdir():
+        path.chmod(0o644)
+    manifest = json.loads((Path(__file__).parent / "translation.manifest.json").read_text())
+    manifest["files"] = [entry(out, n) for n in ("config.json", "model.safetensors", "source.spm", "target.spm", "vocab.json")]
+    (out / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+KEPT = {
+    "model_type", "vocab_size", "d_model", "encoder_layers", "decoder_layers", "encoder_attention_heads",
+    "decoder_attention_heads", "encoder_ffn_dim", "decoder_ffn_dim", "activation_function", "scale_embedding",
+    "max_position_embeddings", "pad_token_id", "eos_token_id", "bos_token_id", "forced_eos_token_id",
+    "decoder_start_token_id", "share_encoder_decoder_embeddings", "tie_word_embeddings",
+}
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ use crate::labs::batching::Batching;
 use crate::labs::bench::{BATCHES, Bench, LENGTHS, Plan};
 use crate::labs::language_bench::{self, LanguageBench};
 use crate::labs::measure::Query;
+use crate::labs::rewriting_bench::{self, RewritingBench};
 use crate::models::library::Library;
 use crate::nn::runtime::Runtime;
 use crate::tasks::Options;
@@ -27,6 +28,12 @@ pub(super) struct BenchArgs {
     /// Sequences per forward pass, comma-separated
     #[arg(long, value_delimiter = ',', default_values_t = BATCHES)]
     batches: Vec<usize>,
+    /// Beams, comma-separated (translate, summarize)
+    #[arg(long, value_delimiter = ',', default_values_t = rewriting_bench::BEAMS)]
+    beams: Vec<usize>,
+    /// Tokens read and written per source (translate, summarize)
+    #[arg(long, default_value_t = 32)]
+    tokens: usize,
     /// Instead: the lines of this file one request after the other, and all in one
     #[arg(long, value_name = "FILE")]
     texts: Option<PathBuf>,
@@ -40,7 +47,12 @@ pub(super) struct BenchArgs {
 
 pub(super) fn run(args: &BenchArgs, common: &Common) -> Result<ExitCode, UserMessage> {
     let usable = |v: &[usize]| !v.is_empty() && v.iter().all(|n| (1..=65_536).contains(n));
-    if !usable(&args.lengths) || !usable(&args.batches) || !(0.0..=3600.0).contains(&args.seconds) {
+    if !usable(&args.lengths)
+        || !usable(&args.batches)
+        || !usable(&args.beams)
+        || !usable(&[args.tokens])
+        || !(0.0..=3600.0).contains(&args.seconds)
+    {
         return Err(UserMessage::new(
             "Nothing was measured",
             "lengths and batches must be 1 to 65536, seconds 0 to 3600",
@@ -51,6 +63,9 @@ pub(super) fn run(args: &BenchArgs, common: &Common) -> Result<ExitCode, UserMes
         return batching(args, data, common);
     }
     let runtime = common.runtime()?;
+    if matches!(args.task, "translate" | "summarize" | "abstractive") {
+        return rewriting(args, &common.library()?, &runtime);
+    }
     if crate::tasks::writes(args.task) {
         return language(args, &common.library()?, &runtime);
     }
@@ -86,6 +101,47 @@ fn batching_table(b: &Batching) -> String {
         format!("batched     {:>8.1} texts/s   (up to {} in one step)", b.batched_per_second, b.largest_batch),
         format!("gain        {:>8.2} ×", b.gain),
     ];
+    lines.join("\n")
+}
+
+fn rewriting(args: &BenchArgs, library: &Library, runtime: &Runtime) -> Result<ExitCode, UserMessage> {
+    let bar = progress_bar(0);
+    let plan = rewriting_bench::Plan {
+        task: if args.task == "translate" { "translate" } else { "abstractive" },
+        model: args.model.as_deref(),
+        batches: &args.batches,
+        beams: &args.beams,
+        tokens: args.tokens,
+        seconds: args.seconds,
+    };
+    let result = rewriting_bench::run(library, runtime, &plan, follow(&bar));
+    bar.finish_and_clear();
+    print_result(args.json, &result?, rewriting_table)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn rewriting_table(b: &RewritingBench) -> String {
+    let mut lines = vec![
+        format!(
+            "{} · {} · weights in {}, {} MB · {} tokens read and written per source",
+            b.model,
+            b.device,
+            b.precision,
+            b.weight_bytes / 1_000_000,
+            b.tokens
+        ),
+        format!(
+            "{:>6} {:>6} {:>12} {:>10} {:>10} {:>6} {:>12}",
+            "beams", "batch", "tokens/s", "p50 ms", "p95 ms", "n", "encoder ms"
+        ),
+    ];
+    for c in &b.cells {
+        let r = &c.run_ms;
+        lines.push(format!(
+            "{:>6} {:>6} {:>12.1} {:>10.1} {:>10.1} {:>6} {:>12.1}",
+            c.beams, c.batch, c.tokens_per_second, r.p50, r.p95, r.n, c.encode_ms
+        ));
+    }
     lines.join("\n")
 }
 

@@ -1,13 +1,16 @@
 //! `glossa eval TASK --data FILE.tsv`: accuracy with its interval, beside latency.
 
-use super::inputs::TeachingArgs;
+use super::inputs::{Method, TeachingArgs};
+use super::search::SearchArgs;
 use super::{Common, follow, print_result, progress_bar, task_id};
 use crate::error::UserMessage;
 use crate::labs::eval_entities::{self, EntityEvaluation};
 use crate::labs::eval_questions::{self, QuestionEvaluation};
+use crate::labs::eval_rewriting::{self, SummaryEvaluation, TranslationEvaluation};
 use crate::labs::evaluate::{Evaluation, evaluate, read_rows};
 use crate::labs::measure::{Measured, Query};
 use crate::labs::perplexity::{Perplexity, WINDOW, perplexity};
+use crate::labs::summaries;
 use crate::tasks::Options;
 use clap::Args;
 use std::path::PathBuf;
@@ -19,7 +22,9 @@ pub(super) struct EvalArgs {
     #[arg(value_parser = measure)]
     measure: &'static str,
     /// TSV file, one `label<TAB>text` per line (a label, or its number); for entities CoNLL's lines
-    /// `word<TAB>tag`; for qa JSON lines of question, context, answers; for perplexity a plain text
+    /// `word<TAB>tag`; for qa JSON lines of question, context, answers; for translate `source<TAB>reference`
+    /// in the last two columns; for summarize the same, or JSON lines of sentences, summaries; for perplexity
+    /// a plain text
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
     /// Model id, a GGUF file, or a checkpoint folder
@@ -30,6 +35,14 @@ pub(super) struct EvalArgs {
     labels: Vec<String>,
     #[command(flatten)]
     teaching: TeachingArgs,
+    #[command(flatten)]
+    search: SearchArgs,
+    /// How to summarize (summarize)
+    #[arg(long, value_enum)]
+    method: Option<Method>,
+    /// Only lines whose first column is this (translate)
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
     /// Tokens per window, for perplexity
     #[arg(long, value_name = "N", default_value_t = WINDOW)]
     window: usize,
@@ -57,13 +70,30 @@ pub(super) fn run(args: &EvalArgs, common: &Common) -> Result<ExitCode, UserMess
             options.labels = read_rows(&args.data)?.into_iter().map(|r| r.label).collect();
         }
     }
-    let query = Query { task: args.measure, model, options: &options };
+    args.search.apply(None, &mut options);
+    let task = Method::task(args.measure, args.method);
+    if task == "chat" && args.measure == "summarize" {
+        options = Options { search: options.search, ..summaries::options(2) };
+    }
+    let found = if task == "translate" { args.search.model(model, common)? } else { None };
+    let query = Query { task, model: found.as_deref().or(model), options: &options };
     let bar = progress_bar(0);
     match args.measure {
         "entities" => {
             let result = eval_entities::evaluate(&engine, query, &args.data, follow(&bar));
             bar.finish_and_clear();
             print_result(args.json, &result?, entity_table)?;
+        }
+        "translate" => {
+            let data = (&*args.data, args.only.as_deref());
+            let result = eval_rewriting::translations(&engine, query, data, follow(&bar));
+            bar.finish_and_clear();
+            print_result(args.json, &result?, translation_table)?;
+        }
+        "summarize" | "abstractive" => {
+            let result = eval_rewriting::summaries(&engine, query, &args.data, follow(&bar));
+            bar.finish_and_clear();
+            print_result(args.json, &result?, summary_table)?;
         }
         "qa" => {
             let result = eval_questions::evaluate(&engine, query, &args.data, follow(&bar));
@@ -140,6 +170,24 @@ fn entity_table(e: &EntityEvaluation) -> String {
     };
     let mut lines = vec![row("all", &e.overall), format!("            95 % interval of F1 {low:.2} to {high:.2}")];
     lines.extend(e.by_type.iter().map(|(kind, s)| row(kind, s)));
+    frame(&e.measured, lines)
+}
+
+fn translation_table(e: &TranslationEvaluation) -> String {
+    let row = |name: &str, score: f64, [low, high]: [f64; 2]| {
+        format!("{name}        {score:.2}   95 % interval {low:.2} to {high:.2}")
+    };
+    frame(&e.measured, vec![row("BLEU", e.bleu, e.bleu_ci95), row("chrF", e.chrf, e.chrf_ci95)])
+}
+
+fn summary_table(e: &SummaryEvaluation) -> String {
+    let [low, high] = e.rouge_l_ci95.map(|v| v * 100.0);
+    let r = &e.rouge;
+    let lines = vec![
+        format!("ROUGE-1     {:.2}", r.rouge1 * 100.0),
+        format!("ROUGE-2     {:.2}", r.rouge2 * 100.0),
+        format!("ROUGE-L     {:.2}   95 % interval {low:.2} to {high:.2}", r.rouge_l * 100.0),
+    ];
     frame(&e.measured, lines)
 }
 

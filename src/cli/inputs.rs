@@ -8,7 +8,7 @@ use crate::labs::extract::Wanted;
 use crate::labs::{lines, teach};
 use crate::tasks::classify::TaughtHead;
 use crate::tasks::summarize::Length;
-use crate::tasks::{Input, Options};
+use crate::tasks::{Input, Options, Structure};
 use clap::{Args, ValueEnum};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -16,9 +16,24 @@ use std::sync::Arc;
 
 /// How a summary is made.
 #[derive(Clone, Copy, ValueEnum)]
-enum Method {
+pub(super) enum Method {
     /// The text's own sentences, the most central ones
     Extractive,
+    /// In words of its own, by a T5 model (--model FOLDER)
+    Abstractive,
+    /// By the chat model, with a prompt
+    Chat,
+}
+
+impl Method {
+    /// The engine's task for what was asked.
+    pub(super) fn task(task: &'static str, method: Option<Self>) -> &'static str {
+        match (task, method) {
+            ("summarize", Some(Self::Abstractive)) => "abstractive",
+            ("summarize", Some(Self::Chat)) => "chat",
+            _ => task,
+        }
+    }
 }
 
 /// Options of tasks that look into a text.
@@ -96,14 +111,27 @@ impl AnalysisArgs {
     pub(super) fn apply(&self, engine: &Engine, model: Option<&str>, options: &mut Options) -> Result<(), UserMessage> {
         options.labels.clone_from(&self.labels);
         options.taught = self.teaching.head(engine, model)?;
-        // There is one method so far: naming another is a usage error.
-        let _ = self.method;
         options.length = match (self.sentences, self.percent) {
             (Some(n), _) => Length::Sentences(usize::from(n)),
             (None, Some(p)) => Length::Percent(f32::from(p)),
             (None, None) => Length::default(),
         };
         Ok(())
+    }
+
+    /// The engine's task for what was asked.
+    pub(super) fn task(&self, task: &'static str) -> &'static str {
+        Method::task(task, self.method)
+    }
+
+    /// Sentences that a summary by the chat model shall have.
+    pub(super) fn summary_sentences(&self) -> usize {
+        self.sentences.map_or(3, usize::from)
+    }
+
+    /// How a file that is one text is written, by its name.
+    pub(super) fn structure(&self) -> Structure {
+        self.file.first().map_or(Structure::Plain, |f| Structure::of_file(f))
     }
 
     /// The fields to ask for.
@@ -129,7 +157,7 @@ impl AnalysisArgs {
         }
         let mut all: Vec<String> = texts.to_vec();
         if let Some(path) = input {
-            all.extend(read(path, matches!(task, "summarize" | "extract"))?);
+            all.extend(read(path, matches!(task, "summarize" | "abstractive" | "extract"))?);
         }
         all.extend(files);
         Ok(all.into_iter().map(Input::Text).collect())

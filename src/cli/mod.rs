@@ -7,6 +7,7 @@ mod eval;
 mod gui;
 mod inputs;
 mod run;
+mod search;
 mod tokenize;
 mod writing;
 

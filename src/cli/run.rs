@@ -1,15 +1,18 @@
 //! `glossa run TASK TEXT …`: answers texts from arguments, files or standard input.
 
 use super::inputs::AnalysisArgs;
+use super::search::SearchArgs;
 use super::writing::WritingArgs;
 use super::{Common, progress_bar, task_id, write_line, write_part};
-use crate::engine::message::{Event, EventSink, Priority, Request, RequestId};
+use crate::engine::message::{Event, EventSink, Priority, RequestId};
 use crate::engine::record::Record;
 use crate::engine::{Engine, SubmitError};
 use crate::error::UserMessage;
-use crate::labs::extract;
+use crate::labs::measure::Query;
+use crate::labs::{extract, summaries};
+use crate::tasks::passages::Alternative;
 use crate::tasks::patterns::Patterns;
-use crate::tasks::{Input, Options, Output};
+use crate::tasks::{Input, Output};
 use clap::Args;
 use crossbeam_channel::Receiver;
 use std::collections::BTreeMap;
@@ -40,6 +43,8 @@ pub(super) struct RunArgs {
     analysis: AnalysisArgs,
     #[command(flatten)]
     writing: WritingArgs,
+    #[command(flatten)]
+    search: SearchArgs,
 }
 
 /// Not a task of the engine but several.
@@ -55,13 +60,23 @@ pub(super) fn run(args: &RunArgs, common: &Common) -> Result<ExitCode, UserMessa
     if args.task == EXTRACT {
         return extract_all(args, &engine, &inputs);
     }
+    let task = args.analysis.task(args.task);
+    if task == "chat" && args.task == "summarize" {
+        return summarize_all(args, &engine, &inputs);
+    }
     for input in &mut inputs {
         if let Input::Text(text) = input {
-            *input = args.writing.input(args.task, text);
+            *input = args.writing.input(task, text);
         }
     }
     let mut options = args.writing.options();
     args.analysis.apply(&engine, args.model.as_deref(), &mut options)?;
+    args.search.apply(Some(&args.writing), &mut options);
+    options.structure = args.analysis.structure();
+    options.align = args.json;
+    let model =
+        if task == "translate" { args.search.model(args.model.as_deref(), common)? } else { args.model.clone() };
+    let query = Query { task, model: model.as_deref(), options: &options };
     let texts = inputs;
     let bar = if texts.len() > 1 { progress_bar(texts.len() as u64) } else { indicatif::ProgressBar::hidden() };
     let (sink, events) = EventSink::channel(None);
@@ -77,7 +92,7 @@ pub(super) fn run(args: &RunArgs, common: &Common) -> Result<ExitCode, UserMessa
     let mut sent = 0;
     while sent < texts.len() || !open.by_id.is_empty() {
         while sent < texts.len() && open.by_id.len() < IN_FLIGHT {
-            match submit(&engine, args, &options, &texts[sent], &sink) {
+            match submit(&engine, &query, &texts[sent], &sink) {
                 Ok(id) => {
                     open.by_id.insert(id, sent);
                     sent += 1;
@@ -93,21 +108,8 @@ pub(super) fn run(args: &RunArgs, common: &Common) -> Result<ExitCode, UserMessa
     Ok(if open.failures > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
-fn submit(
-    engine: &Engine,
-    args: &RunArgs,
-    options: &Options,
-    input: &Input,
-    sink: &EventSink,
-) -> Result<RequestId, SubmitError> {
-    let request = Request {
-        task: args.task,
-        model: args.model.clone(),
-        inputs: vec![input.clone()],
-        options: options.clone(),
-        priority: Priority::Batch,
-    };
-    Ok(engine.submit(request, sink.clone())?.id)
+fn submit(engine: &Engine, query: &Query<'_>, input: &Input, sink: &EventSink) -> Result<RequestId, SubmitError> {
+    Ok(engine.submit(query.request(vec![input.clone()], Priority::Batch), sink.clone())?.id)
 }
 
 /// Requests that have not ended, and answers that wait for their turn to be printed.
@@ -202,7 +204,37 @@ fn plain(input: &Input, output: &Output, warnings: &[String], streamed: bool) ->
         Output::Summary(s) => s.text.clone(),
         Output::Text(_) if streamed => String::new(),
         Output::Text(g) => g.text.clone(),
+        Output::Translation(t) => others(
+            t.text.clone(),
+            t.sentences.first().filter(|_| t.sentences.len() == 1).map(|s| &s.rewritten.alternatives[..]),
+        ),
+        Output::Digest(d) => others(d.text().to_owned(), Some(&d.alternatives)),
     }
+}
+
+/// A text, and the other ways to say it with their scores.
+fn others(text: String, alternatives: Option<&[Alternative]>) -> String {
+    let rest = alternatives.unwrap_or_default().iter().skip(1);
+    rest.fold(text, |out, a| format!("{out}\n{:.3}\t{}", a.score, a.text))
+}
+
+/// Summarizes one text after the other with the chat model.
+fn summarize_all(args: &RunArgs, engine: &Engine, inputs: &[Input]) -> Result<ExitCode, UserMessage> {
+    let mut failures = 0;
+    for (index, input) in inputs.iter().enumerate() {
+        let sentences = args.analysis.summary_sentences();
+        match summaries::by_chat(engine, args.model.as_deref(), input.text(), sentences) {
+            Ok((text, _)) if !args.json => write_line(&text)?,
+            Ok((text, reports)) => {
+                write_line(&summaries::record(index as u64, input.text(), &text, &reports).to_string())?
+            }
+            Err(message) => {
+                failures += 1;
+                eprintln!("glossa: text {}: {message}", index + 1);
+            }
+        }
+    }
+    Ok(if failures > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
 /// Extracts from one text after the other.

@@ -26,9 +26,9 @@ pub(super) struct WritingArgs {
     /// The same seed gives the same text on one device
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Tokens that an answer may have
-    #[arg(long, value_name = "N", default_value_t = Options::default().max_tokens)]
-    max_tokens: usize,
+    /// Tokens that an answer may have (default: 512; for translations what the source suggests)
+    #[arg(long, value_name = "N")]
+    max_tokens: Option<usize>,
     /// End the answer before this string (may be given several times)
     #[arg(long, value_name = "TEXT")]
     stop: Vec<String>,
@@ -65,11 +65,16 @@ impl WritingArgs {
                 repetition_penalty: self.repetition_penalty,
                 seed: self.seed,
             },
-            max_tokens: self.max_tokens,
+            max_tokens: self.max_tokens.unwrap_or(Options::default().max_tokens),
             stop: self.stop.clone(),
             candidates: self.candidates.min(100),
             ..Options::default()
         }
+    }
+
+    /// The greatest length, if one was asked for.
+    pub fn max_tokens(&self) -> Option<usize> {
+        self.max_tokens
     }
 
     /// What `text` means to `task`: a message in chat, else a text.

@@ -155,10 +155,10 @@ impl Active {
 
     /// Hands out what has come of an answer that streams.
     pub fn stream(&mut self, index: usize, partial: Partial) {
-        if self.timing.ttft == 0.0 && !partial.steps.is_empty() {
+        if self.timing.ttft == 0.0 && partial.tokens > 0 {
             self.timing.ttft = ms(self.submission.submitted, Instant::now());
         }
-        self.generated += partial.steps.len();
+        self.generated += partial.tokens;
         self.submission.sink.send(Event::Partial { id: self.submission.id, index, partial });
     }
 

@@ -81,6 +81,8 @@ impl<'a> Record<'a> {
             Output::Text(g) => {
                 Tokens { input: g.prompt.tokens, output: Some(g.token_ids.len()), cached: Some(g.prompt.cached) }
             }
+            Output::Translation(t) => Tokens { input: t.reading.tokens, output: Some(t.tokens), cached: None },
+            Output::Digest(d) => Tokens { input: d.reading.tokens, output: Some(d.tokens), cached: None },
             other => Tokens { input: other.reading().map_or(0, |r| r.tokens), output: None, cached: None },
         };
         Self {

@@ -1,10 +1,13 @@
 //! The `output` of a record, by the answer's shape. Offsets count Unicode scalar values (what most
 //! languages call characters), ends exclusive.
 
+use crate::tasks::abstractive::Digest;
 use crate::tasks::entities::Entities;
 use crate::tasks::language::Generated;
+use crate::tasks::passages::Rewritten;
 use crate::tasks::questions::{Answers, Place};
 use crate::tasks::summarize::Summary;
+use crate::tasks::translate::Translated;
 use crate::tasks::{Output, Scores};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -18,6 +21,8 @@ pub fn json_of(output: &Output, text: &str) -> Value {
         Output::Vector(e) => json!({ "vector": e.vector }),
         Output::Summary(s) => summary_json(s, text),
         Output::Text(g) => text_json(g),
+        Output::Translation(t) => translation_json(t, text),
+        Output::Digest(d) => digest_json(d),
     }
 }
 
@@ -91,6 +96,72 @@ fn summary_json(summary: &Summary, text: &str) -> Value {
         })
     };
     json!({ "summary": summary.text, "sentences": summary.chosen.iter().map(sentence).collect::<Vec<_>>() })
+}
+
+/// A translation; of several sentences each by itself too. The alternatives and the alignment of a
+/// single sentence stand at the top.
+fn translation_json(t: &Translated, text: &str) -> Value {
+    let links = || t.sentences.iter().flat_map(|s| s.rewritten.links.iter().map(move |l| (s, l)));
+    let source = Letters::new(
+        text,
+        links()
+            .flat_map(|(_, l)| [l.source.start, l.source.end])
+            .chain(t.sentences.iter().flat_map(|s| [s.source.start, s.source.end]))
+            .collect(),
+    );
+    let target = Letters::new(
+        &t.text,
+        links()
+            .flat_map(|(s, l)| [s.target.start + l.target.start, s.target.start + l.target.end])
+            .chain(t.sentences.iter().flat_map(|s| [s.target.start, s.target.end]))
+            .collect(),
+    );
+    let alignment: Vec<Value> = links()
+        .map(|(s, l)| {
+            let at = s.target.start;
+            json!({
+                "source": [source.before(l.source.start), source.before(l.source.end)],
+                "target": [target.before(at + l.target.start), target.before(at + l.target.end)],
+                "weight": (f64::from(l.weight) * 1e4).round() / 1e4,
+            })
+        })
+        .collect();
+    let several = t.sentences.len() > 1;
+    let others = t.sentences.first().filter(|_| !several).map(|s| alternatives_json(&s.rewritten));
+    let mut json = json!({
+        "text": t.text,
+        "score": t.score(),
+        "alternatives": others.unwrap_or_else(|| json!([])),
+        "alignment": alignment,
+    });
+    if several {
+        let sentence = |s: &crate::tasks::translate::Sentence| {
+            json!({
+                "source": [source.before(s.source.start), source.before(s.source.end)],
+                "target": [target.before(s.target.start), target.before(s.target.end)],
+                "text": s.rewritten.alternatives.first().map_or("", |a| &a.text),
+                "score": s.rewritten.alternatives.first().map(|a| a.score),
+                "alternatives": alternatives_json(&s.rewritten),
+            })
+        };
+        json["sentences"] = t.sentences.iter().map(sentence).collect();
+    }
+    json
+}
+
+/// All but the best.
+fn alternatives_json(rewritten: &Rewritten) -> Value {
+    rewritten.alternatives.iter().skip(1).map(|a| json!({ "text": a.text, "score": a.score })).collect()
+}
+
+fn digest_json(d: &Digest) -> Value {
+    let others: Value = d.alternatives.iter().skip(1).map(|a| json!({ "text": a.text, "score": a.score })).collect();
+    json!({
+        "text": d.text(),
+        "score": d.alternatives.first().map(|a| a.score),
+        "alternatives": others,
+        "passes": d.passes,
+    })
 }
 
 fn text_json(g: &Generated) -> Value {

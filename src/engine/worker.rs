@@ -250,7 +250,7 @@ impl Worker {
         let active = &mut self.active[index];
         active.start();
         let Some(loaded) = self.models.get(&active.key) else { return 0 };
-        let mut waiting: usize = active.open.iter().map(|(_, w)| w.remaining()).sum();
+        let mut waiting: usize = active.open.iter().map(|(_, w)| w.load()).sum();
         let mut answered: Vec<(usize, ItemResult)> = Vec::new();
         let mut end = None;
         while waiting < room {
@@ -264,7 +264,7 @@ impl Worker {
             };
             match catch_unwind(AssertUnwindSafe(prepare)) {
                 Ok(Ok(work)) => {
-                    waiting += work.remaining();
+                    waiting += work.load();
                     active.opened(input, work);
                 }
                 Ok(Err(TaskError::Stopped)) => {

@@ -89,7 +89,7 @@ impl TextTokenizer {
 
 /// The range without white space at its ends (byte-level pieces carry the space before a word), on
 /// character boundaries.
-fn trimmed(text: &str, start: usize, end: usize) -> (usize, usize) {
+pub(super) fn trimmed(text: &str, start: usize, end: usize) -> (usize, usize) {
     let (start, end) = (text.floor_char_boundary(start), text.ceil_char_boundary(end));
     let inner = text[start..end].trim();
     if inner.is_empty() {

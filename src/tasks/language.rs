@@ -68,6 +68,10 @@ pub struct Partial {
     /// Whole characters.
     pub text: String,
     pub steps: Vec<Step>,
+    /// Passages whose text has grown: which, and what it is so far.
+    pub passages: Vec<(usize, String)>,
+    /// Tokens written.
+    pub tokens: usize,
 }
 
 /// A written text.
@@ -374,7 +378,9 @@ impl Model for LanguageModel {
             return None;
         }
         let fresh = work.text.get(text..ready.max(text)).unwrap_or("").to_owned();
-        let partial = Partial { prompt: work.info, text: fresh, steps: work.steps[steps..].to_vec() };
+        let steps = work.steps[steps..].to_vec();
+        let tokens = steps.len();
+        let partial = Partial { prompt: work.info, text: fresh, steps, passages: Vec::new(), tokens };
         work.shown = (ready.max(text), work.steps.len());
         Some(partial)
     }

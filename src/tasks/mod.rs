@@ -2,6 +2,7 @@
 //!
 //! A new task is one file here and one line in [`all`].
 
+pub mod abstractive;
 mod caches;
 pub mod chat;
 pub mod classify;
@@ -10,18 +11,23 @@ pub mod encoder;
 pub mod entities;
 pub mod generate;
 pub mod language;
+pub mod links;
 pub mod output;
+pub mod passages;
 pub mod patterns;
 pub mod questions;
 pub mod sentences;
 pub mod sentiment;
+pub mod structure;
 pub mod summarize;
+pub mod translate;
 
 use crate::error::UserMessage;
 use crate::models::ModelError;
 use crate::models::library::ModelEntry;
 pub use crate::models::template::{Message, Role};
 use crate::nn::NnError;
+pub use crate::nn::beam::{EarlyStopping, SearchOptions};
 use crate::nn::bert::HeadKind;
 use crate::nn::decoder::Forecast;
 use crate::nn::runtime::Runtime;
@@ -32,6 +38,7 @@ pub use output::{Output, Piece, Scores};
 use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::sync::Arc;
+pub use structure::Structure;
 use summarize::Length;
 
 /// Every task, in the order in which the window lists them.
@@ -41,6 +48,8 @@ pub fn all() -> Vec<Box<dyn Task>> {
         Box::new(entities::EntitiesTask),
         Box::new(questions::Questions),
         Box::new(summarize::Summarize),
+        Box::new(abstractive::Abstractive),
+        Box::new(translate::Translate),
         Box::new(classify::Classify),
         Box::new(embed::Embed),
         Box::new(generate::Generate),
@@ -191,6 +200,15 @@ pub struct Options {
     pub taught: Option<Arc<TaughtHead>>,
     /// Of a summary.
     pub length: Length,
+    /// Of translations and abstractive summaries. 0 beams, 0 tokens: what suits the model and the text.
+    pub search: SearchOptions,
+    /// Languages by code, for `translate`; empty: the model's own.
+    pub from: String,
+    pub to: String,
+    /// How the text to translate is written.
+    pub structure: Structure,
+    /// Whether `translate` says which words belong together.
+    pub align: bool,
 }
 
 impl Default for Options {
@@ -203,6 +221,11 @@ impl Default for Options {
             labels: Vec::new(),
             taught: None,
             length: Length::default(),
+            search: SearchOptions { beams: 0, max_tokens: 0, ..SearchOptions::default() },
+            from: String::new(),
+            to: String::new(),
+            structure: Structure::Plain,
+            align: false,
         }
     }
 }
@@ -214,6 +237,11 @@ pub trait Work: Any + Send {
 
     /// Tokens still to be computed; 0 when finished. It falls with every step.
     fn remaining(&self) -> usize;
+
+    /// Tokens that the next step would take of it: what the worker fills a step with.
+    fn load(&self) -> usize {
+        self.remaining()
+    }
 
     /// What the next step will do.
     fn phase(&self) -> Phase {
@@ -253,6 +281,8 @@ pub enum TaskError {
     Prompt(String),
     #[error("{0}")]
     Labels(String),
+    #[error("{0}")]
+    Languages(String),
     #[error("the tokenizer failed: {0}")]
     Tokenizer(String),
     #[error("the model gave no numbers (NaN)")]
@@ -273,7 +303,7 @@ impl From<TaskError> for UserMessage {
             TaskError::Checkpoint { .. } => Self::new(
                 "The model could not be opened",
                 why,
-                "Choose a checkpoint of this task: BERT, DistilBERT or RoBERTa with the task's own head (sequence classification for sentiment, token classification for entities, question answering for qa, none for embed); a GGUF file, or a GPT-2 folder, for chat.",
+                "Choose a checkpoint of this task: BERT, DistilBERT or RoBERTa with the task's own head (sequence classification for sentiment, token classification for entities, question answering for qa, none for embed); a GGUF file, or a GPT-2 folder, for chat; Marian (opus-mt) or T5 for translate, T5 for abstractive.",
             ),
             TaskError::TooLarge { .. } => Self::new(
                 "The model is too large for the memory that is free",
@@ -291,6 +321,11 @@ impl From<TaskError> for UserMessage {
             TaskError::Input(_) => {
                 Self::new("There is nothing to analyse", why, "Type or paste a sentence, then press Run.")
             }
+            TaskError::Languages(_) => Self::new(
+                "This model cannot do that",
+                why,
+                "Choose a pair that a model here translates ('glossa doctor' lists the models), or another model (--model FOLDER, such as opus-mt-fr-en or t5-small).",
+            ),
             TaskError::Tokenizer(_) => {
                 Self::new("The text could not be read by the model", why, "Try a shorter or simpler text.")
             }

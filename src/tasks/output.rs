@@ -1,11 +1,13 @@
 //! Answers, by their shape.
 
+use super::abstractive::Digest;
 use super::embed::Embedding;
 use super::encoder::Reading;
 use super::entities::Entities;
 use super::language::Generated;
 use super::questions::Answers;
 use super::summarize::Summary;
+use super::translate::Translated;
 use serde::Serialize;
 
 /// An answer, by its shape.
@@ -17,6 +19,8 @@ pub enum Output {
     Vector(Embedding),
     Summary(Summary),
     Text(Generated),
+    Translation(Translated),
+    Digest(Digest),
 }
 
 impl Output {
@@ -29,6 +33,8 @@ impl Output {
             Self::Answers(_) => "they overlap, and all were searched",
             Self::Summary(_) => return Vec::new(),
             Self::Text(g) => return g.warnings(),
+            Self::Translation(t) => return t.warnings(),
+            Self::Digest(d) => return d.warnings(),
         };
         match self.reading() {
             Some(Reading { tokens, windows, .. }) if *windows > 1 => {
@@ -46,6 +52,8 @@ impl Output {
             Self::Answers(a) => Some(&a.reading),
             Self::Vector(v) => Some(&v.reading),
             Self::Summary(s) => Some(&s.reading),
+            Self::Translation(t) => Some(&t.reading),
+            Self::Digest(d) => Some(&d.reading),
             Self::Text(_) => None,
         }
     }
@@ -86,6 +94,22 @@ impl Output {
     pub fn vector(&self) -> Option<&[f32]> {
         match self {
             Self::Vector(embedding) => Some(&embedding.vector),
+            _ => None,
+        }
+    }
+
+    /// The translation, of a task that makes one.
+    pub fn translation(&self) -> Option<&Translated> {
+        match self {
+            Self::Translation(translated) => Some(translated),
+            _ => None,
+        }
+    }
+
+    /// The summary in the model's own words, of a task that makes one.
+    pub fn digest(&self) -> Option<&Digest> {
+        match self {
+            Self::Digest(digest) => Some(digest),
             _ => None,
         }
     }

@@ -4,6 +4,7 @@
 mod proto;
 
 use super::ModelError;
+use super::tokenizer::trimmed;
 use proto::{Kind, Proto};
 use std::collections::HashMap;
 use std::path::Path;
@@ -117,11 +118,11 @@ impl PairTokenizer {
     pub fn encode(&self, text: &str) -> Result<Vec<SourceToken>, String> {
         let mut out = Vec::new();
         let mut from = 0;
-        if let Some(end) = text.strip_prefix(">>").and_then(|t| t.find("<<")).map(|i| i + 4) {
-            if let Some((_, id)) = self.languages.iter().find(|l| l.0 == text[..end]) {
-                out.push(SourceToken { id: *id, start: 0, end });
-                from = end;
-            }
+        if let Some(end) = text.strip_prefix(">>").and_then(|t| t.find("<<")).map(|i| i + 4)
+            && let Some((_, id)) = self.languages.iter().find(|l| l.0 == text[..end])
+        {
+            out.push(SourceToken { id: *id, start: 0, end });
+            from = end;
         }
         let part = &text[from..];
         let plain = plain_marks(part).filter(|_| self.source_ids.is_some());
@@ -134,7 +135,7 @@ impl PairTokenizer {
                 Some(ids) => ids.get(piece).copied().unwrap_or(self.unknown),
                 None => *id,
             };
-            let (start, end) = (part.floor_char_boundary(place(*start)), part.ceil_char_boundary(place(*end)));
+            let (start, end) = trimmed(part, place(*start), place(*end));
             out.push(SourceToken { id, start: from + start, end: from + end });
         }
         Ok(out)

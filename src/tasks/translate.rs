@@ -1,0 +1,284 @@
+//! Translation: sentence by sentence, in one batch, with everything between sentences kept.
+
+use super::encoder::Reading;
+use super::language::Partial;
+use super::passages::{HasPassages, Passages, Rewriter, Rewritten, passages};
+use super::{Asked, Input, Model, Output, Phase, Progress, Task, TaskError, Work};
+use crate::models::library::ModelEntry;
+use crate::nn::beam::SearchOptions;
+use crate::nn::runtime::Runtime;
+use serde::Serialize;
+use std::any::Any;
+use std::ops::Range;
+
+/// Most sentences that one text may have.
+const MAX_SENTENCES: usize = 20_000;
+
+/// Languages by code, as people call them, and as T5 does.
+pub const LANGUAGES: [(&str, &str); 14] = [
+    ("en", "English"),
+    ("fr", "French"),
+    ("de", "German"),
+    ("ro", "Romanian"),
+    ("es", "Spanish"),
+    ("it", "Italian"),
+    ("nl", "Dutch"),
+    ("pt", "Portuguese"),
+    ("pl", "Polish"),
+    ("ru", "Russian"),
+    ("uk", "Ukrainian"),
+    ("zh", "Chinese"),
+    ("ja", "Japanese"),
+    ("ar", "Arabic"),
+];
+
+/// What people call the language of `code`.
+pub fn language_name(code: &str) -> &str {
+    LANGUAGES.iter().find(|l| l.0 == code).map_or(code, |l| l.1)
+}
+
+/// The task.
+pub struct Translate;
+
+impl Task for Translate {
+    fn id(&self) -> &'static str {
+        "translate"
+    }
+
+    fn writes(&self) -> bool {
+        true
+    }
+
+    fn load(&self, entry: &ModelEntry, runtime: &Runtime, progress: Progress<'_>) -> Result<Box<dyn Model>, TaskError> {
+        Ok(Box::new(Translator(Rewriter::open(entry, runtime, progress)?)))
+    }
+}
+
+/// A sentence with its translation.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Sentence {
+    /// Bytes of the source text.
+    pub source: Range<usize>,
+    /// Bytes of the translated text.
+    pub target: Range<usize>,
+    pub rewritten: Rewritten,
+}
+
+/// A translated text.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Translated {
+    pub text: String,
+    pub sentences: Vec<Sentence>,
+    pub reading: Reading,
+    /// Tokens written.
+    pub tokens: usize,
+}
+
+impl Translated {
+    /// The mean of the sentences' scores, weighted by length.
+    pub fn score(&self) -> f64 {
+        let each = || self.sentences.iter().map(|s| (&s.rewritten, s.rewritten.tokens as f64));
+        let total: f64 = each().map(|(_, n)| n).sum();
+        let sum: f64 = each().filter_map(|(r, n)| Some(f64::from(r.alternatives.first()?.score) * n)).sum();
+        if total > 0.0 { sum / total } else { 0.0 }
+    }
+
+    /// What the reader should know.
+    pub fn warnings(&self) -> Vec<String> {
+        let cut = self.sentences.iter().filter(|s| !s.rewritten.ended).count();
+        if cut == 0 {
+            return Vec::new();
+        }
+        let what = if cut == 1 { "one sentence".to_owned() } else { format!("{cut} sentences") };
+        vec![format!("the model did not end {what} by itself; what it wrote was cut at the greatest length")]
+    }
+}
+
+/// An encoder-decoder that translates.
+pub struct Translator(Rewriter);
+
+/// A text on its way.
+struct Translating {
+    passages: Passages,
+    input_tokens: usize,
+}
+
+impl Work for Translating {
+    fn tokens(&self) -> usize {
+        self.input_tokens
+    }
+
+    fn remaining(&self) -> usize {
+        self.passages.remaining()
+    }
+
+    fn load(&self) -> usize {
+        self.passages.load()
+    }
+
+    fn phase(&self) -> Phase {
+        if self.passages.steps == 0 { Phase::Prefill } else { Phase::Decode }
+    }
+}
+
+impl HasPassages for Translating {
+    fn passages(&mut self) -> &mut Passages {
+        &mut self.passages
+    }
+}
+
+impl Translator {
+    /// What stands before every source: T5 is told the languages in words, a multilingual Marian by a
+    /// mark.
+    fn prefix(&self, from: &str, to: &str) -> Result<Vec<u32>, TaskError> {
+        if self.0.is_t5() {
+            let from = if from.is_empty() { "en" } else { from };
+            let to = if to.is_empty() { "fr" } else { to };
+            let words = format!("translate {} to {}:", t5_name(from)?, t5_name(to)?);
+            return Ok(self.0.tokens(&words, 0)?.into_iter().map(|t| t.id).collect());
+        }
+        let known = self.0.tokenizer.languages();
+        if !known.is_empty() && !to.is_empty() {
+            if let Some(mark) = self.0.tokenizer.language(to) {
+                return Ok(vec![mark]);
+            }
+            let why = format!("this model translates into {}, not '{to}'", known.join(", "));
+            return Err(TaskError::Languages(why));
+        }
+        if let [own_from, own_to, ..] = &self.0.languages[..] {
+            let differs = |asked: &str, own: &String| !asked.is_empty() && asked != own;
+            if differs(from, own_from) || differs(to, own_to) {
+                let pair = |a: &str, b: &str| format!("{} → {}", language_name(a), language_name(b));
+                let asked =
+                    pair(if from.is_empty() { own_from } else { from }, if to.is_empty() { own_to } else { to });
+                let why = format!("the model translates {}, not {asked}", pair(own_from, own_to));
+                return Err(TaskError::Languages(why));
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// How far a translation of `tokens` source tokens may go: languages differ in length, but not by
+    /// more than this.
+    fn search(&self, asked: &SearchOptions, tokens: usize) -> SearchOptions {
+        let mut search = asked.clone();
+        if search.beams == 0 {
+            search.beams = self.0.network.config().beams;
+        }
+        search.beams = search.beams.min(crate::nn::beam::MAX_BEAMS);
+        if search.max_tokens == 0 {
+            // Few different lengths, so that sentences of like length are one batch.
+            search.max_tokens = (tokens * 2 + 24).next_multiple_of(16);
+        }
+        search.max_tokens = search.max_tokens.min(self.0.network.config().positions - 1);
+        search
+    }
+}
+
+impl Model for Translator {
+    fn bytes(&self) -> usize {
+        self.0.network.bytes()
+    }
+
+    fn precision(&self) -> Option<&'static str> {
+        self.0.precision()
+    }
+
+    fn prepare(&self, asked: &Asked<'_>, stop: &dyn Fn() -> bool) -> Result<Box<dyn Work>, TaskError> {
+        let Input::Text(text) = asked.input else {
+            return Err(TaskError::Input("a translation takes a text".into()));
+        };
+        let options = asked.options;
+        let prefix = self.prefix(&options.from, &options.to)?;
+        let places = options.structure.passages(text);
+        if places.is_empty() && text.trim().is_empty() {
+            return Err(TaskError::Input("the text is empty".into()));
+        }
+        if places.len() > MAX_SENTENCES {
+            let why =
+                format!("the text has {} sentences; at most {MAX_SENTENCES} can be translated at once", places.len());
+            return Err(TaskError::Prompt(why));
+        }
+        let room = self.0.room(prefix.len());
+        let mut work = Translating { passages: Passages::new(Vec::new(), options.align), input_tokens: 0 };
+        for place in places {
+            if stop() {
+                return Err(TaskError::Stopped);
+            }
+            let tokens = self.0.tokens(&text[place.clone()], place.start)?;
+            // What is longer than the model reads is cut, at the end of a word if there is one.
+            let (mut rest, mut from) = (&tokens[..], place.start);
+            while !rest.is_empty() {
+                let end = if rest.len() <= room { rest.len() } else { word_end(text, rest, room) };
+                let (now, later) = rest.split_at(end);
+                let search = self.search(&options.search, now.len());
+                let to = if later.is_empty() { place.end } else { now[end - 1].end };
+                work.passages.all.push(self.0.passage(&prefix, from..to, now.to_vec(), search));
+                (rest, from) = (later, later.first().map_or(to, |t| t.start));
+            }
+        }
+        work.input_tokens = work.passages.tokens();
+        Ok(Box::new(work))
+    }
+
+    fn step(&mut self, works: &mut [&mut dyn Work], max_tokens: usize) -> Result<(), TaskError> {
+        let mut all: Vec<&mut Passages> = works
+            .iter_mut()
+            .filter_map(|w| passages::<Translating>(*w))
+            .map(|w| &mut w.passages)
+            .filter(|p| p.remaining() > 0)
+            .collect();
+        self.0.step(&mut all, max_tokens)
+    }
+
+    fn partial(&self, work: &mut dyn Work) -> Option<Partial> {
+        let work = passages::<Translating>(work)?;
+        let passages = self.0.grown(&mut work.passages);
+        let tokens = work.passages.take_fresh();
+        (tokens > 0 || !passages.is_empty()).then(|| Partial { passages, tokens, ..Partial::default() })
+    }
+
+    fn finish(&self, input: &Input, work: Box<dyn Work>) -> Result<Output, TaskError> {
+        let Ok(work) = (work as Box<dyn Any>).downcast::<Translating>() else {
+            return Err(TaskError::Input("work of another task".into()));
+        };
+        Ok(Output::Translation(put_together(input.text(), *work)))
+    }
+}
+
+/// What T5 was taught to call a language.
+fn t5_name(code: &str) -> Result<&str, TaskError> {
+    if ["en", "fr", "de", "ro"].contains(&code) {
+        return Ok(language_name(code));
+    }
+    Err(TaskError::Languages(format!("T5 knows English, French, German and Romanian, not '{code}'")))
+}
+
+/// How many of `tokens` (more than `room`) to take: up to the last end of a word in the later half.
+fn word_end(text: &str, tokens: &[crate::models::sentencepiece::SourceToken], room: usize) -> usize {
+    let ends_word = |i: &usize| {
+        let next = &tokens[*i];
+        let gap = tokens[*i - 1].end < next.start;
+        gap || text[next.start..].starts_with(char::is_whitespace)
+    };
+    (room / 2..=room).rev().filter(|i| *i > 0).find(ends_word).unwrap_or(room)
+}
+
+/// The translated sentences with what stood between them.
+fn put_together(text: &str, work: Translating) -> Translated {
+    let mut out = String::with_capacity(text.len() + text.len() / 4);
+    let (mut at, mut tokens) = (0, 0);
+    let mut sentences = Vec::new();
+    let windows = work.passages.all.len();
+    for (source, rewritten) in work.passages.into_done() {
+        out.push_str(text.get(at..source.start).unwrap_or(""));
+        at = source.end.max(at);
+        let from = out.len();
+        out.push_str(rewritten.alternatives.first().map_or("", |a| &a.text));
+        tokens += rewritten.tokens;
+        sentences.push(Sentence { source, target: from..out.len(), rewritten });
+    }
+    out.push_str(text.get(at..).unwrap_or(""));
+    let reading = Reading { tokens: work.input_tokens, windows, ..Reading::default() };
+    Translated { text: out, sentences, reading, tokens }
+}
