@@ -25,6 +25,8 @@ WIDEST = 48
 SMOOTHING = 0.1
 STEPS = 5400
 MUON, ADAM = 0.02, 0.002
+# From this step on four tenths of that: the loss had stopped falling.
+CALM = 1000
 
 
 def pairs(path, corpus):
@@ -165,7 +167,7 @@ def train(args):
         for batch in batches(rows, spm, random.Random(f"{SEED} {epoch}"))[at:]:
             for optimizer, rate in zip(optimizers, full):
                 for group in optimizer.param_groups:
-                    group["lr"] = rate * rate_at(step, total)
+                    group["lr"] = rate * rate_at(step, total) * (1.0 if step < CALM else 0.4)
             with torch.autocast("cpu", torch.bfloat16):
                 loss, tokens = loss_of(model, batch)
             loss.backward()

@@ -261,6 +261,8 @@ pub struct ModelInfo {
     pub task: String,
     /// What it can and cannot do.
     pub description: String,
+    /// Codes; of a translation model source and target.
+    pub languages: Vec<String>,
 }
 
 /// The engine at a glance.

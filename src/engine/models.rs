@@ -40,7 +40,14 @@ impl Models {
     /// The models that can be asked for by id.
     pub fn known(&self) -> Vec<ModelInfo> {
         let manifests = self.library.list().0.into_iter().filter_map(|e| e.manifest);
-        manifests.map(|m| ModelInfo { id: m.id, name: m.name, task: m.task, description: m.description }).collect()
+        let info = |m: crate::models::manifest::Manifest| ModelInfo {
+            id: m.id,
+            name: m.name,
+            task: m.task,
+            description: m.description,
+            languages: m.languages,
+        };
+        manifests.map(info).collect()
     }
 
     /// The model under `key`, if it is loaded.

@@ -14,6 +14,8 @@ pub enum Structure {
     Markdown,
     /// Subtitles: numbers and times are left alone, each line stays a line.
     Srt,
+    /// A table: the last column.
+    Tsv,
 }
 
 impl Structure {
@@ -22,6 +24,7 @@ impl Structure {
         match path.extension().and_then(|e| e.to_str()).map(str::to_lowercase).as_deref() {
             Some("md" | "markdown") => Self::Markdown,
             Some("srt" | "vtt") => Self::Srt,
+            Some("tsv") => Self::Tsv,
             _ => Self::Plain,
         }
     }
@@ -33,6 +36,7 @@ impl Structure {
             Self::Plain => sentences(text),
             Self::Markdown => markdown(text),
             Self::Srt => subtitles(text),
+            Self::Tsv => last_column(text),
         }
         .into_iter()
         // Rules, times and the like have nothing to say in another language.
@@ -70,6 +74,14 @@ fn subtitles(text: &str) -> Vec<Range<usize>> {
         }
     }
     out
+}
+
+fn last_column(text: &str) -> Vec<Range<usize>> {
+    let cell = |(start, line): (usize, &str)| {
+        let from = line.rfind('\t').map_or(0, |i| i + 1);
+        shifted(sentences(&line[from..]), start + from).collect::<Vec<_>>()
+    };
+    lines(text).flat_map(cell).collect()
 }
 
 /// The parts of `line` outside of `open` … `close`.
@@ -226,6 +238,7 @@ mod tests {
     #[test]
     fn plain_text_is_cut_into_sentences_and_marks_alone_are_left() {
         assert_eq!(cut(Structure::Plain, "One. Two!\n\n---\n\n12 : 30\nThree"), ["One.", "Two!", "Three"]);
+        assert_eq!(cut(Structure::Tsv, "1\tOne. Two.\n2\tThree\n"), ["One.", "Two.", "Three"]);
         assert_eq!(Structure::of_file(std::path::Path::new("a/B.SRT")), Structure::Srt);
     }
 }

@@ -4,15 +4,17 @@
 use super::Cx;
 use crate::app::command::UiCommand;
 use crate::app::jobs::Pending;
-use crate::app::theme::{Palette, card, size};
+use crate::app::theme::{Palette, blend, card, size};
 use crate::app::widgets::file_picker::{FilePicker, Picked, Purpose};
+use crate::app::widgets::marked::grounds;
 use crate::app::widgets::{chips, explain, failure, millis, note, primary, secondary};
 use crate::engine::Ticket;
-use crate::engine::message::{Event, ItemResult, Report, Request};
+use crate::engine::message::{Event, ItemResult, Report, Request, RequestId};
 use crate::error::UserMessage;
 use crate::labs::lines;
 use crate::tasks::encoder::Reading;
 use egui::{FontId, Margin, RichText, ScrollArea, TextEdit, Ui};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -69,6 +71,11 @@ impl Asking {
     /// Whether an answer is awaited.
     pub fn is_running(&self) -> bool {
         self.running.is_some()
+    }
+
+    /// The request on its way.
+    pub fn id(&self) -> Option<RequestId> {
+        self.running.as_ref().map(|r| r.ticket.id)
     }
 
     /// Asks for the end.
@@ -189,6 +196,8 @@ pub struct Editor {
     name: &'static str,
     /// What is said of a text too long to edit.
     long: &'static str,
+    /// The file that the text came from, until another text is put in its place.
+    pub file: Option<PathBuf>,
     picker: Option<FilePicker>,
     reading: Option<(PathBuf, Pending<Result<String, UserMessage>>)>,
     pub failed: Option<UserMessage>,
@@ -197,7 +206,15 @@ pub struct Editor {
 impl Editor {
     /// With `text` in it.
     pub fn new(name: &'static str, text: &str) -> Self {
-        Self { text: text.to_owned(), name, long: "read in windows.", picker: None, reading: None, failed: None }
+        Self {
+            text: text.to_owned(),
+            name,
+            long: "read in windows.",
+            file: None,
+            picker: None,
+            reading: None,
+            failed: None,
+        }
     }
 
     /// The same, with something else to say of a text too long to edit.
@@ -231,12 +248,14 @@ impl Editor {
                 self.open(path, cx);
             }
         }
-        let Some((_, pending)) = &mut self.reading else { return false };
+        let Some((path, pending)) = &mut self.reading else { return false };
         let Some(result) = pending.poll() else { return false };
+        let path = std::mem::take(path);
         self.reading = None;
         match result {
             Ok(text) => {
                 self.text = text;
+                self.file = Some(path);
                 true
             }
             Err(message) => {
@@ -248,6 +267,19 @@ impl Editor {
 
     /// Draws it with `rows` lines at least, at most `height` points high.
     pub fn ui(&mut self, ui: &mut Ui, p: &Palette, rows: usize, height: f32) {
+        self.lit_ui(ui, p, rows, height, None);
+    }
+
+    /// As [`Self::ui`], with these bytes of the text lit; the byte under the pointer, and the one where the
+    /// cursor was put.
+    pub fn lit_ui(
+        &mut self,
+        ui: &mut Ui,
+        p: &Palette,
+        rows: usize,
+        height: f32,
+        lit: Option<&Range<usize>>,
+    ) -> [Option<usize>; 2] {
         let id = self.id();
         if ui.memory(|m| m.has_focus(id))
             && let Some(text) = take_long_paste(ui, LONG)
@@ -265,18 +297,40 @@ impl Editor {
         }
         if self.text.len() > LONG {
             self.long_ui(ui, p);
-            return;
+            return [None, None];
         }
-        ScrollArea::vertical().id_salt(self.name).max_height(height).show(ui, |ui| {
-            let field = TextEdit::multiline(&mut self.text)
+        let area = ScrollArea::vertical().id_salt(self.name).max_height(height);
+        let shown = area.show(ui, |ui| {
+            // Behind the letters, which come out of the field's own layout.
+            let ground = ui.painter().add(egui::Shape::Noop);
+            let shown = TextEdit::multiline(&mut self.text)
                 .id(id)
                 .desired_width(f32::INFINITY)
                 .desired_rows(rows)
                 .font(FontId::proportional(size::INPUT))
                 .margin(Margin::symmetric(16, 14))
-                .hint_text("Type or paste a text");
-            let _ = ui.add(field).accessible_name(self.name);
+                .background_color(if lit.is_some() { egui::Color32::TRANSPARENT } else { p.panel })
+                .hint_text("Type or paste a text")
+                .show(ui);
+            let field = shown.response.response.accessible_name(self.name);
+            if let Some(lit) = lit.filter(|r| self.text.get((*r).clone()).is_some()) {
+                let count = |to: usize| self.text[..to].chars().count();
+                let letters = count(lit.start)..count(lit.end);
+                let mut shapes = vec![egui::Shape::rect_filled(field.rect, f32::from(size::RADIUS), p.panel)];
+                let color = blend(p.panel, p.accent, 0.2);
+                shapes.extend(
+                    grounds(&shown.galley, &letters)
+                        .into_iter()
+                        .map(|r| egui::Shape::rect_filled(r.translate(shown.galley_pos.to_vec2()), 3.0, color)),
+                );
+                ui.painter().set(ground, egui::Shape::Vec(shapes));
+            }
+            let byte = |letter: usize| self.text.char_indices().nth(letter).map_or(self.text.len(), |c| c.0);
+            let under = field.hover_pos().map(|at| byte(shown.galley.cursor_from_pos(at - shown.galley_pos).index.0));
+            let put = shown.cursor_range.filter(|_| field.clicked()).map(|c| byte(c.primary.index.0));
+            [under, put]
         });
+        shown.inner
     }
 
     /// A text too long to edit smoothly: its beginning, its size, and a way back.
@@ -295,6 +349,7 @@ impl Editor {
         });
         if clear {
             self.text.clear();
+            self.file = None;
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod questions;
 pub mod sentiment;
 pub mod settings;
 pub mod summary;
+pub mod translate;
 mod why;
 mod writing;
 
@@ -59,6 +60,7 @@ pub fn all() -> Vec<Box<dyn Tab>> {
         Box::<entities::EntitiesTab>::default(),
         Box::<questions::QuestionsTab>::default(),
         Box::<summary::SummaryTab>::default(),
+        Box::<translate::TranslateTab>::default(),
         Box::<classify::ClassifyTab>::default(),
         Box::<extract::ExtractTab>::default(),
         Box::<generate::GenerateTab>::default(),

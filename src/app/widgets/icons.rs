@@ -33,6 +33,8 @@ pub enum Icon {
     Lines,
     Shapes,
     Table,
+    Letters,
+    Swap,
 }
 
 /// A small button without a frame, for rows of them.
@@ -113,7 +115,7 @@ pub fn paint(painter: &Painter, rect: Rect, icon: Icon, color: Color32) {
             painter.line_segment([at(8.0, 3.8), at(12.0, 3.8)], stroke);
             painter.add(Shape::line(vec![at(5.5, 6.0), at(6.3, 16.2), at(13.7, 16.2), at(14.5, 6.0)], stroke));
         }
-        Icon::Tag | Icon::Question | Icon::Lines | Icon::Shapes | Icon::Table => {
+        Icon::Tag | Icon::Question | Icon::Lines | Icon::Shapes | Icon::Table | Icon::Letters | Icon::Swap => {
             paint_task(painter, origin, icon, color)
         }
         Icon::Left => {
@@ -174,6 +176,20 @@ fn paint_task(painter: &Painter, origin: Pos2, icon: Icon, color: Color32) {
             painter.rect_stroke(Rect::from_min_max(at(3.5, 4.0), at(16.5, 16.0)), 1.5, stroke, StrokeKind::Middle);
             painter.line_segment([at(3.5, 8.2), at(16.5, 8.2)], stroke);
             painter.line_segment([at(8.5, 8.2), at(8.5, 16.0)], stroke);
+        }
+        Icon::Letters => {
+            painter.add(Shape::line(vec![at(9.0, 17.0), at(13.0, 7.5), at(17.0, 17.0)], stroke));
+            painter.line_segment([at(10.5, 13.8), at(15.5, 13.8)], stroke);
+            painter.line_segment([at(2.5, 5.0), at(11.0, 5.0)], stroke);
+            painter.line_segment([at(6.7, 3.0), at(6.7, 5.0)], stroke);
+            painter.add(Shape::line(vec![at(9.3, 5.0), at(7.6, 8.6), at(3.0, 12.4)], stroke));
+            painter.add(Shape::line(vec![at(4.3, 7.0), at(6.2, 9.7), at(8.4, 11.3)], stroke));
+        }
+        Icon::Swap => {
+            painter.line_segment([at(4.0, 7.0), at(16.0, 7.0)], stroke);
+            painter.add(Shape::line(vec![at(13.0, 4.0), at(16.0, 7.0), at(13.0, 10.0)], stroke));
+            painter.line_segment([at(4.0, 13.0), at(16.0, 13.0)], stroke);
+            painter.add(Shape::line(vec![at(7.0, 10.0), at(4.0, 13.0), at(7.0, 16.0)], stroke));
         }
         _ => {}
     }

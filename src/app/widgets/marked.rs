@@ -20,6 +20,13 @@ pub struct Mark {
     pub tag: String,
 }
 
+/// Marks under the pointer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pointed {
+    pub hovered: Option<usize>,
+    pub clicked: Option<usize>,
+}
+
 /// Draws `text` with `marks` (in order, not overlapping); the index of the one that was clicked.
 pub fn marked(
     ui: &mut Ui,
@@ -29,6 +36,11 @@ pub fn marked(
     selected: Option<usize>,
     name: &str,
 ) -> Option<usize> {
+    pointed(ui, p, text, marks, selected, name).clicked
+}
+
+/// As [`marked`], and which mark the pointer is over. Marks without strength are only drawn while selected.
+pub fn pointed(ui: &mut Ui, p: &Palette, text: &str, marks: &[Mark], selected: Option<usize>, name: &str) -> Pointed {
     let window = window(text, selected.and_then(|s| marks.get(s)).map_or(0, |m| m.range.start));
     if window.start > 0 || window.end < text.len() {
         let share = |at: usize| at * 100 / text.len().max(1);
@@ -40,19 +52,22 @@ pub fn marked(
     let (rect, response) = ui.allocate_exact_size(galley.size(), Sense::click());
     for (range, index) in &places {
         let lit = selected == Some(*index);
+        if marks[*index].strength <= 0.0 && !lit {
+            continue;
+        }
         for ground in grounds(&galley, range) {
             paint_ground(ui, p, ground.translate(rect.min.to_vec2()), &marks[*index], lit);
         }
     }
     ui.painter().galley(rect.min, galley.clone(), p.text);
     response.widget_info(|| WidgetInfo::labeled(Role::Label, true, name));
-    let pointer = response.hover_pos()?;
+    let Some(pointer) = response.hover_pos() else { return Pointed::default() };
     let CCursor { index, .. } = galley.cursor_from_pos(pointer - rect.min);
     let hit = places.iter().find(|(range, _)| range.contains(&index.0)).map(|(_, mark)| *mark);
     if hit.is_some() {
         ui.ctx().set_cursor_icon(egui::CursorIcon::PointingHand);
     }
-    hit.filter(|_| response.clicked())
+    Pointed { hovered: hit, clicked: hit.filter(|_| response.clicked()) }
 }
 
 /// The part of a long text around `focus` (bytes) that is drawn, on character boundaries.
@@ -111,7 +126,7 @@ fn job(
 }
 
 /// The rectangles of characters `range`, one per row, relative to the galley.
-fn grounds(galley: &Galley, range: &Range<usize>) -> Vec<Rect> {
+pub fn grounds(galley: &Galley, range: &Range<usize>) -> Vec<Rect> {
     let mut out = Vec::new();
     let mut first = 0;
     for row in &galley.rows {
