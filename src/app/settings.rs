@@ -42,6 +42,8 @@ pub struct Settings {
     pub chat: WritingSettings,
     /// How the generate tab writes.
     pub generate: WritingSettings,
+    /// Folder of the T5 model for summaries in other words; `None` for one in the models folders.
+    pub t5: Option<String>,
     /// Conversations are not kept on disk.
     pub private: bool,
     /// Answers show how unsure the model was of each token.
@@ -91,6 +93,7 @@ impl Default for Settings {
                 max_tokens: 48,
                 ..WritingSettings::default()
             },
+            t5: None,
             private: false,
             surprise: false,
         }

@@ -1,17 +1,25 @@
-//! The Summary tab: the sentences that say most of a text, lit where they stand.
+//! The Summary tab: the sentences that say most of a text, lit where they stand; or a summary in a
+//! model's own words.
 
+mod compare;
 mod view;
+mod written;
 
 use super::asking::{Asking, Editor, Ended};
 use super::{Cx, Tab};
 use crate::app::command::UiCommand;
+use crate::app::widgets::file_picker::{FilePicker, Picked};
 use crate::app::widgets::icons::Icon;
 use crate::engine::message::{Event, Priority, Report, Request};
 use crate::engine::record::Record;
+use crate::error::UserMessage;
+use crate::labs::overlap::Rouge;
+use crate::labs::summaries;
 use crate::tasks::summarize::{Length, Summary};
 use crate::tasks::{Options, Output};
 use egui::Ui;
 use std::path::PathBuf;
+use written::{Limits, Writer, Written};
 
 /// Name, and text; ours.
 const EXAMPLES: [(&str, &str); 2] = [
@@ -24,6 +32,18 @@ const EXAMPLES: [(&str, &str); 2] = [
         "Coral reefs cover less than one percent of the sea floor, yet about a quarter of all sea animals depend on them. A coral is a colony of small animals that build a skeleton of limestone. Most of their food comes from algae that live inside them and need light. When the water grows too warm for some weeks, the corals push the algae out and turn white. A bleached coral is not dead, but it starves, and if the heat lasts it dies. In the last thirty years such heat waves have become five times as common. Some corals stand heat better than others, and researchers breed these in tanks. They have planted them on damaged reefs in Florida and Australia. Whether such reefs will last is not yet known. Planting can help a reef, but only cooler seas can save them all.",
     ),
 ];
+
+/// How a summary is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Method {
+    /// The text's own sentences.
+    #[default]
+    Extractive,
+    /// A T5 model's words.
+    Abstractive,
+    /// The chat model's words.
+    Chat,
+}
 
 /// A summarized text.
 pub struct Answer {
@@ -47,6 +67,15 @@ pub struct SummaryTab {
     tokens_shown: bool,
     /// Whether every sentence shows how central it is.
     shades: bool,
+    method: Method,
+    writer: Writer,
+    limits: Limits,
+    /// Chooses a T5 model's folder.
+    picker: Option<FilePicker>,
+    reference: String,
+    comparing: bool,
+    /// The last comparison, with the two texts that it is of.
+    rouge: Option<((String, String), Rouge)>,
 }
 
 impl Default for SummaryTab {
@@ -63,6 +92,13 @@ impl Default for SummaryTab {
             selected: None,
             tokens_shown: false,
             shades: false,
+            method: Method::default(),
+            writer: Writer::default(),
+            limits: Limits::default(),
+            picker: None,
+            reference: String::new(),
+            comparing: false,
+            rouge: None,
         }
     }
 }
@@ -84,10 +120,25 @@ impl Tab for SummaryTab {
         if self.editor.poll(ui, cx) {
             self.run(cx);
         }
+        if let Some(picker) = &mut self.picker
+            && let Some(picked) = picker.show(ui, cx.palette)
+        {
+            self.picker = None;
+            // Any file of the checkpoint says which folder is meant.
+            if let Picked::File(path) = picked {
+                cx.settings.t5 = path.parent().map(|dir| dir.display().to_string());
+                self.run(cx);
+            }
+        }
         self.summary_ui(ui, cx);
     }
 
     fn on_event(&mut self, event: &Event, cx: &mut Cx<'_>) {
+        let before = self.writer.written.as_ref().map(|w| w.request);
+        self.writer.on_event(event, cx);
+        if self.writer.written.as_ref().map(|w| w.request) != before {
+            (self.selected, self.editing) = (None, false);
+        }
         let Some(Ended { id, items, report }) = self.asking.on_event(event) else { return };
         if let Some(Some(Ok(Output::Summary(summary)))) = items.into_iter().next() {
             let text = std::mem::take(&mut self.asked);
@@ -101,17 +152,21 @@ impl Tab for SummaryTab {
     fn on_command(&mut self, command: UiCommand, cx: &mut Cx<'_>) -> bool {
         match command {
             UiCommand::Run => self.run(cx),
-            UiCommand::Stop => self.asking.stop(),
+            UiCommand::Stop => {
+                self.asking.stop();
+                self.writer.stop();
+            }
             UiCommand::Why => self.shades = !self.shades,
             UiCommand::Tokens => self.tokens_shown = !self.tokens_shown,
             UiCommand::CopyText => {
-                if let Some(answer) = &self.answer {
-                    cx.copy(answer.summary.text.clone());
+                if let Some((summary, _)) = self.shown() {
+                    cx.copy(summary.to_owned());
                 }
             }
             UiCommand::CopyJson => {
-                if let Some(answer) = &self.answer {
-                    cx.copy(json(answer));
+                let answer = self.answer.as_ref().filter(|_| self.method == Method::Extractive).map(json);
+                if let Some(text) = answer.or_else(|| self.writer.written.as_ref().map(written_json)) {
+                    cx.copy(text);
                 }
             }
             _ => return false,
@@ -127,6 +182,25 @@ impl Tab for SummaryTab {
 impl SummaryTab {
     fn run(&mut self, cx: &mut Cx<'_>) {
         let text = self.editor.text.clone();
+        match self.method {
+            Method::Extractive => {}
+            Method::Abstractive => {
+                let known = cx.status.and_then(|s| s.models.iter().find(|m| m.task == "abstractive"));
+                match cx.settings.t5.clone().or_else(|| known.map(|m| m.id.clone())) {
+                    Some(model) => self.writer.abstractive(cx, text, model, self.limits),
+                    None => self.writer.refuse(UserMessage::new(
+                        "There is no model for this method",
+                        "summaries in other words need a T5 model, and none lies in the models folders",
+                        "Choose the folder of one (such as t5-small), or use the text's own sentences or the chat model.",
+                    )),
+                }
+                return;
+            }
+            Method::Chat => {
+                self.writer.chat(cx, text, self.sentences.min(8));
+                return;
+            }
+        }
         let length = if self.by_percent { Length::Percent(self.percent) } else { Length::Sentences(self.sentences) };
         let request = Request {
             task: "summarize",
@@ -144,4 +218,9 @@ impl SummaryTab {
 fn json(answer: &Answer) -> String {
     let output = Output::Summary(answer.summary.clone());
     Record::pretty(answer.request, &answer.text.as_str().into(), &output, &answer.report)
+}
+
+fn written_json(written: &Written) -> String {
+    let record = summaries::record(written.request, &written.text, &written.summary, &written.reports);
+    serde_json::to_string_pretty(&record).unwrap_or_default()
 }

@@ -1,10 +1,11 @@
 //! What the tab looks like.
 
-use super::{Answer, EXAMPLES, SummaryTab};
+use super::{Answer, EXAMPLES, Method, SummaryTab};
 use crate::app::command::UiCommand;
 use crate::app::tabs::asking::{buttons, cost_ui, pieces_ui, quiet_card, run_stop, warnings_ui};
 use crate::app::tabs::{Cx, Tab as _};
 use crate::app::theme::{Palette, card, figures, size};
+use crate::app::widgets::file_picker::{FilePicker, Purpose};
 use crate::app::widgets::marked::{Mark, marked};
 use crate::app::widgets::{bars, chips, explain, note, secondary};
 use egui::{RichText, ScrollArea, Sense, Slider, Ui, vec2};
@@ -16,32 +17,111 @@ impl SummaryTab {
     pub(super) fn summary_ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
             ui.heading("Summary");
-            note(ui, cx.palette, "The sentences of a text that say most of it, in its own words.");
+            self.method_ui(ui, cx);
             ui.add_space(4.0);
             self.controls(ui, cx);
-            match self.asking.ui(ui, cx.palette) {
+            let written = self.method != Method::Extractive;
+            let said = if written { self.writer.asking.ui(ui, cx.palette) } else { self.asking.ui(ui, cx.palette) };
+            if let Some((done, all)) = self.writer.progress().filter(|_| written && self.writer.is_running()) {
+                note(ui, cx.palette, format!("Part {} of {all}", done + 1));
+            }
+            match said {
                 Some(true) => self.run(cx),
                 Some(false) => {}
-                None if self.answer.is_none() => {
+                None if self.shown().is_none() => {
                     quiet_card(ui, cx.palette, "Press Run: the summary appears here, its sentences lit in the text.");
                 }
                 None => {}
             }
-            if ui.available_width() >= BESIDE && self.answer.is_some() {
+            if ui.available_width() >= BESIDE && self.shown().is_some() {
                 ui.columns(2, |columns| {
                     self.text_ui(&mut columns[0], cx.palette, 460.0);
-                    self.result(&mut columns[1], cx);
+                    self.either_result(&mut columns[1], cx);
                 });
             } else {
-                self.result(ui, cx);
+                self.either_result(ui, cx);
                 self.text_ui(ui, cx.palette, 300.0);
             }
         });
     }
 
+    fn either_result(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
+        if self.method == Method::Extractive {
+            self.result(ui, cx);
+        } else {
+            self.written_result(ui, cx);
+        }
+        self.measures(ui, cx.palette);
+    }
+
+    /// The three ways, and what the chosen one does.
+    fn method_ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
+        let p = cx.palette;
+        let before = self.method;
+        ui.horizontal_wrapped(|ui| {
+            for (method, name) in [
+                (Method::Extractive, "Its own sentences"),
+                (Method::Abstractive, "Other words (T5)"),
+                (Method::Chat, "Chat model"),
+            ] {
+                ui.selectable_value(&mut self.method, method, name);
+            }
+        });
+        if self.method != before {
+            self.selected = None;
+        }
+        let about = match self.method {
+            Method::Extractive => "The sentences of a text that say most of it, in its own words.",
+            Method::Abstractive => "Written anew by a T5 model with beam search; long texts in parts, then once more.",
+            Method::Chat => {
+                "The chat model is asked to summarize. A small one often copies, or makes things up: see what lights up."
+            }
+        };
+        note(ui, p, about);
+        if self.method == Method::Abstractive {
+            ui.horizontal_wrapped(|ui| {
+                let named = cx.settings.t5.clone();
+                let known = cx.status.and_then(|s| s.models.iter().find(|m| m.task == "abstractive"));
+                let shown = named.or_else(|| known.map(|m| m.name.clone()));
+                note(ui, p, format!("Model: {}", shown.unwrap_or_else(|| "none chosen".into())));
+                let hover = "Choose any file in the folder of a T5 checkpoint (config.json, model.safetensors, tokenizer.json or spiece.model).";
+                if secondary(ui, p, "Choose…", "").on_hover_text(hover).clicked() {
+                    self.picker = Some(FilePicker::new(Purpose::Open, FilePicker::home(), ""));
+                }
+            });
+        }
+    }
+
+    /// How long a T5 summary may be.
+    fn limits_ui(&mut self, ui: &mut Ui, p: &Palette) -> bool {
+        let mut changed = false;
+        ui.horizontal_wrapped(|ui| {
+            ui.spacing_mut().slider_width = 90.0;
+            note(ui, p, "Tokens");
+            let least = Slider::new(&mut self.limits.least, 0..=100).text("at least");
+            changed |= ui.add(least).accessible_name("Least tokens").drag_stopped();
+            let most = Slider::new(&mut self.limits.most, 10..=250).text("at most");
+            changed |= ui.add(most).accessible_name("Most tokens").drag_stopped();
+            note(ui, p, "Beams");
+            for n in [1, 2, 4] {
+                let button = egui::Button::selectable(self.limits.beams == n, n.to_string());
+                if ui.add(button).accessible_name(format!("{n} beams")).clicked() {
+                    changed |= self.limits.beams != n;
+                    self.limits.beams = n;
+                }
+            }
+        });
+        changed
+    }
+
     /// The editor, or the text with its chosen sentences.
     fn text_ui(&mut self, ui: &mut Ui, p: &Palette, height: f32) {
-        let Some(answer) = self.answer.as_ref().filter(|_| !self.editing) else {
+        if !self.editing && self.method != Method::Extractive && self.shown().is_some() {
+            self.written_source(ui, p, height);
+            return;
+        }
+        let extractive = self.method == Method::Extractive;
+        let Some(answer) = self.answer.as_ref().filter(|_| !self.editing && extractive) else {
             self.editor.ui(ui, p, 10, height);
             return;
         };
@@ -63,8 +143,9 @@ impl SummaryTab {
         let p = cx.palette;
         let mut chosen = None;
         ui.horizontal_wrapped(|ui| {
-            chosen = run_stop(ui, p, "Run", !self.asking.is_running(), self.asking.is_running());
-            let shown = self.answer.is_some() && !self.editing;
+            let busy = self.asking.is_running() || self.writer.is_running();
+            chosen = run_stop(ui, p, "Run", !busy, busy);
+            let shown = self.shown().is_some() && !self.editing;
             if shown && secondary(ui, p, "Edit", "").on_hover_text("Change the text.").clicked() {
                 self.editing = true;
             }
@@ -79,20 +160,26 @@ impl SummaryTab {
             }
         });
         let mut changed = false;
-        ui.horizontal_wrapped(|ui| {
-            note(ui, p, "Length");
-            ui.spacing_mut().slider_width = 150.0;
-            if self.by_percent {
-                let slider = Slider::new(&mut self.percent, 5.0..=100.0).step_by(5.0).suffix(" %");
-                changed = ui.add(slider).accessible_name("Share of the sentences").drag_stopped();
-            } else {
-                let slider = Slider::new(&mut self.sentences, 1..=20);
-                changed = ui.add(slider).accessible_name("Sentences").drag_stopped();
-            }
-            changed |= ui.selectable_value(&mut self.by_percent, false, "sentences").clicked();
-            changed |= ui.selectable_value(&mut self.by_percent, true, "percent").clicked();
-        });
-        if changed && self.answer.is_some() {
+        if self.method == Method::Abstractive {
+            changed = self.limits_ui(ui, p);
+        } else {
+            ui.horizontal_wrapped(|ui| {
+                note(ui, p, "Length");
+                ui.spacing_mut().slider_width = 150.0;
+                if self.by_percent && self.method == Method::Extractive {
+                    let slider = Slider::new(&mut self.percent, 5.0..=100.0).step_by(5.0).suffix(" %");
+                    changed = ui.add(slider).accessible_name("Share of the sentences").drag_stopped();
+                } else {
+                    let slider = Slider::new(&mut self.sentences, 1..=20);
+                    changed = ui.add(slider).accessible_name("Sentences").drag_stopped();
+                }
+                if self.method == Method::Extractive {
+                    changed |= ui.selectable_value(&mut self.by_percent, false, "sentences").clicked();
+                    changed |= ui.selectable_value(&mut self.by_percent, true, "percent").clicked();
+                }
+            });
+        }
+        if changed && self.shown().is_some() {
             chosen = Some(UiCommand::Run);
         }
         if let Some(command) = chosen {
@@ -117,13 +204,7 @@ impl SummaryTab {
         }
         let mut chosen = None;
         ui.horizontal_wrapped(|ui| {
-            let words = |t: &str| t.split_whitespace().count();
-            let (all, short) = (words(&answer.text), words(&answer.summary.text));
-            ui.label(format!(
-                "{} of {} sentences · {short} of {all} words",
-                answer.summary.chosen.len(),
-                answer.summary.sentences.len()
-            ));
+            ui.label(format!("{} of {} sentences", answer.summary.chosen.len(), answer.summary.sentences.len()));
             cost_ui(ui, p, &answer.summary.reading, &answer.report);
             chosen = buttons(ui, p, &[UiCommand::Why, UiCommand::Tokens, UiCommand::CopyText, UiCommand::CopyJson]);
         });
