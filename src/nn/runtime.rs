@@ -115,6 +115,7 @@ impl Runtime {
         match &self.target {
             Target::Cpu { precision: Precision::F32, .. } => "f32",
             Target::Cpu { precision: Precision::F16, .. } => "f16",
+            Target::Cpu { precision: Precision::Int8, .. } => "int8",
             Target::Device { dtype, .. } => dtype.as_str(),
         }
     }

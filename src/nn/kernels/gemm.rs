@@ -57,7 +57,7 @@ impl Packed {
                 place(Box::new(|at, v| out[at] = v));
                 Panels::F32(out)
             }
-            Precision::F16 => {
+            Precision::F16 | Precision::Int8 => {
                 let mut out = vec![0u16; count * k * width];
                 place(Box::new(|at, v| out[at] = f16::from_f32(v).to_bits()));
                 Panels::F16(out)
@@ -101,6 +101,9 @@ impl Packed {
 pub enum Precision {
     F32,
     F16,
+    /// Bytes, activations too, in a [`super::matrix::Matrix`] where [`super::int8::is_fast`]; f16
+    /// elsewhere.
+    Int8,
 }
 
 /// What happens to a tile after the product and the bias.
@@ -363,7 +366,7 @@ mod tests {
                                     .map(|p| {
                                         let v = match precision {
                                             Precision::F32 => w[j * k + p],
-                                            Precision::F16 => f16::from_f32(w[j * k + p]).to_f32(),
+                                            Precision::F16 | Precision::Int8 => f16::from_f32(w[j * k + p]).to_f32(),
                                         };
                                         f64::from(a[i * k + p]) * f64::from(v)
                                     })

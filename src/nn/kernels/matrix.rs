@@ -2,6 +2,7 @@
 
 use super::arena::Arena;
 use super::gemm::{Epilogue, Gemm, Packed, Precision, gemm};
+use super::int8::{Int8, Int8Gemm, int8_gemm, is_fast};
 use super::quantized::{Quantized, QuantizedGemm, quantized_gemm};
 use super::{Isa, Shared};
 use crate::nn::source::{Dtype, RawTensor};
@@ -11,6 +12,7 @@ use std::ops::Range;
 pub enum Matrix {
     Float(Packed),
     Quantized(Quantized),
+    Int8(Int8),
 }
 
 /// One thread's part of a product with a [`Matrix`].
@@ -34,11 +36,16 @@ impl Matrix {
         Self::with_precision(isa, arena, weight, bias, Precision::F32)
     }
 
-    /// As [`Self::new`]; with [`Precision::F16`] f32 becomes f16 too.
+    /// As [`Self::new`]; with [`Precision::F16`] f32 becomes f16 too, with [`Precision::Int8`] everything
+    /// bytes where that is fast.
     ///
     /// # Panics
     /// As [`Self::new`].
     pub fn with_precision(isa: Isa, arena: &Arena, weight: &RawTensor, bias: &[f32], kept: Precision) -> Self {
+        if kept == Precision::Int8 && is_fast(isa) {
+            let [_, k] = weight.shape()[..] else { unreachable!("a matrix has two dimensions") };
+            return Self::Int8(Int8::new(isa, arena, &weight.to_f32(), bias, k));
+        }
         if let Some(packed) = Quantized::new(isa, arena, weight, bias) {
             return Self::Quantized(packed);
         }
@@ -51,6 +58,7 @@ impl Matrix {
         match self {
             Self::Float(m) => m.n,
             Self::Quantized(m) => m.n,
+            Self::Int8(m) => m.n,
         }
     }
 
@@ -59,6 +67,7 @@ impl Matrix {
         match self {
             Self::Float(m) => m.panel_count(),
             Self::Quantized(m) => m.panel_count(),
+            Self::Int8(m) => m.panel_count(),
         }
     }
 
@@ -67,6 +76,7 @@ impl Matrix {
         match self {
             Self::Float(m) => m.bytes(),
             Self::Quantized(m) => m.bytes(),
+            Self::Int8(m) => m.bytes(),
         }
     }
 
@@ -83,6 +93,7 @@ impl Matrix {
         match self {
             Self::Float(m) => m.row(index, out),
             Self::Quantized(m) => m.row(index, out),
+            Self::Int8(m) => m.row(index, out),
         }
     }
 
@@ -100,6 +111,10 @@ impl Matrix {
                 Self::Quantized(weight) => {
                     let mut g = QuantizedGemm { a, lda: weight.k, weight, c, rows, panels, epilogue, scratch };
                     quantized_gemm(isa, &mut g);
+                }
+                Self::Int8(weight) => {
+                    let mut g = Int8Gemm { a, lda: weight.k, weight, c, rows, panels, epilogue, scratch };
+                    int8_gemm(isa, &mut g);
                 }
             }
         }

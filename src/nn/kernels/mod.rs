@@ -14,6 +14,7 @@ pub mod attention;
 pub mod causal;
 pub mod gemm;
 pub mod indirect;
+pub mod int8;
 pub mod math;
 pub mod matrix;
 #[cfg(target_arch = "aarch64")]
