@@ -158,6 +158,11 @@ impl Codec {
         }
     }
 
+    /// Tokens that end a turn or a text.
+    pub fn ends(&self) -> &[u32] {
+        &self.specials.ends
+    }
+
     /// Whether `id` ends a turn.
     pub fn is_end(&self, id: u32) -> bool {
         self.specials.ends.contains(&id)

@@ -1,5 +1,6 @@
 //! Keys and values kept between requests, so that a conversation is read once.
 
+use crate::nn::NnError;
 use crate::nn::decoder::{Cache, Decoder};
 use crate::nn::lock;
 use std::sync::{Arc, Mutex};
@@ -56,6 +57,14 @@ impl Lent {
     /// The tokens that it holds.
     pub fn tokens(&self) -> &[u32] {
         self.kept.as_ref().map_or(&[], |k| &k.tokens)
+    }
+
+    /// A copy of its keys and values.
+    ///
+    /// # Errors
+    /// An error of the device.
+    pub fn fork(&self) -> Result<Option<Cache>, NnError> {
+        self.kept.as_ref().map(|k| k.cache.fork()).transpose()
     }
 
     /// Reads `ids` with `read`, and notes them.

@@ -1,6 +1,8 @@
 //! What chat and generation share: a decoder with its tokenizer, writing token by token.
 
+use super::beams::Beams;
 use super::caches::{Caches, Lent};
+pub use super::generated::{FinishReason, Generated, Partial, PromptInfo, Step};
 use super::{Asked, Input, Message, Model, Options, Output, Phase, Progress, Role, TaskError, Work};
 use crate::models::codec::{Codec, TextStream};
 use crate::models::gguf::Gguf;
@@ -11,102 +13,12 @@ use crate::nn::decoder::config::Config;
 use crate::nn::decoder::{CHUNK, Decoder, Want};
 use crate::nn::runtime::Runtime;
 use crate::nn::sampling::{Choice, Sampler, endless_cycle};
-use serde::Serialize;
 use std::any::Any;
 
 /// Tokens that a conversation may have unless another context is asked for.
 pub const DEFAULT_CONTEXT: usize = 4_096;
 /// Tokens in which a cycle must have gone on to be called endless.
 const ENDLESS: usize = 64;
-
-/// Why a text ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FinishReason {
-    /// The model ended its turn, or a stop string came.
-    Stop,
-    /// As many tokens as were asked for.
-    Length,
-    /// The context is full.
-    Context,
-    /// The model went round in circles.
-    Repetition,
-}
-
-/// A token that was written, and what else it might have been.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Step {
-    pub id: u32,
-    /// The token as text, by itself.
-    pub text: String,
-    /// The model's own probability of it.
-    pub probability: f64,
-    /// Of the model's own distribution, in bits.
-    pub entropy: f64,
-    /// The likeliest tokens: id, text, probability.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub top: Vec<(u32, String, f64)>,
-}
-
-/// What is known of a prompt before the first token comes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct PromptInfo {
-    /// Tokens of the prompt.
-    pub tokens: usize,
-    /// Of these, read in an earlier request.
-    pub cached: usize,
-    /// Turns at the beginning that had to be left out.
-    pub dropped: usize,
-    /// Tokens that prompt and answer may have together.
-    pub context: usize,
-}
-
-/// What has come since the last time.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Partial {
-    pub prompt: PromptInfo,
-    /// Whole characters.
-    pub text: String,
-    pub steps: Vec<Step>,
-    /// Passages whose text has grown: which, and what it is so far.
-    pub passages: Vec<(usize, String)>,
-    /// Tokens written.
-    pub tokens: usize,
-}
-
-/// A written text.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Generated {
-    pub text: String,
-    pub token_ids: Vec<u32>,
-    pub finish_reason: FinishReason,
-    pub steps: Vec<Step>,
-    pub prompt: PromptInfo,
-    pub seed: u64,
-    /// Whether the file had a chat template, where one was needed.
-    pub has_template: bool,
-}
-
-impl Generated {
-    /// What the reader of the text should know beside it.
-    pub fn warnings(&self) -> Vec<String> {
-        let mut out = Vec::new();
-        match self.finish_reason {
-            FinishReason::Repetition => {
-                out.push("the model went round in circles and was stopped; a higher temperature or repetition penalty may help".into());
-            }
-            FinishReason::Context => out.push(format!("the context of {} tokens is full", self.prompt.context)),
-            FinishReason::Stop | FinishReason::Length => {}
-        }
-        if self.prompt.dropped > 0 {
-            out.push(format!("the oldest {} turns did not fit and were left out", self.prompt.dropped));
-        }
-        if !self.has_template {
-            out.push("this model's file has no chat template: turns were marked in plain words".into());
-        }
-        out
-    }
-}
 
 /// A decoder with its tokenizer.
 pub struct LanguageModel {
@@ -131,6 +43,8 @@ struct Writing {
     shown: (usize, usize),
     finish: Option<FinishReason>,
     has_template: bool,
+    /// Instead of the sampler, where several beams are asked for.
+    beams: Option<Beams>,
 }
 
 impl Work for Writing {
@@ -143,13 +57,15 @@ impl Work for Writing {
             Some(_) => 0,
             None => {
                 let unread = self.prompt.len().saturating_sub(self.lent.tokens().len());
-                unread + self.options.max_tokens.saturating_sub(self.ids.len()) + 1
+                let steps = self.beams.as_ref().map_or(self.ids.len(), Beams::steps);
+                unread + self.options.max_tokens.saturating_sub(steps) + 1
             }
         }
     }
 
     fn phase(&self) -> Phase {
-        if self.ids.is_empty() { Phase::Prefill } else { Phase::Decode }
+        let begun = self.beams.as_ref().map_or(!self.ids.is_empty(), Beams::has_begun);
+        if begun { Phase::Decode } else { Phase::Prefill }
     }
 }
 
@@ -275,6 +191,38 @@ impl LanguageModel {
         Ok(())
     }
 
+    /// One step of a beam search.
+    fn search(&self, work: &mut Writing) -> Result<(), TaskError> {
+        if let Some(beams) = &mut work.beams {
+            beams.step(&self.decoder)?;
+        }
+        self.follow(work)
+    }
+
+    /// Takes over what all beams agree on; at the end the best.
+    fn follow(&self, work: &mut Writing) -> Result<(), TaskError> {
+        let Some(beams) = work.beams.take() else { return Ok(()) };
+        let (ids, reason) = if beams.is_over() {
+            let (ids, ended) = beams.into_best();
+            (ids, Some(if ended { FinishReason::Stop } else { FinishReason::Length }))
+        } else {
+            let ids = beams.stable().to_vec();
+            work.beams = Some(beams);
+            (ids, None)
+        };
+        for id in ids.into_iter().skip(work.ids.len()).filter(|id| !self.codec.is_end(*id)) {
+            work.ids.push(id);
+            let text = self.codec.push(&mut work.stream, id).map_err(TaskError::Tokenizer)?;
+            work.text.push_str(&text);
+        }
+        if work.cut_at_stop() {
+            work.finish = Some(FinishReason::Stop);
+        } else if let Some(reason) = reason {
+            self.end(work, reason);
+        }
+        Ok(())
+    }
+
     fn end(&self, work: &mut Writing, reason: FinishReason) {
         let rest = self.codec.rest(&work.stream);
         work.text.push_str(&rest);
@@ -333,6 +281,10 @@ impl Model for LanguageModel {
             return Err(TaskError::Prompt(why));
         }
         let lent = self.caches.lend(&self.decoder, &prompt);
+        let beams = (options.search.beams > 1).then(|| {
+            let room = context - prompt.len();
+            Beams::new(options.search.clone(), options.max_tokens.min(room), self.codec.ends(), &prompt)
+        });
         let info = PromptInfo { tokens: prompt.len(), cached: lent.tokens().len(), dropped, context };
         Ok(Box::new(Writing {
             prompt,
@@ -347,12 +299,17 @@ impl Model for LanguageModel {
             shown: (0, 0),
             finish: None,
             has_template: !chat || self.codec.is_for_chat(),
+            beams,
         }))
     }
 
     /// One forward step for each text: up to [`CHUNK`] tokens of its prompt, or one new token.
     fn step(&mut self, works: &mut [&mut dyn Work], _: usize) -> Result<(), TaskError> {
         for work in works.iter_mut().filter_map(|w| writing(*w)).filter(|w| w.finish.is_none()) {
+            if work.beams.as_ref().is_some_and(Beams::has_begun) {
+                self.search(work)?;
+                continue;
+            }
             let read = work.lent.tokens().len();
             let ids: Vec<u32> = match work.ids.last() {
                 Some(last) => vec![*last],
@@ -363,9 +320,17 @@ impl Model for LanguageModel {
             let decoder = &self.decoder;
             let logits = work.lent.extend(&ids, |cache| decoder.forward(cache, &ids, want));
             let logits = logits.ok_or_else(|| TaskError::Input("work of another task".into()))??;
-            if done {
-                self.take(work, &logits)?;
+            if !done {
+                continue;
             }
+            let Some(beams) = &mut work.beams else {
+                self.take(work, &logits)?;
+                continue;
+            };
+            if let Some(cache) = work.lent.fork()? {
+                beams.begin(cache, &logits)?;
+            }
+            self.follow(work)?;
         }
         Ok(())
     }
@@ -374,14 +339,14 @@ impl Model for LanguageModel {
         let work = writing(work)?;
         let ready = if work.finish.is_some() { work.text.len() } else { work.text.len() - work.held_back() };
         let (text, steps) = work.shown;
-        if ready <= text && work.steps.len() == steps {
+        if ready <= text && work.ids.len() == steps {
             return None;
         }
         let fresh = work.text.get(text..ready.max(text)).unwrap_or("").to_owned();
-        let steps = work.steps[steps..].to_vec();
-        let tokens = steps.len();
+        let tokens = work.ids.len() - steps;
+        let steps = work.steps.get(steps..).unwrap_or_default().to_vec();
         let partial = Partial { prompt: work.info, text: fresh, steps, passages: Vec::new(), tokens };
-        work.shown = (ready.max(text), work.steps.len());
+        work.shown = (ready.max(text), work.ids.len());
         Some(partial)
     }
 

@@ -3,6 +3,7 @@
 //! A new task is one file here and one line in [`all`].
 
 pub mod abstractive;
+pub mod beams;
 mod caches;
 pub mod chat;
 pub mod classify;
@@ -10,6 +11,7 @@ pub mod embed;
 pub mod encoder;
 pub mod entities;
 pub mod generate;
+pub mod generated;
 pub mod language;
 pub mod links;
 pub mod output;

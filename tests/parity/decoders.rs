@@ -29,7 +29,7 @@ fn cases(name: &str) -> Vec<Case> {
     serde_json::from_str(&text).expect("cases")
 }
 
-fn load(name: &str, target: Target) -> Decoder {
+pub fn load(name: &str, target: Target) -> Decoder {
     let entry = ModelEntry::open(&fixture(name)).expect("checkpoint");
     if let Some(path) = entry.gguf() {
         let file = Gguf::open(path).expect("gguf");

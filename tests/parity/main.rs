@@ -4,6 +4,7 @@
 mod decoders;
 mod heads;
 mod language;
+mod scores;
 mod seq2seq;
 
 use candle_core::{DType, Device};

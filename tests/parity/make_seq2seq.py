@@ -162,7 +162,30 @@ def make(name, build, seed, binary=False):
     print(name, {k: v["ids"][0][:8] for k, v in answers["cases"][0]["searches"].items()}, [round(s, 2) for s in answers["cases"][0]["searches"]["beam4"]["scores"]])
 
 
+def gpt2_beams():
+    """Beam searches of the tiny GPT-2 that make_decoders.py made."""
+    from transformers import GPT2LMHeadModel
+
+    folder = OUT / "decoder-gpt2"
+    model = GPT2LMHeadModel.from_pretrained(folder).eval()
+    cases = []
+    for case in json.loads((folder / "expected.json").read_text()):
+        ids = torch.tensor([case["ids"]])
+        if ids.shape[1] > 100:
+            continue
+        row = {"prompt": case["ids"]}
+        for name, options in {"two": dict(num_beams=2), "four": dict(num_beams=4, no_repeat_ngram_size=3, early_stopping=True)}.items():
+            done = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=16, do_sample=False, pad_token_id=0,
+                                  eos_token_id=int(case["greedy"][3]), **options)
+            row[name] = done[0, ids.shape[1]:].tolist()
+        row["end"] = int(case["greedy"][3])
+        row["two"], row["four"] = ([t for i, t in enumerate(r) if row["end"] not in r[:i]] for r in (row["two"], row["four"]))
+        cases.append(row)
+    (folder / "beams.json").write_text(json.dumps(cases) + "\n")
+
+
 if __name__ == "__main__":
+    gpt2_beams()
     make("marian", lambda f: marian(f, False, activation_function="swish"), 1)
     make("marian-separate", lambda f: marian(f, True, activation_function="relu"), 2, binary=True)
     make("t5", lambda f: t5(f, True, feed_forward_proj="relu", tie_word_embeddings=True), 3)

@@ -13,6 +13,7 @@ use glossa::nn::kernels::Isa;
 use glossa::nn::kernels::gemm::Precision;
 use glossa::nn::seq2seq::config::Config;
 use glossa::nn::seq2seq::{Model, Next, Strand};
+use glossa::tasks::beams::Beams;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -174,6 +175,40 @@ fn source_ids_are_those_of_transformers() {
             let got: Vec<u32> = tokens.iter().map(|t| t.id).collect();
             assert_eq!(got, ids[..ids.len() - 1], "{name} {text:?}");
             assert!(tokens.iter().all(|t| text.is_char_boundary(t.start) && text.is_char_boundary(t.end)));
+        }
+    }
+}
+
+/// The same search over a decoder, with its caches moved and copied.
+#[test]
+fn beam_search_of_gpt2_is_that_of_transformers() {
+    #[derive(Deserialize)]
+    struct Beamed {
+        prompt: Vec<u32>,
+        end: u32,
+        two: Vec<u32>,
+        four: Vec<u32>,
+    }
+    let text = std::fs::read_to_string(fixture("decoder-gpt2").join("beams.json")).expect("beams.json");
+    let cases: Vec<Beamed> = serde_json::from_str(&text).expect("cases");
+    for target in [cpu(Isa::detect(), 2, Precision::F32), Target::Device { device: Device::Cpu, dtype: DType::F32 }] {
+        let decoder = super::decoders::load("decoder-gpt2", target);
+        for case in &cases {
+            let two = SearchOptions { beams: 2, ..SearchOptions::default() };
+            let early_stopping = EarlyStopping::Yes;
+            let four = SearchOptions { beams: 4, no_repeat_ngram: 3, early_stopping, ..SearchOptions::default() };
+            for (options, want) in [(two, &case.two), (four, &case.four)] {
+                let mut cache = decoder.cache();
+                let logits = decoder.read(&mut cache, &case.prompt).expect("prompt");
+                let mut beams = Beams::new(options, 16, &[case.end], &case.prompt);
+                beams.begin(cache, &logits).expect("first step");
+                while !beams.is_over() {
+                    let before = beams.stable().to_vec();
+                    beams.step(&decoder).expect("step");
+                    assert!(beams.is_over() || beams.stable().starts_with(&before), "what is stable stays");
+                }
+                assert_eq!(beams.into_best().0, *want, "after {} tokens", case.prompt.len());
+            }
         }
     }
 }

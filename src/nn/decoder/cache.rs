@@ -7,6 +7,7 @@ use crate::nn::kernels::causal::HeadCache;
 const STEP: usize = 256;
 
 /// Keys and values as f16, one run per layer and key head.
+#[derive(Clone)]
 pub struct CpuCache {
     layers: usize,
     heads: usize,

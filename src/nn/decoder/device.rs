@@ -63,6 +63,17 @@ pub struct DeviceCache {
 }
 
 impl DeviceCache {
+    /// A copy with memory of its own: the tensors are written in place.
+    ///
+    /// # Errors
+    /// The device's own, such as out of memory.
+    pub fn fork(&self) -> Result<Self> {
+        let copy = |layer: &Option<(Tensor, Tensor)>| {
+            layer.as_ref().map(|(k, v)| Ok::<_, candle_core::Error>((k.copy()?, v.copy()?))).transpose()
+        };
+        Ok(Self { layers: self.layers.iter().map(copy).collect::<Result<_>>()?, len: self.len })
+    }
+
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         self.layers.iter().flatten().map(|(k, v)| (k.elem_count() + v.elem_count()) * 4).sum()

@@ -181,6 +181,17 @@ impl Cache {
         }
     }
 
+    /// A copy that goes its own way.
+    ///
+    /// # Errors
+    /// An error of the device, such as out of memory.
+    pub fn fork(&self) -> Result<Self, NnError> {
+        Ok(Self(match &self.0 {
+            Held::Cpu(c) => Held::Cpu(c.clone()),
+            Held::Device(c) => Held::Device(c.fork()?),
+        }))
+    }
+
     /// Whether nothing is held.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
