@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from transformers import MarianConfig, MarianMTModel
 
 from encoder import SEED, command_line, entry, rate_at
+from vocabulary import q8_0
 
 VOCABULARY = 8000
 TOKENS = 3072  # of the longer side in a batch
@@ -193,14 +194,6 @@ def train(args):
         else:
             epoch, at = epoch + 1, 0
     print("done", flush=True)
-
-
-def q8_0(weight):
-    """The bytes of ggml's Q8_0, uint8 [rows, columns / 32 * 34]: blocks of a step (f16) and 32 codes."""
-    blocks = weight.float().reshape(-1, 32)
-    step = (blocks.abs().amax(-1, keepdim=True) / 127).half()
-    codes = (blocks / step.float().clamp(min=1e-8)).round().clamp(-127, 127).to(torch.int8)
-    return torch.cat([step.view(torch.uint8), codes.view(torch.uint8)], -1).reshape(weight.shape[0], -1)
 
 
 def export(args):

@@ -43,14 +43,16 @@ def arguments():
 
 
 def widened(name, tensor):
-    """A tensor as f32: plain, or from Q5_1 blocks."""
+    """A tensor as f32: plain, or from ggml's blocks."""
     import torch
     from gguf import GGMLQuantizationType
     from gguf.quants import dequantize
 
-    if not name.endswith(".q5_1"):
+    kinds = {".q5_1": GGMLQuantizationType.Q5_1, ".q8_0": GGMLQuantizationType.Q8_0}
+    kind = next((k for k in kinds if name.endswith(k)), None)
+    if kind is None:
         return name, tensor.float()
-    return name.removesuffix(".q5_1"), torch.from_numpy(dequantize(tensor.numpy(), GGMLQuantizationType.Q5_1))
+    return name.removesuffix(kind), torch.from_numpy(dequantize(tensor.numpy(), kinds[kind]))
 
 
 def reference_model(task):
