@@ -219,6 +219,8 @@ impl Search {
             let extended = || self.running[row].ids.iter().copied().chain([id]).collect::<Vec<u32>>();
             if ended || full_length {
                 if place < beams && !full {
+                    // What was forced to end did not end by itself.
+                    let ended = ended && !(full_length && self.rules.forced_end.is_some());
                     self.finished.push(Hypothesis { ids: extended(), score: score / length, ended });
                 }
             } else if running.len() < beams {

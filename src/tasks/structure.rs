@@ -88,7 +88,8 @@ fn last_column(text: &str) -> Vec<Range<usize>> {
 fn between(line: &str, open: char, close: char) -> Vec<Range<usize>> {
     let (mut out, mut from) = (Vec::new(), 0);
     while let Some(at) = line[from..].find(open).map(|i| from + i) {
-        let Some(end) = line[at..].find(close).map(|i| at + i + close.len_utf8()) else { break };
+        let inside = at + open.len_utf8();
+        let Some(end) = line[inside..].find(close).map(|i| inside + i + close.len_utf8()) else { break };
         out.push(from..at);
         from = end;
     }

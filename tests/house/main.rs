@@ -8,4 +8,5 @@ mod engine;
 mod fake;
 mod gguf;
 mod reading;
+mod rewriting;
 mod shipped;

@@ -3,6 +3,7 @@
 mod asking;
 pub mod chat;
 pub mod classify;
+mod editor;
 pub mod entities;
 pub mod extract;
 pub mod generate;
