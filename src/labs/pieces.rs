@@ -4,12 +4,18 @@ use crate::error::UserMessage;
 use crate::models::codec::{Codec, CodecToken};
 use crate::models::gguf::Gguf;
 use crate::models::library::Library;
+use crate::models::sentencepiece::PairTokenizer;
 use crate::models::tokenizer::TextTokenizer;
+use crate::nn::seq2seq::config::Config;
+use crate::tasks::TaskError;
+use std::ops::Range;
 
 /// A tokenizer of either kind.
 pub enum Pieces {
     Language(Box<Codec>),
     Words(Box<TextTokenizer>),
+    /// With the id of the end token.
+    Pairs(Box<PairTokenizer>, u32),
 }
 
 impl Pieces {
@@ -26,6 +32,12 @@ impl Pieces {
         if kind.get("model_type").and_then(|v| v.as_str()) == Some("gpt2") {
             return Ok(Self::Language(Box::new(Codec::gpt2(&entry.tokenizer)?)));
         }
+        if let Some("t5" | "mt5" | "marian") = kind.get("model_type").and_then(|v| v.as_str()) {
+            let here = |source| TaskError::Checkpoint { dir: entry.dir.display().to_string(), source };
+            let config = Config::from_json(&kind).map_err(here)?;
+            let tokenizer = PairTokenizer::open(&entry.tokenizer, [config.source_vocab, config.vocab])?;
+            return Ok(Self::Pairs(Box::new(tokenizer), config.eos));
+        }
         Ok(Self::Words(Box::new(TextTokenizer::open(&entry.tokenizer)?)))
     }
 
@@ -39,17 +51,8 @@ impl Pieces {
             Self::Language(codec) => codec.tokens(text, special).map_err(fail),
             Self::Words(words) => {
                 let tokens = words.encode(text, &|| false).map_err(fail)?.unwrap_or_default();
-                // Tokens come in order: letters are counted on from the last one's beginning.
-                let (mut byte, mut letters) = (0, 0);
-                let mut out: Vec<CodecToken> = tokens
-                    .into_iter()
-                    .map(|t| {
-                        letters += text[byte..t.start].chars().count();
-                        byte = t.start;
-                        let end = letters + text[t.start..t.end].chars().count();
-                        CodecToken { id: t.id, piece: words.name(t.id), start: letters, end }
-                    })
-                    .collect();
+                let places = tokens.into_iter().map(|t| (t.id, t.start..t.end));
+                let mut out = in_letters(text, places, |id| words.name(id));
                 if special {
                     let mark = |id: u32, at: usize| CodecToken { id, piece: words.name(id), start: at, end: at };
                     out.insert(0, mark(words.cls, 0));
@@ -57,6 +60,34 @@ impl Pieces {
                 }
                 Ok(out)
             }
+            Self::Pairs(pairs, end) => {
+                let tokens = pairs.encode(text).map_err(fail)?;
+                let places = tokens.into_iter().map(|t| (t.id, t.start..t.end));
+                let mut out = in_letters(text, places, |id| pairs.source_piece(id));
+                if special {
+                    let at = text.chars().count();
+                    out.push(CodecToken { id: *end, piece: pairs.source_piece(*end), start: at, end: at });
+                }
+                Ok(out)
+            }
         }
     }
+}
+
+/// Tokens with byte offsets as tokens with offsets in letters.
+fn in_letters(
+    text: &str,
+    tokens: impl Iterator<Item = (u32, Range<usize>)>,
+    name: impl Fn(u32) -> String,
+) -> Vec<CodecToken> {
+    // Tokens come in order: letters are counted on from the last one's beginning.
+    let (mut byte, mut letters) = (0, 0);
+    tokens
+        .map(|(id, place)| {
+            letters += text[byte..place.start.max(byte)].chars().count();
+            byte = place.start.max(byte);
+            let end = letters + text[byte..place.end.max(byte)].chars().count();
+            CodecToken { id, piece: name(id), start: letters, end }
+        })
+        .collect()
 }

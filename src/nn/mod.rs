@@ -6,6 +6,7 @@ pub mod decoder;
 pub mod dtype;
 pub mod kernels;
 pub mod logistic;
+pub mod parts;
 pub mod quant;
 pub mod runtime;
 pub mod sampling;

@@ -150,7 +150,7 @@ impl Summarizer {
             return Ok(());
         }
         work.ahead = 0;
-        if work.passages.all.len() <= 1 || work.pass >= MAX_PASSES {
+        if work.passages.len() <= 1 || work.pass >= MAX_PASSES {
             return Ok(());
         }
         let steps = work.passages.steps;
@@ -158,10 +158,10 @@ impl Summarizer {
         work.written += done.iter().map(|(_, r)| r.tokens).sum::<usize>();
         let parts: Vec<&str> = done.iter().filter_map(|(_, r)| Some(r.alternatives.first()?.text.as_str())).collect();
         let joined = parts.iter().map(|p| with_stop(p)).collect::<Vec<_>>().join(" ");
-        work.passages.all = self.windows(&joined, &work.search)?;
+        work.passages = Passages::new(self.windows(&joined, &work.search)?, false);
         work.passages.steps = steps;
         work.pass += 1;
-        if work.passages.all.is_empty() {
+        if work.passages.is_empty() {
             return Err(TaskError::Input("the model wrote nothing".into()));
         }
         Ok(())
@@ -237,7 +237,7 @@ impl Model for Summarizer {
         let work = passages::<Summarizing>(work)?;
         let tokens = work.passages.take_fresh();
         // Only the last pass is worth reading.
-        let last = work.passages.all.len() == 1;
+        let last = work.passages.len() == 1;
         let passages = if last { self.0.grown(&mut work.passages) } else { Vec::new() };
         (tokens > 0 || !passages.is_empty()).then(|| Partial { passages, tokens, ..Partial::default() })
     }

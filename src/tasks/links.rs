@@ -44,6 +44,10 @@ fn target_words(ids: &[u32], tokenizer: &PairTokenizer) -> Vec<(Range<usize>, Ve
     let mut length = 0;
     for (index, id) in ids.iter().enumerate().filter(|(_, id)| !tokenizer.is_special(**id)) {
         let piece = tokenizer.piece(*id);
+        // Single bytes become letters together: places would be wrong.
+        if piece.starts_with("<0x") {
+            return Vec::new();
+        }
         let plain = piece.trim_start_matches('▁');
         let begins = plain.len() < piece.len() || out.is_empty();
         if begins {

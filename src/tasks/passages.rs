@@ -65,22 +65,37 @@ pub struct Passage {
     shown: usize,
 }
 
+impl Passage {
+    /// More than it will ever need.
+    fn most(&self) -> usize {
+        self.ids.len() + self.options.max_tokens + 1
+    }
+}
+
 enum State {
     Waiting,
     Running(Box<Job>),
     Done(Rewritten),
 }
 
-/// A text's passages.
+/// A text's passages. They begin in order, so that those which run lie in a narrow window.
 #[derive(Default)]
 pub struct Passages {
-    pub all: Vec<Passage>,
+    all: Vec<Passage>,
+    /// All before are done.
+    first: usize,
+    /// All from here on wait.
+    begun: usize,
+    /// Tokens of those that wait, and the most steps that they may take.
+    waiting: [usize; 2],
     /// Whether links are wanted.
     pub link: bool,
     /// Steps done.
     pub steps: usize,
     /// New tokens since they were last asked for.
     fresh: usize,
+    /// All before have been shown to their end.
+    shown: usize,
 }
 
 /// Work that consists of passages.
@@ -162,7 +177,7 @@ impl Rewriter {
         let mut running: Vec<&mut Job> = Vec::new();
         for work in works.iter_mut() {
             work.steps += 1;
-            for passage in &mut work.all {
+            for passage in &mut work.all[work.first..work.begun] {
                 if let State::Running(job) = &mut passage.state {
                     work.fresh += 1;
                     running.push(job);
@@ -173,12 +188,13 @@ impl Rewriter {
             return Err(TaskError::NotANumber);
         }
         for work in works.iter_mut() {
-            let link = work.link;
-            for passage in &mut work.all {
+            let (link, open) = (work.link, work.first..work.begun);
+            for passage in &mut work.all[open] {
                 if matches!(&passage.state, State::Running(job) if job.search().is_over()) {
                     self.complete(passage, link)?;
                 }
             }
+            work.skip_done();
         }
         Ok(())
     }
@@ -186,7 +202,7 @@ impl Rewriter {
     /// Reads passages that wait, as many as rows, memory and `max_tokens` allow.
     fn begin(&self, works: &mut [&mut Passages], max_tokens: usize) -> Result<(), TaskError> {
         let (mut rows, mut bytes) = (0, 0);
-        for passage in works.iter().flat_map(|w| &w.all) {
+        for passage in works.iter().flat_map(|w| w.open()) {
             if let State::Running(job) = &passage.state {
                 rows += job.search().rows().max(passage.options.beams);
                 bytes += job.bytes();
@@ -198,15 +214,20 @@ impl Rewriter {
         }
         let mut tokens = 0;
         let mut chosen: Vec<&mut Passage> = Vec::new();
-        let waiting = works.iter_mut().flat_map(|w| &mut w.all).filter(|p| matches!(p.state, State::Waiting));
-        for passage in waiting {
-            let full = rows + passage.options.beams > MAX_ROWS || tokens + passage.ids.len() > max_tokens;
-            if full && (rows > 0 || !chosen.is_empty()) {
-                break;
+        'works: for work in works.iter_mut() {
+            let Passages { all, begun, waiting, .. } = &mut **work;
+            for passage in &mut all[*begun..] {
+                let full = rows + passage.options.beams > MAX_ROWS || tokens + passage.ids.len() > max_tokens;
+                if full && (rows > 0 || !chosen.is_empty()) {
+                    break 'works;
+                }
+                rows += passage.options.beams;
+                tokens += passage.ids.len();
+                *begun += 1;
+                waiting[0] -= passage.ids.len();
+                waiting[1] -= passage.most();
+                chosen.push(passage);
             }
-            rows += passage.options.beams;
-            tokens += passage.ids.len();
-            chosen.push(passage);
         }
         let mut rest = &mut chosen[..];
         while let Some(first) = rest.first() {
@@ -253,7 +274,10 @@ impl Rewriter {
     /// The stable beginnings that have grown since the last call: passage and its text so far.
     pub fn grown(&self, passages: &mut Passages) -> Vec<(usize, String)> {
         let mut out = Vec::new();
-        for (index, passage) in passages.all.iter_mut().enumerate() {
+        // Those that ended in the last step may lie before the window by now.
+        let from = passages.shown;
+        passages.shown = passages.first;
+        for (index, passage) in passages.all.iter_mut().enumerate().take(passages.begun).skip(from) {
             match &passage.state {
                 State::Running(job) => {
                     let stable = job.search().stable();
@@ -276,7 +300,29 @@ impl Rewriter {
 impl Passages {
     /// These, none of them read so far.
     pub fn new(all: Vec<Passage>, link: bool) -> Self {
-        Self { all, link, ..Self::default() }
+        let waiting = [all.iter().map(|p| p.ids.len()).sum(), all.iter().map(Passage::most).sum()];
+        Self { all, link, waiting, ..Self::default() }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Those that have begun, but for a run of done ones at the beginning.
+    fn open(&self) -> &[Passage] {
+        &self.all[self.first..self.begun]
+    }
+
+    fn skip_done(&mut self) {
+        while self.first < self.begun && matches!(self.all[self.first].state, State::Done(_)) {
+            self.first += 1;
+        }
     }
 
     /// New tokens since the last call.
@@ -292,12 +338,12 @@ impl Passages {
     /// Steps that are left at most, as tokens: falls with every step of any passage.
     pub fn remaining(&self) -> usize {
         let left = |p: &Passage| match &p.state {
-            State::Waiting => p.ids.len() + p.options.max_tokens + 1,
+            State::Waiting => p.most(),
             // Once read, a passage has its steps left and the one that ends it.
             State::Running(job) => job.search().steps_left() + 1,
             State::Done(_) => 0,
         };
-        self.all.iter().map(left).sum()
+        self.open().iter().map(left).sum::<usize>() + self.waiting[1]
     }
 
     /// Tokens that the next steps would take of it.
@@ -307,7 +353,7 @@ impl Passages {
             State::Running(job) => job.search().rows(),
             State::Done(_) => 0,
         };
-        self.all.iter().map(one).sum()
+        self.open().iter().map(one).sum::<usize>() + self.waiting[0]
     }
 
     /// What came out, in order of the text; the passages' places.

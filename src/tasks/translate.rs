@@ -200,7 +200,7 @@ impl Model for Translator {
             return Err(TaskError::Prompt(why));
         }
         let room = self.0.room(prefix.len());
-        let mut work = Translating { passages: Passages::new(Vec::new(), options.align), input_tokens: 0 };
+        let mut all = Vec::with_capacity(places.len());
         for place in places {
             if stop() {
                 return Err(TaskError::Stopped);
@@ -213,12 +213,13 @@ impl Model for Translator {
                 let (now, later) = rest.split_at(end);
                 let search = self.search(&options.search, now.len());
                 let to = if later.is_empty() { place.end } else { now[end - 1].end };
-                work.passages.all.push(self.0.passage(&prefix, from..to, now.to_vec(), search));
+                all.push(self.0.passage(&prefix, from..to, now.to_vec(), search));
                 (rest, from) = (later, later.first().map_or(to, |t| t.start));
             }
         }
-        work.input_tokens = work.passages.tokens();
-        Ok(Box::new(work))
+        let passages = Passages::new(all, options.align);
+        let input_tokens = passages.tokens();
+        Ok(Box::new(Translating { passages, input_tokens }))
     }
 
     fn step(&mut self, works: &mut [&mut dyn Work], max_tokens: usize) -> Result<(), TaskError> {
@@ -269,7 +270,7 @@ fn put_together(text: &str, work: Translating) -> Translated {
     let mut out = String::with_capacity(text.len() + text.len() / 4);
     let (mut at, mut tokens) = (0, 0);
     let mut sentences = Vec::new();
-    let windows = work.passages.all.len();
+    let windows = work.passages.len();
     for (source, rewritten) in work.passages.into_done() {
         out.push_str(text.get(at..source.start).unwrap_or(""));
         at = source.end.max(at);

@@ -252,6 +252,9 @@ fn the_command_line_prints_what_the_guide_promises() {
     assert!(output["text"].is_string() && output["score"].is_f64() && output["alternatives"].is_array(), "{json}");
     assert!(output["alignment"].as_array().is_some_and(|a| !a.is_empty()), "{json}");
     assert!(json["tokens"]["output"].as_u64().is_some_and(|n| n > 0) && json["timing_ms"]["decode"].is_f64(), "{json}");
+    let run = ["tokenize", "Yes, yes.", "--model", &model, "--special", "--json"];
+    let json: Value = serde_json::from_str(stdout(&glossa(&run)).trim()).expect("one line of JSON");
+    assert_eq!(json["pieces"].as_array().and_then(|p| p.last()), Some(&Value::from("</s>")), "{json}");
     let bad = glossa(&["run", "translate", "x", "--from", "en", "--to", "zz"]);
     assert_eq!(bad.status.code(), Some(1));
     assert!(stderr(&bad).contains("zz") && stdout(&bad).is_empty(), "{}", stderr(&bad));

@@ -2,6 +2,7 @@
 
 mod chat;
 mod reading;
+mod rewriting;
 
 use egui::{Key, Modifiers, vec2};
 use egui_kittest::Harness;

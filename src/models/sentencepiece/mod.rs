@@ -141,6 +141,14 @@ impl PairTokenizer {
         Ok(out)
     }
 
+    /// The piece that a source id stands for. Looks through the vocabulary: for people, not for loops.
+    pub fn source_piece(&self, id: u32) -> String {
+        match &self.source_ids {
+            Some(ids) => ids.iter().find(|(_, i)| **i == id).map_or_else(String::new, |(piece, _)| piece.clone()),
+            None => self.source.id_to_token(id).unwrap_or_default(),
+        }
+    }
+
     /// The text of target ids.
     pub fn decode(&self, ids: &[u32]) -> String {
         let mut text = String::new();

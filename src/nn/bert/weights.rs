@@ -3,6 +3,7 @@
 use super::config::{Config, Family};
 use crate::nn::NnError;
 use crate::nn::kernels::math::Activation;
+pub use crate::nn::parts::Norm;
 use crate::nn::source::{RawTensor, TensorSource, fetch};
 
 /// A linear layer, `weight` `[out, in]` row-major, `bias` `[out]`.
@@ -10,12 +11,6 @@ pub struct Linear {
     pub weight: Vec<f32>,
     pub bias: Vec<f32>,
     pub inputs: usize,
-}
-
-/// Scale and shift of a layer norm, `[hidden]` each.
-pub struct Norm {
-    pub gamma: Vec<f32>,
-    pub beta: Vec<f32>,
 }
 
 /// One encoder layer.

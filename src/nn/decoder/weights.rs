@@ -2,20 +2,9 @@
 
 use super::config::{Config, Family};
 use crate::nn::NnError;
+pub use crate::nn::parts::{Linear, Norm};
 use crate::nn::source::{Dtype, RawTensor, TensorSource, fetch};
 use std::sync::Arc;
-
-/// A linear layer: `weight` `[out, in]` in the file's own type, `bias` `[out]` or empty.
-pub struct Linear {
-    pub weight: RawTensor,
-    pub bias: Vec<f32>,
-}
-
-/// Scale `[hidden]`, and shift `[hidden]` (empty: root-mean-square norm).
-pub struct Norm {
-    pub gamma: Vec<f32>,
-    pub beta: Vec<f32>,
-}
 
 /// One layer.
 pub struct Layer {

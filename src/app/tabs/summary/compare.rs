@@ -1,14 +1,14 @@
 //! A written summary beside its source, and either kind beside a reference.
 
-use super::{Method, SummaryTab, Written};
+use super::{Measured, Method, SummaryTab, Written};
 use crate::app::command::UiCommand;
 use crate::app::tabs::asking::{buttons, warnings_ui};
 use crate::app::tabs::{Cx, Tab as _};
 use crate::app::theme::{Palette, card, figures, size};
 use crate::app::widgets::marked::{Mark, marked};
-use crate::app::widgets::{explain, millis, note};
+use crate::app::widgets::{explain, millis, note, secondary};
 use crate::labs::overlap::Rouge;
-use egui::{Label, RichText, ScrollArea, Sense, TextEdit, Ui};
+use egui::{Align, Label, Layout, RichText, ScrollArea, Sense, TextEdit, Ui};
 
 impl SummaryTab {
     /// The source of a written summary, with the sentences lit that the chosen sentence is nearest to.
@@ -38,15 +38,13 @@ impl SummaryTab {
     pub(super) fn written_result(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
         let p = cx.palette;
         if self.writer.is_running() && !self.writer.coming.is_empty() {
-            card(p).show(ui, |ui| {
-                ui.set_width(ui.available_width());
+            written_card(ui, p, |ui| {
                 ui.label(RichText::new(&self.writer.coming).size(size::INPUT).color(p.muted));
             });
         }
         let Some(written) = &self.writer.written else { return };
         let mut clicked = None;
-        card(p).show(ui, |ui| {
-            ui.set_width(ui.available_width());
+        written_card(ui, p, |ui| {
             for (index, place) in written.places[0].iter().enumerate() {
                 let text = RichText::new(&written.summary[place.clone()]).size(size::INPUT);
                 let text = if self.selected == Some(index) { text.color(p.accent) } else { text };
@@ -100,21 +98,30 @@ impl SummaryTab {
         self.writer.written.as_ref().filter(fits).map(|w| (w.summary.as_str(), w.text.as_str()))
     }
 
+    /// The request that made the summary that is shown.
+    fn shown_id(&self) -> Option<u64> {
+        match self.method {
+            Method::Extractive => self.answer.as_ref().map(|a| a.request),
+            _ => self.writer.written.as_ref().map(|w| w.request),
+        }
+    }
+
     /// How much shorter the summary is, and what it has in common with a reference.
     pub(super) fn measures(&mut self, ui: &mut Ui, p: &Palette) {
         let Some((summary, text)) = self.shown() else { return };
-        let key = (summary.to_owned(), self.reference.clone());
-        let words = |t: &str| t.split_whitespace().count();
-        let (short, all) = (words(summary), words(text));
-        if self.rouge.as_ref().is_none_or(|(k, _)| *k != key) {
-            let rouge = Rouge::of(&key.0, &key.1);
-            self.rouge = Some((key, rouge));
+        let id = self.shown_id();
+        if self.measured.as_ref().is_none_or(|m| m.of != id || m.reference != self.reference) {
+            let words = |t: &str| t.split_whitespace().count();
+            let words = [words(summary), words(text)];
+            let rouge = Rouge::of(summary, &self.reference);
+            self.measured = Some(Measured { of: id, reference: self.reference.clone(), words, rouge });
         }
+        let Some(Measured { words: [short, all], rouge, .. }) = self.measured else { return };
         ui.horizontal_wrapped(|ui| {
             let ratio = if short > 0 { all as f64 / short as f64 } else { 0.0 };
             note(ui, p, format!("{short} of {all} words: {ratio:.1} times shorter"));
             let label = if self.comparing { "Hide the reference" } else { "Compare with a reference…" };
-            if ui.link(label).clicked() {
+            if secondary(ui, p, label, "").clicked() {
                 self.comparing = !self.comparing;
             }
         });
@@ -123,7 +130,7 @@ impl SummaryTab {
         }
         let field = TextEdit::multiline(&mut self.reference).desired_rows(3).desired_width(f32::INFINITY);
         let _ = ui.add(field.hint_text("Paste a summary by a person")).accessible_name("Reference summary");
-        if let Some((_, rouge)) = self.rouge.as_ref().filter(|_| !self.reference.trim().is_empty()) {
+        if !self.reference.trim().is_empty() {
             ui.horizontal_wrapped(|ui| {
                 for (name, value) in [("ROUGE-1", rouge.rouge1), ("ROUGE-2", rouge.rouge2), ("ROUGE-L", rouge.rouge_l)] {
                     note(ui, p, name);
@@ -137,4 +144,12 @@ impl SummaryTab {
             });
         }
     }
+}
+
+/// A card of running text; columns would stretch its lines to both edges.
+fn written_card(ui: &mut Ui, p: &Palette, add: impl FnOnce(&mut Ui)) {
+    card(p).show(ui, |ui| {
+        ui.set_width(ui.available_width());
+        ui.with_layout(Layout::top_down(Align::LEFT), add);
+    });
 }

@@ -53,6 +53,16 @@ pub struct Answer {
     pub request: u64,
 }
 
+/// Sizes of a summary and its source, and what it has in common with a reference.
+struct Measured {
+    /// The request that made it.
+    of: Option<u64>,
+    reference: String,
+    /// Words of the summary and of its source.
+    words: [usize; 2],
+    rouge: Rouge,
+}
+
 /// The tab.
 pub struct SummaryTab {
     editor: Editor,
@@ -74,8 +84,7 @@ pub struct SummaryTab {
     picker: Option<FilePicker>,
     reference: String,
     comparing: bool,
-    /// The last comparison, with the two texts that it is of.
-    rouge: Option<((String, String), Rouge)>,
+    measured: Option<Measured>,
 }
 
 impl Default for SummaryTab {
@@ -98,7 +107,7 @@ impl Default for SummaryTab {
             picker: None,
             reference: String::new(),
             comparing: false,
-            rouge: None,
+            measured: None,
         }
     }
 }

@@ -12,10 +12,12 @@ use crate::app::widgets::{chips, explain, millis, note, secondary};
 use crate::tasks::Structure;
 use crate::tasks::links::Link;
 use crate::tasks::translate::language_name;
-use egui::{Align, Button, ComboBox, Label, Layout, RichText, ScrollArea, Sense, Ui, vec2};
+use egui::{Align, Button, ComboBox, Label, Layout, RichText, ScrollArea, Ui, vec2};
 
 /// Width of the stage from which source and translation stand side by side.
 const BESIDE: f32 = 560.0;
+/// Sentences that are shown while more are written.
+const LAST: usize = 12;
 /// Height of the two texts.
 const TEXTS: f32 = 220.0;
 
@@ -129,7 +131,10 @@ impl TranslateTab {
             ui.set_min_height(TEXTS * 0.72);
             ScrollArea::vertical().id_salt("translation").max_height(TEXTS - 32.0).show(ui, |ui| {
                 if self.asking.is_running() && !self.coming.is_empty() {
-                    ui.label(RichText::new(self.coming.join(" ")).size(size::INPUT).color(p.muted));
+                    // Of a long text what was written last.
+                    let from = self.coming.len().saturating_sub(LAST);
+                    let coming = RichText::new(self.coming[from..].join(" ")).size(size::INPUT).color(p.muted);
+                    ui.with_layout(Layout::top_down(Align::LEFT), |ui| ui.label(coming));
                     return;
                 }
                 let Some(answer) = &self.answer else {
@@ -138,7 +143,8 @@ impl TranslateTab {
                 };
                 let marks = marks(p, answer);
                 let lit = self.hovered.or(self.selected).filter(|_| answer.text == self.editor.text);
-                let at = pointed(ui, p, &answer.translated.text, &marks, lit, "Translation");
+                let name = format!("Translation: {}", answer.translated.text.chars().take(400).collect::<String>());
+                let at = pointed(ui, p, &answer.translated.text, &marks, lit, &name);
                 (over, clicked) = (at.hovered, at.clicked);
                 if answer.text != self.editor.text {
                     note(ui, p, "The text has changed since.");
@@ -312,8 +318,7 @@ fn alignment(ui: &mut Ui, p: &Palette, answer: &Answer, sentence: usize) {
     card(p).show(ui, |ui| {
         ui.set_width(ui.available_width());
         ui.horizontal(|ui| {
-            let title = ui.add(Label::new(strong("Alignment", size::BODY)).sense(Sense::hover()));
-            let _ = title;
+            ui.label(strong("Alignment", size::BODY));
             explain(
                 ui,
                 "the alignment",
