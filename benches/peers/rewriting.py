@@ -2,7 +2,7 @@
 """Encoder-decoders beside CTranslate2 and Transformers, on random weights with the real shapes of
 opus-mt (58,101 entries) and t5-small (32,128): 32 tokens read, 32 forced, same threads, one run.
 
-    ~/.cache/glossa/py/bin/pip install -r training/requirements.txt
+    ~/.cache/glossa/py/bin/pip install -r training/requirements.txt -r benches/peers/requirements.txt
     ~/.cache/glossa/py/bin/python benches/peers/rewriting.py --glossa target/release/glossa
 """
 

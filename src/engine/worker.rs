@@ -394,8 +394,11 @@ impl Worker {
     fn end(&mut self, index: usize, end: End) {
         let active = self.active.remove(index);
         let requested = active.submission.request.model.clone();
-        let model = self.models.get(&active.key).map(|l| l.id.clone()).or(requested).unwrap_or_default();
-        let place = Place { model, device: self.runtime.report.used, precision: self.runtime.precision() };
+        let loaded = self.models.get(&active.key);
+        let own = loaded.as_ref().and_then(|l| l.model.precision());
+        let model = loaded.map(|l| l.id.clone()).or(requested).unwrap_or_default();
+        let precision = own.unwrap_or(self.runtime.precision());
+        let place = Place { model, device: self.runtime.report.used, precision };
         // Counted out first: who sees the last event may submit again at once.
         self.link.in_flight.fetch_sub(1, Ordering::AcqRel);
         active.finish(end, place);

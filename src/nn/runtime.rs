@@ -4,6 +4,7 @@ use super::NnError;
 use super::bert::Target;
 use super::kernels::Isa;
 use super::kernels::gemm::Precision;
+use super::kernels::int8::is_fast;
 use super::kernels::team::Team;
 use crate::error::UserMessage;
 use candle_core::{DType, Device, Tensor};
@@ -110,12 +111,17 @@ impl Runtime {
         }
     }
 
+    /// Whether encoder-decoders compute in bytes.
+    pub fn in_bytes(&self) -> bool {
+        matches!(&self.target, Target::Cpu { precision: Precision::Int8, isa, .. } if is_fast(*isa))
+    }
+
     /// The precision that weights are kept in, as people write it.
     pub fn precision(&self) -> &'static str {
         match &self.target {
             Target::Cpu { precision: Precision::F32, .. } => "f32",
-            Target::Cpu { precision: Precision::F16, .. } => "f16",
-            Target::Cpu { precision: Precision::Int8, .. } => "int8",
+            // Bytes are for models that say so themselves; all others keep f16 then.
+            Target::Cpu { precision: Precision::F16 | Precision::Int8, .. } => "f16",
             Target::Device { dtype, .. } => dtype.as_str(),
         }
     }

@@ -117,7 +117,8 @@ impl Rewriter {
         let config = Config::from_json(&entry.read_config()?).map_err(here)?;
         let tokenizer = PairTokenizer::open(&entry.tokenizer, [config.source_vocab, config.vocab])?;
         let weights = Weights::open(&entry.weights)?;
-        let precision = weights.precision().filter(|p| p.starts_with('Q'));
+        let file = weights.precision().filter(|p| p.starts_with('Q'));
+        let precision = if runtime.in_bytes() { Some("int8") } else { file };
         let mut report = |share: f32| if progress(share) { Err(NnError::Stopped) } else { Ok(()) };
         let network = Network::load(config, &weights, runtime.target(), &mut report).map_err(here)?;
         let languages = match &entry.manifest {

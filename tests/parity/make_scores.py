@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes tests/fixtures/scores.json: what sacrebleu and rouge-score give for pairs of texts.
 
-    pip install -r training/requirements.txt sacrebleu rouge-score
+    pip install -r training/requirements.txt
     python3 tests/parity/make_scores.py
 """
 

@@ -288,6 +288,8 @@ fn alternatives(ui: &mut Ui, p: &Palette, answer: &Answer, sentence: usize) {
                 "The mean logarithm of the model's probability of each piece: 0 would be certainty, and −0.7 means that it took one of two equally likely pieces each time. Higher is better; the first is the best that was found.",
             );
         });
+        ui.spacing_mut().item_spacing.y = 4.0;
+        ui.spacing_mut().interact_size.y = 24.0;
         for alternative in &sentence.rewritten.alternatives {
             ui.horizontal(|ui| {
                 let left = ui.available_width() - 64.0;
