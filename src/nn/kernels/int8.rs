@@ -46,6 +46,7 @@ pub struct Int8 {
     /// Inputs, a multiple of four.
     padded: usize,
     width: usize,
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "there is one way to do it"))]
     fast: bool,
 }
 
