@@ -24,7 +24,7 @@ VOCABULARY = 8000
 TOKENS = 3072  # of the longer side in a batch
 WIDEST = 48
 SMOOTHING = 0.1
-STEPS = 5400
+STEPS = 3400
 MUON, ADAM = 0.02, 0.002
 # From this step on four tenths of that: the loss had stopped falling.
 CALM = 1000
