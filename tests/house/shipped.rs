@@ -135,3 +135,13 @@ fn alike_texts_lie_near_each_other() {
     assert!((dot(&a, &a) - 1.0).abs() < 1e-4);
     assert!(dot(&a, &b) > dot(&a, &c) + 0.2, "{} {}", dot(&a, &b), dot(&a, &c));
 }
+
+#[test]
+fn everyday_sentences_are_translated() {
+    let engine = Engine::start(EngineConfig::new(library())).expect("engine");
+    for (text, want) in [("I love you.", "aime"), ("Thank you very much!", "erci"), ("Good morning.", "onjour")] {
+        let output = ask(&engine, "translate", text.into(), &Options::default());
+        let said = &output.translation().expect("translation").text;
+        assert!(said.contains(want), "{text}: {said}");
+    }
+}

@@ -5,15 +5,19 @@
 //! vectors of C in registers (BLIS' register blocking) and streams the panel from L2; rows of A
 //! are broadcast straight from memory, unpacked.
 
+use super::arena::{Arena, Piece};
 use super::math::{Activation, activate_slice};
 use super::simd::Simd;
 use super::{Isa, Shared, dispatch};
 use half::f16;
+use std::sync::Arc;
 
 /// Storage of packed weights. Products are always accumulated in f32.
 #[derive(Clone)]
 enum Panels {
     F32(Vec<f32>),
+    /// f32 in an arena's huge pages.
+    Mapped(Arc<Piece>),
     /// Half the memory; exact when the checkpoint is f16 itself.
     F16(Vec<u16>),
 }
@@ -37,6 +41,15 @@ impl Packed {
     /// # Panics
     /// If the lengths do not match.
     pub fn new(isa: Isa, weight: &[f32], bias: &[f32], k: usize, half: Precision) -> Self {
+        Self::placed(isa, None, weight, bias, k, half)
+    }
+
+    /// As [`Self::new`], with f32 panels in `arena` if there is one: large matrices are read faster
+    /// from huge pages.
+    ///
+    /// # Panics
+    /// As [`Self::new`].
+    pub fn placed(isa: Isa, arena: Option<&Arena>, weight: &[f32], bias: &[f32], k: usize, half: Precision) -> Self {
         let n = weight.len() / k;
         assert!(n * k == weight.len() && (bias.is_empty() || bias.len() == n));
         let width = isa.panel();
@@ -52,11 +65,19 @@ impl Packed {
             }
         };
         let panels = match half {
-            Precision::F32 => {
-                let mut out = vec![0f32; count * k * width];
-                place(Box::new(|at, v| out[at] = v));
-                Panels::F32(out)
-            }
+            Precision::F32 => match arena.map(|a| a.take(count * k * width * 4)) {
+                // Pieces begin at cache lines: the cast holds.
+                Some(mut piece @ Piece::Mapped { .. }) => {
+                    let out: &mut [f32] = bytemuck::cast_slice_mut(&mut piece);
+                    place(Box::new(|at, v| out[at] = v));
+                    Panels::Mapped(Arc::new(piece))
+                }
+                _ => {
+                    let mut out = vec![0f32; count * k * width];
+                    place(Box::new(|at, v| out[at] = v));
+                    Panels::F32(out)
+                }
+            },
             Precision::F16 | Precision::Int8 => {
                 let mut out = vec![0u16; count * k * width];
                 place(Box::new(|at, v| out[at] = f16::from_f32(v).to_bits()));
@@ -81,6 +102,7 @@ impl Packed {
         for (i, v) in out.iter_mut().enumerate() {
             *v = match &self.panels {
                 Panels::F32(w) => w[base + i * self.width],
+                Panels::Mapped(w) => bytemuck::cast_slice::<u8, f32>(w)[base + i * self.width],
                 Panels::F16(w) => f16::from_bits(w[base + i * self.width]).to_f32(),
             };
         }
@@ -90,6 +112,7 @@ impl Packed {
     pub fn bytes(&self) -> usize {
         let panels = match &self.panels {
             Panels::F32(v) => v.len() * 4,
+            Panels::Mapped(v) => v.len(),
             Panels::F16(v) => v.len() * 2,
         };
         panels + self.bias.len() * 4
@@ -304,6 +327,7 @@ unsafe fn gemm_body<S: Simd, const NV: usize, const MR: usize>(g: &Gemm<'_>) {
     unsafe {
         match &g.weight.panels {
             Panels::F32(w) => gemm_typed::<S, f32, NV, MR>(g, w.as_ptr()),
+            Panels::Mapped(w) => gemm_typed::<S, f32, NV, MR>(g, w.as_ptr().cast()),
             Panels::F16(w) => gemm_typed::<S, u16, NV, MR>(g, w.as_ptr()),
         }
     }

@@ -50,7 +50,7 @@ impl Matrix {
             return Self::Quantized(packed);
         }
         let precision = if weight.dtype() == Dtype::F16 { Precision::F16 } else { kept };
-        Self::Float(Packed::new(isa, &weight.to_f32(), bias, weight.shape()[1], precision))
+        Self::Float(Packed::placed(isa, Some(arena), &weight.to_f32(), bias, weight.shape()[1], precision))
     }
 
     /// Output columns.
