@@ -111,7 +111,7 @@ def randomize(model, seed):
             p.copy_(scale + size * torch.randn(p.shape, generator=generator))
         if hasattr(model, "final_logits_bias"):
             model.final_logits_bias.copy_(0.3 * torch.randn(model.final_logits_bias.shape, generator=generator))
-            model.final_logits_bias[0, 0] += 2  # some texts end by themselves
+            model.final_logits_bias[0, 0] += 3.5 if model.config.activation_function == "swish" else 6  # some texts end by themselves
     return model.eval()
 
 
