@@ -34,6 +34,21 @@ fn a_text_is_translated_and_looked_into_sentence_by_sentence() {
     assert!(w.harness.query_by_label("Alternatives").is_some());
     let bridge = "Which words belong together: ";
     assert!(w.harness.query_all_by_label_contains(bridge).next().is_some());
+    // The cursor in the source chooses a sentence: its alternatives follow.
+    w.harness.get_by_label("Text to translate").focus();
+    w.harness.run_steps(1);
+    w.harness.key_press_modifiers(Modifiers::CTRL, Key::Home);
+    w.harness.run_steps(3);
+    let chosen = |w: &Window, word: &str| {
+        w.harness.query_all_by_label_contains(&format!("Which words belong together: {word}")).next().is_some()
+    };
+    assert!(chosen(&w, "I"));
+    for _ in 0..14 {
+        w.harness.key_press(Key::ArrowRight);
+        w.harness.run_steps(1);
+    }
+    w.harness.run_steps(2);
+    assert!(chosen(&w, "Thank"));
     // Another number of beams asks again, and both costs are shown.
     w.click("1 beams");
     w.until_label("1 beam: ");

@@ -36,6 +36,8 @@ pub struct Editor {
     long: &'static str,
     /// The file that the text came from, until another text is put in its place.
     pub file: Option<PathBuf>,
+    /// The byte where the cursor stood in the last frame.
+    cursor: Option<usize>,
     picker: Option<FilePicker>,
     reading: Option<(PathBuf, Pending<Result<String, UserMessage>>)>,
     pub failed: Option<UserMessage>,
@@ -49,6 +51,7 @@ impl Editor {
             name,
             long: "read in windows.",
             file: None,
+            cursor: None,
             picker: None,
             reading: None,
             failed: None,
@@ -165,7 +168,9 @@ impl Editor {
             }
             let byte = |letter: usize| self.text.char_indices().nth(letter).map_or(self.text.len(), |c| c.0);
             let under = field.hover_pos().map(|at| byte(shown.galley.cursor_from_pos(at - shown.galley_pos).index.0));
-            let put = shown.cursor_range.filter(|_| field.clicked()).map(|c| byte(c.primary.index.0));
+            let at = shown.cursor_range.filter(|_| field.has_focus()).map(|c| byte(c.primary.index.0));
+            let put = at.filter(|at| self.cursor != Some(*at));
+            self.cursor = at;
             [under, put]
         });
         shown.inner
