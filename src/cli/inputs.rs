@@ -209,12 +209,7 @@ fn read(path: &Path, whole: bool) -> Result<Vec<String>, UserMessage> {
     }
     let text = |(i, line): (usize, String)| {
         let value: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
-        let sentences = || {
-            let each = value.get("sentences")?.as_array()?.iter().filter_map(|s| s.as_str());
-            Some(each.map(str::trim).collect::<Vec<_>>().join(" "))
-        };
-        let text = value.get("text").and_then(|t| t.as_str()).map(str::to_owned).or_else(sentences);
-        text.ok_or_else(|| not_a_row(path, i, "\"text\": …"))
+        lines::document(&value).ok_or_else(|| not_a_row(path, i, "\"text\": …"))
     };
     lines::read(path)?.into_iter().enumerate().map(text).collect()
 }

@@ -218,16 +218,15 @@ fn others(text: String, alternatives: Option<&[Alternative]>) -> String {
     rest.fold(text, |out, a| format!("{out}\n{:.3}\t{}", a.score, a.text))
 }
 
-/// Summarizes one text after the other with the chat model.
-fn summarize_all(args: &RunArgs, engine: &Engine, inputs: &[Input]) -> Result<ExitCode, UserMessage> {
+/// Answers one text after the other, where an answer takes several requests; prints the lines of each.
+fn one_by_one(
+    inputs: &[Input],
+    answer: impl Fn(u64, &str) -> Result<Vec<String>, UserMessage>,
+) -> Result<ExitCode, UserMessage> {
     let mut failures = 0;
     for (index, input) in inputs.iter().enumerate() {
-        let sentences = args.analysis.summary_sentences();
-        match summaries::by_chat(engine, args.model.as_deref(), input.text(), sentences) {
-            Ok((text, _)) if !args.json => write_line(&text)?,
-            Ok((text, reports)) => {
-                write_line(&summaries::record(index as u64, input.text(), &text, &reports).to_string())?
-            }
+        match answer(index as u64, input.text()) {
+            Ok(lines) => lines.iter().try_for_each(|line| write_line(line))?,
             Err(message) => {
                 failures += 1;
                 eprintln!("glossa: text {}: {message}", index + 1);
@@ -237,28 +236,27 @@ fn summarize_all(args: &RunArgs, engine: &Engine, inputs: &[Input]) -> Result<Ex
     Ok(if failures > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
-/// Extracts from one text after the other.
+/// Summarizes with the chat model.
+fn summarize_all(args: &RunArgs, engine: &Engine, inputs: &[Input]) -> Result<ExitCode, UserMessage> {
+    let sentences = args.analysis.summary_sentences();
+    one_by_one(inputs, |id, input| {
+        let (text, reports) = summaries::by_chat(engine, args.model.as_deref(), input, sentences)?;
+        Ok(vec![if args.json { summaries::record(id, input, &text, &reports).to_string() } else { text }])
+    })
+}
+
+/// Extracts fields.
 fn extract_all(args: &RunArgs, engine: &Engine, inputs: &[Input]) -> Result<ExitCode, UserMessage> {
     let (wanted, patterns) = (args.analysis.wanted(), Patterns::new());
-    let mut failures = 0;
-    for (index, input) in inputs.iter().enumerate() {
-        let text = input.text();
-        let (fields, reports) = match extract::extract(engine, text, &wanted, &patterns) {
-            Ok(found) => found,
-            Err(message) => {
-                failures += 1;
-                eprintln!("glossa: text {}: {message}", index + 1);
-                continue;
-            }
-        };
+    one_by_one(inputs, |id, text| {
+        let (fields, reports) = extract::extract(engine, text, &wanted, &patterns)?;
         if args.json {
-            write_line(&extract::record(index as u64, text, &fields, &reports).to_string())?;
-            continue;
+            return Ok(vec![extract::record(id, text, &fields, &reports).to_string()]);
         }
-        for field in &fields {
+        let row = |field: &extract::Field| {
             let value = field.value.as_deref().unwrap_or("-").replace(['\n', '\t'], " ");
-            write_line(&format!("{}\t{value}\t{:.4}\t{}", field.name, field.score, field.source.name()))?;
-        }
-    }
-    Ok(if failures > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS })
+            format!("{}\t{value}\t{:.4}\t{}", field.name, field.score, field.source.name())
+        };
+        Ok(fields.iter().map(row).collect())
+    })
 }

@@ -3,8 +3,8 @@
 use super::Common;
 use super::writing::WritingArgs;
 use crate::error::UserMessage;
-use crate::models::library::Library;
-use crate::tasks::translate::language_name;
+use crate::models::library::{Library, ModelEntry};
+use crate::tasks::translate::{language_name, pair_name, pair_of};
 use crate::tasks::{EarlyStopping, Options, SearchOptions};
 use clap::Args;
 
@@ -72,8 +72,7 @@ impl SearchArgs {
         if let Some((id, _, _)) = pairs.iter().find(|(_, from, to)| fits(&self.from, from) && fits(&self.to, to)) {
             return Ok(Some(id.clone()));
         }
-        let known: Vec<String> =
-            pairs.iter().map(|(_, from, to)| format!("{} → {}", language_name(from), language_name(to))).collect();
+        let known: Vec<String> = pairs.iter().map(|(_, from, to)| pair_name(from, to)).collect();
         let asked = |code: &str| if code.is_empty() { "any language" } else { language_name(code) }.to_owned();
         let why = format!(
             "no model here translates {} → {} (there is: {})",
@@ -89,12 +88,10 @@ impl SearchArgs {
 /// Models that translate: id, source, target.
 fn pairs(library: &Library) -> Vec<(String, String, String)> {
     let models = library.list().0;
-    let pair = |entry: &crate::models::library::ModelEntry| {
-        let manifest = entry.manifest.as_ref().filter(|m| m.task == "translate")?;
-        match &manifest.languages[..] {
-            [from, to] => Some((entry.id.clone(), from.clone(), to.clone())),
-            _ => None,
-        }
+    let pair = |entry: &ModelEntry| {
+        let manifest = entry.manifest.as_ref()?;
+        let (from, to) = pair_of(&manifest.task, &manifest.languages)?;
+        Some((entry.id.clone(), from.to_owned(), to.to_owned()))
     };
     models.iter().filter_map(pair).collect()
 }

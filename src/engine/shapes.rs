@@ -4,7 +4,7 @@
 use crate::tasks::abstractive::Digest;
 use crate::tasks::entities::Entities;
 use crate::tasks::language::Generated;
-use crate::tasks::passages::Rewritten;
+use crate::tasks::passages::Alternative;
 use crate::tasks::questions::{Answers, Place};
 use crate::tasks::summarize::Summary;
 use crate::tasks::translate::Translated;
@@ -127,7 +127,7 @@ fn translation_json(t: &Translated, text: &str) -> Value {
         })
         .collect();
     let several = t.sentences.len() > 1;
-    let others = t.sentences.first().filter(|_| !several).map(|s| alternatives_json(&s.rewritten));
+    let others = t.sentences.first().filter(|_| !several).map(|s| alternatives_json(&s.rewritten.alternatives));
     let mut json = json!({
         "text": t.text,
         "score": t.score(),
@@ -141,7 +141,7 @@ fn translation_json(t: &Translated, text: &str) -> Value {
                 "target": [target.before(s.target.start), target.before(s.target.end)],
                 "text": s.rewritten.alternatives.first().map_or("", |a| &a.text),
                 "score": s.rewritten.alternatives.first().map(|a| a.score),
-                "alternatives": alternatives_json(&s.rewritten),
+                "alternatives": alternatives_json(&s.rewritten.alternatives),
             })
         };
         json["sentences"] = t.sentences.iter().map(sentence).collect();
@@ -150,16 +150,15 @@ fn translation_json(t: &Translated, text: &str) -> Value {
 }
 
 /// All but the best.
-fn alternatives_json(rewritten: &Rewritten) -> Value {
-    rewritten.alternatives.iter().skip(1).map(|a| json!({ "text": a.text, "score": a.score })).collect()
+fn alternatives_json(all: &[Alternative]) -> Value {
+    all.iter().skip(1).map(|a| json!({ "text": a.text, "score": a.score })).collect()
 }
 
 fn digest_json(d: &Digest) -> Value {
-    let others: Value = d.alternatives.iter().skip(1).map(|a| json!({ "text": a.text, "score": a.score })).collect();
     json!({
         "text": d.text(),
         "score": d.alternatives.first().map(|a| a.score),
-        "alternatives": others,
+        "alternatives": alternatives_json(&d.alternatives),
         "passes": d.passes,
     })
 }

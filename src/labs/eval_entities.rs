@@ -1,18 +1,15 @@
 //! Entity-level F1 on data in CoNLL's format, as `seqeval` and the CoNLL script count: an entity is
 //! right if its type and both its ends are.
 
+use super::bootstrap::bootstrap;
 use super::lines;
 use super::measure::{Measured, Query};
 use crate::engine::Engine;
 use crate::error::UserMessage;
 use crate::tasks::Input;
-use rand::{Rng as _, SeedableRng as _};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
-
-/// Resamples for the confidence interval.
-const RESAMPLES: usize = 1000;
 
 /// A sentence: its words joined by spaces, and its entities by bytes of that text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,7 +154,7 @@ pub fn evaluate(
     let overall = total(each.iter()).score();
     // Types that the model has but the data does not are wrong all the same; they count in `overall`.
     let by_type = by_type.into_iter().map(|(kind, c)| (kind, c.score())).collect();
-    Ok(EntityEvaluation { measured, overall, f1_ci95: bootstrap(&each), by_type })
+    Ok(EntityEvaluation { measured, overall, f1_ci95: f1_interval(&each), by_type })
 }
 
 /// Right, found and true ones by type.
@@ -182,13 +179,9 @@ fn total<'a>(each: impl Iterator<Item = &'a Counts>) -> Counts {
 }
 
 /// The middle 95 % of F1 over sentences drawn with replacement.
-fn bootstrap(each: &[Counts]) -> [f64; 2] {
-    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
-    let mut draws: Vec<f64> = (0..RESAMPLES)
-        .map(|_| total((0..each.len()).map(|_| &each[rng.random_range(0..each.len())])).score().f1)
-        .collect();
-    draws.sort_by(f64::total_cmp);
-    [draws[RESAMPLES / 40], draws[RESAMPLES - 1 - RESAMPLES / 40]]
+fn f1_interval(each: &[Counts]) -> [f64; 2] {
+    let [interval] = bootstrap(each.len(), |chosen| [total(chosen.iter().map(|i| &each[*i])).score().f1]);
+    interval
 }
 
 #[cfg(test)]
@@ -218,7 +211,7 @@ mod tests {
         let sum = total(counts.values());
         assert_eq!((sum.right, sum.found, sum.true_ones), (1, 2, 2));
         assert!((sum.score().f1 - 0.5).abs() < 1e-12);
-        let [low, high] = bootstrap(&[sum, sum, Counts { right: 3, found: 3, true_ones: 3 }]);
+        let [low, high] = f1_interval(&[sum, sum, Counts { right: 3, found: 3, true_ones: 3 }]);
         assert!(low < high && low >= 0.5 && high <= 1.0);
     }
 }

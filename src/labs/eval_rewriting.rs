@@ -1,17 +1,14 @@
 //! Translations and summaries against references: BLEU and chrF, or ROUGE, each with an interval.
 
+use super::bootstrap::bootstrap;
 use super::lines;
 use super::measure::{Measured, Query};
 use super::overlap::{Bleu, Chrf, Mteval, Rouge};
 use crate::engine::Engine;
 use crate::error::UserMessage;
 use crate::tasks::{Input, Output};
-use rand::{Rng as _, SeedableRng as _};
 use serde::Serialize;
 use std::path::Path;
-
-/// Resamples for the confidence intervals.
-const RESAMPLES: usize = 1000;
 
 /// What an evaluation of translations found.
 #[derive(Clone, Debug, Serialize)]
@@ -70,12 +67,9 @@ pub fn read_documents(path: &Path) -> Result<Vec<(String, Vec<String>)>, UserMes
     }
     let row = |(i, line): (usize, String)| {
         let json: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
-        let list = |key: &str| -> Option<Vec<String>> {
-            Some(json.get(key)?.as_array()?.iter().filter_map(|s| s.as_str()).map(|s| s.trim().to_owned()).collect())
-        };
-        let text = |key: &str| json.get(key).and_then(|t| t.as_str()).map(str::to_owned);
-        let document = text("text").or_else(|| list("sentences").map(|s| s.join(" ")));
-        let summaries = list("summaries").or_else(|| text("summary").map(|s| vec![s]));
+        let document = lines::document(&json);
+        let one = || json.get("summary")?.as_str().map(|s| vec![s.to_owned()]);
+        let summaries = lines::strings(&json, "summaries").or_else(one);
         document.zip(summaries).ok_or_else(|| {
             UserMessage::new(
                 "The data could not be read",
@@ -117,15 +111,15 @@ pub fn translations(
         each.push((Bleu::of(said, &pairs[i].1, &cut), Chrf::of(said, &pairs[i].1)));
         Ok(())
     })?;
-    let scores = |chosen: &mut dyn Iterator<Item = usize>| {
+    let scores = |chosen: &[usize]| {
         let (mut bleu, mut chrf) = (Bleu::default(), Chrf::default());
-        for i in chosen {
-            bleu.add(&each[i].0);
-            chrf.add(&each[i].1);
+        for (b, c) in chosen.iter().map(|i| &each[*i]) {
+            bleu.add(b);
+            chrf.add(c);
         }
         [bleu.score(), chrf.score()]
     };
-    let [bleu, chrf] = scores(&mut (0..each.len()));
+    let [bleu, chrf] = scores(&(0..each.len()).collect::<Vec<_>>());
     let [bleu_ci95, chrf_ci95] = bootstrap(each.len(), scores);
     Ok(TranslationEvaluation { measured, bleu, bleu_ci95, chrf, chrf_ci95 })
 }
@@ -149,36 +143,14 @@ pub fn summaries(
     })?;
     let mean = |of: fn(&Rouge) -> f64| each.iter().map(of).sum::<f64>() / each.len().max(1) as f64;
     let rouge = Rouge { rouge1: mean(|r| r.rouge1), rouge2: mean(|r| r.rouge2), rouge_l: mean(|r| r.rouge_l) };
-    let [rouge_l_ci95, _] = bootstrap(each.len(), |chosen| {
-        let (mut sum, mut n) = (0.0, 0);
-        for i in chosen {
-            sum += each[i].rouge_l;
-            n += 1;
-        }
-        [sum / f64::from(n.max(1)), 0.0]
-    });
+    let [rouge_l_ci95] =
+        bootstrap(each.len(), |chosen| [chosen.iter().map(|i| each[*i].rouge_l).sum::<f64>() / chosen.len() as f64]);
     Ok(SummaryEvaluation { measured, rouge, rouge_l_ci95 })
 }
 
 /// A document as the method's task takes it.
 fn query_input(task: &str, text: &str) -> Input {
     if task == "chat" { super::summaries::prompt(text, 2) } else { Input::Text(text.to_owned()) }
-}
-
-/// The middle 95 % of two scores over rows drawn with replacement.
-fn bootstrap(rows: usize, scores: impl Fn(&mut dyn Iterator<Item = usize>) -> [f64; 2]) -> [[f64; 2]; 2] {
-    if rows == 0 {
-        return [[0.0; 2]; 2];
-    }
-    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
-    let draws: Vec<[f64; 2]> = (0..RESAMPLES)
-        .map(|_| scores(&mut (0..rows).map(|_| rng.random_range(0..rows)).collect::<Vec<_>>().into_iter()))
-        .collect();
-    [0, 1].map(|which| {
-        let mut sorted: Vec<f64> = draws.iter().map(|d| d[which]).collect();
-        sorted.sort_by(f64::total_cmp);
-        [sorted[RESAMPLES / 40], sorted[RESAMPLES - 1 - RESAMPLES / 40]]
-    })
 }
 
 #[cfg(test)]
@@ -193,12 +165,5 @@ mod tests {
         assert_eq!(read_pairs(&path, Some("b")).expect("pairs"), [("two".to_owned(), "deux".to_owned())]);
         std::fs::write(&path, "only one\n").expect("file");
         assert!(read_pairs(&path, None).unwrap_err().why.contains("line 1"));
-    }
-
-    #[test]
-    fn intervals_hold_the_mean() {
-        let values = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
-        let [[low, high], _] = bootstrap(values.len(), |chosen| [chosen.map(|i| values[i]).sum::<f64>() / 6.0, 0.0]);
-        assert!(low < 3.5 && 3.5 < high && low > 1.0 && high < 6.0);
     }
 }

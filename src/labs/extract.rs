@@ -1,7 +1,7 @@
 //! Structured fields from a text: named entities, what patterns find by form, and fields that are
 //! questions to the question-answering model.
 
-use super::measure::Query;
+use super::measure::{Query, Stage, envelope};
 use crate::engine::Engine;
 use crate::engine::message::{Priority, Report};
 use crate::engine::shapes::Letters;
@@ -174,27 +174,14 @@ pub fn fields_json(fields: &[Field], text: &str) -> Value {
 /// The fields of a text in the envelope of every answer: times and tokens of the requests behind them
 /// added up.
 pub fn record(id: u64, text: &str, fields: &[Field], reports: &[Report]) -> Value {
-    let sum = |f: fn(&Report) -> f64| (reports.iter().map(f).sum::<f64>() * 1e3).round() / 1e3;
-    let models: Vec<&str> = reports.iter().map(|r| r.model.as_str()).collect();
-    let warnings: Vec<&String> = reports.iter().flat_map(|r| &r.warnings).collect();
-    json!({
-        "id": id,
-        "task": "extract",
-        "model": models.join(", "),
-        "device": reports.first().map_or("none", |r| r.device),
-        "input": text,
-        "output": fields_json(fields, text),
-        "timing_ms": {
-            "queue": sum(|r| r.timing.queue),
-            "load": sum(|r| r.timing.load),
-            "tokenize": sum(|r| r.timing.tokenize),
-            "forward": sum(|r| r.timing.forward),
-            "postprocess": sum(|r| r.timing.postprocess),
-            "total": sum(|r| r.timing.total),
-        },
-        "tokens": { "input": reports.iter().map(|r| r.tokens).sum::<usize>() },
-        "warnings": warnings,
-    })
+    let stages: [Stage; 5] = [
+        ("queue", |t| t.queue),
+        ("load", |t| t.load),
+        ("tokenize", |t| t.tokenize),
+        ("forward", |t| t.forward),
+        ("postprocess", |t| t.postprocess),
+    ];
+    envelope((id, "extract", text), fields_json(fields, text), &stages, reports)
 }
 
 /// Fields of one text, with the reports of the requests behind them.

@@ -1,6 +1,7 @@
 //! Text files of inputs, one per line, read with errors that name the file and the remedy.
 
 use crate::error::UserMessage;
+use serde_json::Value;
 use std::io::Read;
 use std::path::Path;
 
@@ -68,6 +69,18 @@ pub fn decode(bytes: &[u8], name: &str) -> Result<Vec<String>, UserMessage> {
         ));
     }
     Ok(lines)
+}
+
+/// The strings of a list of `json`, without white space at their ends.
+pub fn strings(json: &Value, key: &str) -> Option<Vec<String>> {
+    let list = json.get(key)?.as_array()?.iter().filter_map(|s| s.as_str());
+    Some(list.map(|s| s.trim().to_owned()).collect())
+}
+
+/// The text of a JSON row: its "text", or its "sentences" in a row.
+pub fn document(json: &Value) -> Option<String> {
+    let text = json.get("text").and_then(|t| t.as_str()).map(str::to_owned);
+    text.or_else(|| Some(strings(json, "sentences")?.join(" ")))
 }
 
 #[cfg(test)]

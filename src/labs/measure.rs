@@ -1,12 +1,13 @@
 //! Labelled inputs as requests of their own, one after the other, so that latencies are those of
 //! single requests.
 
-use crate::engine::message::{Event, EventSink, Priority, Report, Request};
+use crate::engine::message::{Event, EventSink, Priority, Report, Request, Timing};
 use crate::engine::{Engine, SubmitError, wait_for_end};
 use crate::error::UserMessage;
 use crate::tasks::{Input, Options, Output};
 use crate::telemetry::stats::{Percentiles, percentiles};
 use serde::Serialize;
+use serde_json::{Map, Value, json};
 use std::path::Path;
 use std::time::Instant;
 
@@ -34,6 +35,37 @@ pub struct Measured {
     pub texts_per_second: f64,
     pub load_ms: f64,
     pub warnings: Vec<String>,
+}
+
+/// A stage's name, and its share of a request's time.
+pub type Stage = (&'static str, fn(&Timing) -> f64);
+
+/// An answer that took several requests, in the envelope of every answer: times and tokens added up.
+pub fn envelope((id, task, input): (u64, &str, &str), output: Value, stages: &[Stage], reports: &[Report]) -> Value {
+    let sum = |of: &dyn Fn(&Report) -> f64| (reports.iter().map(of).sum::<f64>() * 1e3).round() / 1e3;
+    let mut models: Vec<&str> = reports.iter().map(|r| r.model.as_str()).collect();
+    models.dedup();
+    let mut timing: Map<String, Value> =
+        stages.iter().map(|(name, of)| ((*name).to_owned(), json!(sum(&|r| of(&r.timing))))).collect();
+    timing.insert("total".into(), json!(sum(&|r| r.timing.total)));
+    let mut tokens = json!({ "input": reports.iter().map(|r| r.tokens).sum::<usize>() });
+    let written: usize = reports.iter().map(|r| r.generated).sum();
+    if written > 0 {
+        tokens["output"] = json!(written);
+    }
+    let mut warnings: Vec<&String> = reports.iter().flat_map(|r| &r.warnings).collect();
+    warnings.dedup();
+    json!({
+        "id": id,
+        "task": task,
+        "model": models.join(", "),
+        "device": reports.first().map_or("none", |r| r.device),
+        "input": input,
+        "output": output,
+        "timing_ms": timing,
+        "tokens": tokens,
+        "warnings": warnings,
+    })
 }
 
 impl Query<'_> {

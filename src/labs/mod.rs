@@ -2,6 +2,7 @@
 
 pub mod batching;
 pub mod bench;
+mod bootstrap;
 pub mod eval_entities;
 pub mod eval_questions;
 pub mod eval_rewriting;

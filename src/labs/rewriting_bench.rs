@@ -66,10 +66,11 @@ pub fn run(
     let entry = library.resolve(plan.model, plan.task)?;
     let rewriter = Rewriter::open(&entry, runtime, &mut |_| false)?;
     let model = &rewriter.network;
+    let tokens = plan.tokens.min(model.config().positions - 1);
     let mut cells = Vec::new();
     for &beams in plan.beams {
         for &batch in plan.batches {
-            cells.push(cell(model, beams, batch, plan).map_err(TaskError::Nn)?);
+            cells.push(cell(model, [beams, batch, tokens], plan.seconds).map_err(TaskError::Nn)?);
             progress(cells.len(), plan.beams.len() * plan.batches.len());
         }
     }
@@ -80,14 +81,13 @@ pub fn run(
         precision: rewriter.precision().unwrap_or(runtime.precision()),
         threads: runtime.report.threads,
         weight_bytes: model.bytes(),
-        tokens: plan.tokens,
+        tokens,
         cells,
     })
 }
 
-fn cell(model: &Model, beams: usize, batch: usize, plan: &Plan<'_>) -> Result<Cell, crate::nn::NnError> {
+fn cell(model: &Model, [beams, batch, tokens]: [usize; 3], seconds: f64) -> Result<Cell, crate::nn::NnError> {
     let vocab = model.config().source_vocab;
-    let tokens = plan.tokens.min(model.config().positions - 1);
     let source = |b: usize| -> Vec<u32> {
         let id = |t: usize| ((1_000 + b * 7_919 + t * 104_729) % (vocab - 10)) as u32 + 5;
         (0..tokens - 1).map(|t| id(t).min(vocab as u32 - 1)).chain([model.config().eos]).collect()
@@ -107,7 +107,7 @@ fn cell(model: &Model, beams: usize, batch: usize, plan: &Plan<'_>) -> Result<Ce
     once()?;
     let begun = Instant::now();
     let (mut times, mut reads) = (Vec::new(), Vec::new());
-    while times.len() < 3 || begun.elapsed().as_secs_f64() < plan.seconds {
+    while times.len() < 3 || begun.elapsed().as_secs_f64() < seconds {
         let (run, read) = once()?;
         times.push(run);
         reads.push(read);

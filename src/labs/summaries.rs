@@ -1,7 +1,7 @@
 //! Summaries by a chat model: a long text in parts, and what came out once more. And which
 //! sentences of a source a summary's sentences are nearest to.
 
-use super::measure::Query;
+use super::measure::{Query, Stage, envelope};
 use crate::engine::Engine;
 use crate::engine::message::{Priority, Report, Request};
 use crate::error::UserMessage;
@@ -145,26 +145,10 @@ pub fn by_chat(
 
 /// The summary of one text as JSON, in the envelope of the other tasks.
 pub fn record(id: u64, input: &str, text: &str, reports: &[Report]) -> serde_json::Value {
-    let sum = |of: fn(&Report) -> f64| (reports.iter().map(of).sum::<f64>() * 1e3).round() / 1e3;
-    let count = |of: fn(&Report) -> usize| reports.iter().map(of).sum::<usize>();
-    let last = reports.last();
-    serde_json::json!({
-        "id": id,
-        "task": "summarize",
-        "model": last.map(|r| &r.model),
-        "device": last.map(|r| r.device),
-        "input": input,
-        "output": { "text": text, "alternatives": [], "requests": reports.len() },
-        "timing_ms": {
-            "queue": sum(|r| r.timing.queue),
-            "tokenize": sum(|r| r.timing.tokenize),
-            "prefill": sum(|r| r.timing.prefill),
-            "decode": sum(|r| r.timing.decode),
-            "total": sum(|r| r.timing.total),
-        },
-        "tokens": { "input": count(|r| r.tokens), "output": count(|r| r.generated) },
-        "warnings": last.map(|r| &r.warnings),
-    })
+    let stages: [Stage; 4] =
+        [("queue", |t| t.queue), ("tokenize", |t| t.tokenize), ("prefill", |t| t.prefill), ("decode", |t| t.decode)];
+    let output = serde_json::json!({ "text": text, "alternatives": [], "requests": reports.len() });
+    envelope((id, "summarize", input), output, &stages, reports)
 }
 
 /// For each sentence of a summary, the sentences of the source that it is nearest to: index of the

@@ -7,6 +7,7 @@ pub mod dtype;
 pub mod kernels;
 pub mod logistic;
 pub mod parts;
+mod placing;
 pub mod quant;
 pub mod runtime;
 pub mod sampling;

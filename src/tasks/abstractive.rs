@@ -3,15 +3,14 @@
 
 use super::encoder::Reading;
 use super::language::Partial;
-use super::passages::{Alternative, HasPassages, Passage, Passages, Rewriter, passages};
+use super::passages::{Alternative, Passage, Passages, Rewriter};
 use super::sentences::sentences;
-use super::{Asked, Input, Model, Output, Phase, Progress, Task, TaskError, Work};
+use super::{Asked, Input, Model, Output, Phase, Progress, Task, TaskError, Work, ended, own};
 use crate::models::library::ModelEntry;
 use crate::models::sentencepiece::SourceToken;
 use crate::nn::beam::{EarlyStopping, SearchOptions};
 use crate::nn::runtime::Runtime;
 use serde::Serialize;
-use std::any::Any;
 
 /// What T5 was taught to be told before a text that it shall summarize.
 const PREFIX: &str = "summarize:";
@@ -109,12 +108,6 @@ impl Work for Summarizing {
 
     fn phase(&self) -> Phase {
         if self.passages.steps == 0 && self.pass == 1 { Phase::Prefill } else { Phase::Decode }
-    }
-}
-
-impl HasPassages for Summarizing {
-    fn passages(&mut self) -> &mut Passages {
-        &mut self.passages
     }
 }
 
@@ -223,18 +216,15 @@ impl Model for Summarizer {
     }
 
     fn step(&mut self, works: &mut [&mut dyn Work], max_tokens: usize) -> Result<(), TaskError> {
-        let mut works: Vec<&mut Summarizing> = works
-            .iter_mut()
-            .filter_map(|w| passages::<Summarizing>(*w))
-            .filter(|w| w.passages.remaining() > 0)
-            .collect();
+        let mut works: Vec<&mut Summarizing> =
+            works.iter_mut().filter_map(|w| own::<Summarizing>(*w)).filter(|w| w.passages.remaining() > 0).collect();
         let mut all: Vec<&mut Passages> = works.iter_mut().map(|w| &mut w.passages).collect();
         self.0.step(&mut all, max_tokens)?;
         works.into_iter().try_for_each(|work| self.next_pass(work))
     }
 
     fn partial(&self, work: &mut dyn Work) -> Option<Partial> {
-        let work = passages::<Summarizing>(work)?;
+        let work = own::<Summarizing>(work)?;
         let tokens = work.passages.take_fresh();
         // Only the last pass is worth reading.
         let last = work.passages.len() == 1;
@@ -243,10 +233,7 @@ impl Model for Summarizer {
     }
 
     fn finish(&self, _: &Input, work: Box<dyn Work>) -> Result<Output, TaskError> {
-        let Ok(work) = (work as Box<dyn Any>).downcast::<Summarizing>() else {
-            return Err(TaskError::Input("work of another task".into()));
-        };
-        let work = *work;
+        let work = *ended::<Summarizing>(work)?;
         let reading = Reading { tokens: work.input_tokens, windows: work.windows, ..Reading::default() };
         let done = work.passages.into_done();
         let tokens = work.written + done.iter().map(|(_, r)| r.tokens).sum::<usize>();

@@ -6,13 +6,12 @@ use super::classify::{self, Labelled, TaughtHead};
 use super::encoder::{EncoderModel, Reading, Windows, cut, finished};
 use super::sentiment::Classifier;
 use super::summarize::{self, Sentences};
-use super::{Asked, Input, Model, Output, Progress, Task, TaskError, Work};
+use super::{Asked, Input, Model, Output, Progress, Task, TaskError, Work, own};
 use crate::models::library::ModelEntry;
 use crate::nn::bert::HeadKind;
 use crate::nn::lock;
 use crate::nn::runtime::Runtime;
 use serde::Serialize;
-use std::any::Any;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
@@ -233,7 +232,7 @@ impl Model for Embedder {
     }
 
     fn step(&mut self, works: &mut [&mut dyn Work], max_tokens: usize) -> Result<(), TaskError> {
-        let works = works.iter_mut().filter_map(|w| (&mut **w as &mut dyn Any).downcast_mut::<Vectors>());
+        let works = works.iter_mut().filter_map(|w| own::<Vectors>(*w));
         let mut inner: Vec<&mut dyn Work> = works.map(|w| &mut w.windows as &mut dyn Work).collect();
         self.model.step(&mut inner, max_tokens)
     }

@@ -1,6 +1,6 @@
 //! What the tasks on encoders share: a model with its tokenizer, texts cut into windows, the step.
 
-use super::{Piece, Progress, TaskError, Work};
+use super::{Piece, Progress, TaskError, Work, ended, own};
 use crate::models::library::ModelEntry;
 use crate::models::tokenizer::{TextTokenizer, Token};
 use crate::models::weights::Weights;
@@ -9,7 +9,6 @@ use crate::nn::bert::config::Config;
 use crate::nn::bert::{Encoder, HeadKind, Sequence};
 use crate::nn::runtime::Runtime;
 use serde::Serialize;
-use std::any::Any;
 use std::ops::Range;
 use unicode_segmentation::GraphemeCursor;
 
@@ -155,8 +154,7 @@ impl EncoderModel {
     /// # Errors
     /// An error of the device.
     pub fn step(&self, works: &mut [&mut dyn Work], max_tokens: usize) -> Result<(), TaskError> {
-        let mut works: Vec<&mut Windows> =
-            works.iter_mut().filter_map(|w| (&mut **w as &mut dyn Any).downcast_mut()).collect();
+        let mut works: Vec<&mut Windows> = works.iter_mut().filter_map(|w| own(*w)).collect();
         let mut batch = Vec::new();
         let mut owners = Vec::new();
         let mut used = 0;
@@ -183,8 +181,7 @@ impl EncoderModel {
 /// # Errors
 /// [`TaskError::NotANumber`].
 pub fn finished<W: Work + AsRef<Windows>>(work: Box<dyn Work>) -> Result<Box<W>, TaskError> {
-    let work = (work as Box<dyn Any>).downcast::<W>();
-    let work = work.map_err(|_| TaskError::Input("work of another task".into()))?;
+    let work = ended::<W>(work)?;
     if (*work).as_ref().outputs.iter().flatten().any(|x| !x.is_finite()) {
         return Err(TaskError::NotANumber);
     }

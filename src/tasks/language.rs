@@ -3,7 +3,7 @@
 use super::beams::Beams;
 use super::caches::{Caches, Lent};
 pub use super::generated::{FinishReason, Generated, Partial, PromptInfo, Step};
-use super::{Asked, Input, Message, Model, Options, Output, Phase, Progress, Role, TaskError, Work};
+use super::{Asked, Input, Message, Model, Options, Output, Phase, Progress, Role, TaskError, Work, ended, own};
 use crate::models::codec::{Codec, TextStream};
 use crate::models::gguf::Gguf;
 use crate::models::library::ModelEntry;
@@ -13,7 +13,6 @@ use crate::nn::decoder::config::Config;
 use crate::nn::decoder::{CHUNK, Decoder, Want};
 use crate::nn::runtime::Runtime;
 use crate::nn::sampling::{Choice, Sampler, endless_cycle};
-use std::any::Any;
 
 /// Tokens that a conversation may have unless another context is asked for.
 pub const DEFAULT_CONTEXT: usize = 4_096;
@@ -237,10 +236,6 @@ impl LanguageModel {
     }
 }
 
-fn writing(work: &mut dyn Work) -> Option<&mut Writing> {
-    (work as &mut dyn Any).downcast_mut()
-}
-
 impl Model for LanguageModel {
     fn bytes(&self) -> usize {
         self.decoder.bytes() + self.caches.bytes()
@@ -305,7 +300,7 @@ impl Model for LanguageModel {
 
     /// One forward step for each text: up to [`CHUNK`] tokens of its prompt, or one new token.
     fn step(&mut self, works: &mut [&mut dyn Work], _: usize) -> Result<(), TaskError> {
-        for work in works.iter_mut().filter_map(|w| writing(*w)).filter(|w| w.finish.is_none()) {
+        for work in works.iter_mut().filter_map(|w| own::<Writing>(*w)).filter(|w| w.finish.is_none()) {
             if work.beams.as_ref().is_some_and(Beams::has_begun) {
                 self.search(work)?;
                 continue;
@@ -336,7 +331,7 @@ impl Model for LanguageModel {
     }
 
     fn partial(&self, work: &mut dyn Work) -> Option<Partial> {
-        let work = writing(work)?;
+        let work = own::<Writing>(work)?;
         let ready = if work.finish.is_some() { work.text.len() } else { work.text.len() - work.held_back() };
         let (text, steps) = work.shown;
         if ready <= text && work.ids.len() == steps {
@@ -351,10 +346,7 @@ impl Model for LanguageModel {
     }
 
     fn finish(&self, _: &Input, work: Box<dyn Work>) -> Result<Output, TaskError> {
-        let Ok(work) = (work as Box<dyn Any>).downcast::<Writing>() else {
-            return Err(TaskError::Input("work of another task".into()));
-        };
-        let work = *work;
+        let work = *ended::<Writing>(work)?;
         Ok(Output::Text(Generated {
             text: work.text,
             token_ids: work.ids,

@@ -251,6 +251,20 @@ pub trait Work: Any + Send {
     }
 }
 
+/// `work` as what it is, if it is a `W`.
+pub fn own<W: Work>(work: &mut dyn Work) -> Option<&mut W> {
+    (work as &mut dyn Any).downcast_mut()
+}
+
+/// Finished work as what it is.
+///
+/// # Errors
+/// [`TaskError::Input`] for another task's.
+pub fn ended<W: Work>(work: Box<dyn Work>) -> Result<Box<W>, TaskError> {
+    let work = (work as Box<dyn Any>).downcast::<W>();
+    work.map_err(|_| TaskError::Input("work of another task".into()))
+}
+
 /// The stage that a step's time counts to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {

@@ -2,7 +2,7 @@
 //! texts cut into passages that are rewritten one by one, many in one step.
 
 use super::links::{Link, links};
-use super::{Progress, TaskError, Work};
+use super::{Progress, TaskError};
 use crate::models::library::ModelEntry;
 use crate::models::sentencepiece::{PairTokenizer, SourceToken};
 use crate::models::weights::Weights;
@@ -14,7 +14,6 @@ use crate::nn::seq2seq::config::{Config, Family};
 use crate::nn::seq2seq::job::Job;
 use crate::nn::source::TensorSource as _;
 use serde::Serialize;
-use std::any::Any;
 use std::ops::Range;
 
 /// Rows (hypotheses of all passages) that one step takes at most.
@@ -96,12 +95,6 @@ pub struct Passages {
     fresh: usize,
     /// All before have been shown to their end.
     shown: usize,
-}
-
-/// Work that consists of passages.
-pub trait HasPassages: Work {
-    /// Its passages.
-    fn passages(&mut self) -> &mut Passages;
 }
 
 impl Rewriter {
@@ -376,9 +369,4 @@ fn languages_of(id: &str) -> Vec<String> {
         [from, to] => vec![from.to_owned(), to.to_owned()],
         _ => Vec::new(),
     }
-}
-
-/// The passages of `work`, if it has some.
-pub fn passages<T: HasPassages>(work: &mut dyn Work) -> Option<&mut T> {
-    (work as &mut dyn Any).downcast_mut()
 }

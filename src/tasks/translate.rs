@@ -2,13 +2,12 @@
 
 use super::encoder::Reading;
 use super::language::Partial;
-use super::passages::{HasPassages, Passages, Rewriter, Rewritten, passages};
-use super::{Asked, Input, Model, Output, Phase, Progress, Task, TaskError, Work};
+use super::passages::{Passages, Rewriter, Rewritten};
+use super::{Asked, Input, Model, Output, Phase, Progress, Task, TaskError, Work, ended, own};
 use crate::models::library::ModelEntry;
 use crate::nn::beam::SearchOptions;
 use crate::nn::runtime::Runtime;
 use serde::Serialize;
-use std::any::Any;
 use std::ops::Range;
 
 /// Most sentences that one text may have.
@@ -35,6 +34,19 @@ pub const LANGUAGES: [(&str, &str); 14] = [
 /// What people call the language of `code`.
 pub fn language_name(code: &str) -> &str {
     LANGUAGES.iter().find(|l| l.0 == code).map_or(code, |l| l.1)
+}
+
+/// A pair of languages as people call it.
+pub fn pair_name(from: &str, to: &str) -> String {
+    format!("{} → {}", language_name(from), language_name(to))
+}
+
+/// Source and target of a translation model, by its task and languages.
+pub fn pair_of<'a>(task: &str, languages: &'a [String]) -> Option<(&'a str, &'a str)> {
+    match languages {
+        [from, to] if task == "translate" => Some((from, to)),
+        _ => None,
+    }
 }
 
 /// The task.
@@ -121,12 +133,6 @@ impl Work for Translating {
     }
 }
 
-impl HasPassages for Translating {
-    fn passages(&mut self) -> &mut Passages {
-        &mut self.passages
-    }
-}
-
 impl Translator {
     /// What stands before every source: T5 is told the languages in words, a multilingual Marian by a
     /// mark.
@@ -148,10 +154,9 @@ impl Translator {
         if let [own_from, own_to, ..] = &self.0.languages[..] {
             let differs = |asked: &str, own: &String| !asked.is_empty() && asked != own;
             if differs(from, own_from) || differs(to, own_to) {
-                let pair = |a: &str, b: &str| format!("{} → {}", language_name(a), language_name(b));
                 let asked =
-                    pair(if from.is_empty() { own_from } else { from }, if to.is_empty() { own_to } else { to });
-                let why = format!("the model translates {}, not {asked}", pair(own_from, own_to));
+                    pair_name(if from.is_empty() { own_from } else { from }, if to.is_empty() { own_to } else { to });
+                let why = format!("the model translates {}, not {asked}", pair_name(own_from, own_to));
                 return Err(TaskError::Languages(why));
             }
         }
@@ -225,7 +230,7 @@ impl Model for Translator {
     fn step(&mut self, works: &mut [&mut dyn Work], max_tokens: usize) -> Result<(), TaskError> {
         let mut all: Vec<&mut Passages> = works
             .iter_mut()
-            .filter_map(|w| passages::<Translating>(*w))
+            .filter_map(|w| own::<Translating>(*w))
             .map(|w| &mut w.passages)
             .filter(|p| p.remaining() > 0)
             .collect();
@@ -233,17 +238,15 @@ impl Model for Translator {
     }
 
     fn partial(&self, work: &mut dyn Work) -> Option<Partial> {
-        let work = passages::<Translating>(work)?;
+        let work = own::<Translating>(work)?;
         let passages = self.0.grown(&mut work.passages);
         let tokens = work.passages.take_fresh();
         (tokens > 0 || !passages.is_empty()).then(|| Partial { passages, tokens, ..Partial::default() })
     }
 
     fn finish(&self, input: &Input, work: Box<dyn Work>) -> Result<Output, TaskError> {
-        let Ok(work) = (work as Box<dyn Any>).downcast::<Translating>() else {
-            return Err(TaskError::Input("work of another task".into()));
-        };
-        Ok(Output::Translation(put_together(input.text(), *work)))
+        let work = *ended::<Translating>(work)?;
+        Ok(Output::Translation(put_together(input.text(), work)))
     }
 }
 

@@ -56,6 +56,14 @@ pub fn explain(ui: &mut Ui, term: &str, text: &str) {
     });
 }
 
+/// The title of a card or a panel, and what it means behind a "?".
+pub fn titled(ui: &mut Ui, title: &str, term: &str, text: &str) {
+    ui.horizontal(|ui| {
+        ui.label(strong(title, size::BODY));
+        explain(ui, term, text);
+    });
+}
+
 /// A failure: what, why, what next. Returns whether Retry was pressed.
 pub fn failure(ui: &mut Ui, p: &Palette, message: &UserMessage) -> bool {
     let mut retry = false;

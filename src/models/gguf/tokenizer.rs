@@ -4,15 +4,15 @@
 use super::{Gguf, Value};
 use crate::models::ModelError;
 use crate::models::codec::{Codec, Specials};
+use crate::models::sentencepiece::pairs::{merges, vocabulary};
 use crate::nn::decoder::config::Metadata as _;
-use std::collections::HashMap;
 use tokenizers::decoders::DecoderWrapper;
 use tokenizers::decoders::byte_fallback::ByteFallback;
 use tokenizers::decoders::byte_level::ByteLevel as ByteLevelDecoder;
 use tokenizers::decoders::fuse::Fuse;
 use tokenizers::decoders::sequence::Sequence as DecoderSequence;
 use tokenizers::decoders::strip::Strip;
-use tokenizers::models::bpe::{BPE, Vocab};
+use tokenizers::models::bpe::BPE;
 use tokenizers::normalizers::{NFC, NormalizerWrapper, Prepend, Replace, Sequence as NormalizerSequence};
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
@@ -170,20 +170,8 @@ impl Gguf {
             Some(Value::Numbers(scores)) if scores.len() == tokens.len() => scores,
             _ => return Err("its list of scores does not fit its tokens".into()),
         };
-        let ids: HashMap<&str, u32> = tokens.iter().zip(0u32..).map(|(t, i)| (t.as_str(), i)).collect();
-        let mut merges: Vec<(&str, &str, f64)> = Vec::new();
-        for ((piece, score), _) in tokens.iter().zip(scores).zip(kinds).filter(|(_, kind)| matches!(kind, 1 | 4)) {
-            let cuts = piece.char_indices().skip(1).map(|(at, _)| piece.split_at(at));
-            let mut own: Vec<(&str, &str, f64)> =
-                cuts.filter(|(l, r)| ids.contains_key(l) && ids.contains_key(r)).map(|(l, r)| (l, r, *score)).collect();
-            own.sort_by_key(|(l, r, _)| (ids[l], ids[r]));
-            merges.extend(own);
-        }
-        merges.sort_by(|a, b| {
-            let lengths = |m: &(&str, &str, f64)| (m.0.chars().count(), m.1.chars().count());
-            b.2.total_cmp(&a.2).then_with(|| lengths(b).cmp(&lengths(a)))
-        });
-        let merges = merges.into_iter().map(|(l, r, _)| (l.to_owned(), r.to_owned())).collect();
+        let merged = tokens.iter().zip(scores).zip(kinds).filter(|(_, kind)| matches!(kind, 1 | 4));
+        let merges = merges(tokens, merged.map(|((piece, score), _)| (piece.as_str(), *score)));
         let unknown = self.number("tokenizer.ggml.unknown_token_id").unwrap_or(0.0) as usize;
         let unknown = tokens.get(unknown).cloned().ok_or("its unknown token is not in its list")?;
         let model = BPE::builder().vocab_and_merges(vocabulary(tokens), merges);
@@ -202,9 +190,4 @@ impl Gguf {
         tokenizer.with_decoder(Some(DecoderSequence::new(decoders)));
         Ok(tokenizer)
     }
-}
-
-/// Ids by token; of two that read alike the first counts.
-fn vocabulary(tokens: &[String]) -> Vocab {
-    tokens.iter().enumerate().rev().map(|(id, token)| (token.clone(), id as u32)).collect()
 }

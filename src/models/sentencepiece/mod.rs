@@ -1,10 +1,12 @@
 //! Tokenizers of encoder-decoders: Marian's from source.spm, target.spm and vocab.json, T5's from
 //! tokenizer.json or spiece.model, as they lie on the hub.
 
+pub(super) mod pairs;
 mod proto;
 
 use super::ModelError;
 use super::tokenizer::trimmed;
+use pairs::{merges, vocabulary};
 use proto::{Kind, Proto};
 use std::collections::HashMap;
 use std::path::Path;
@@ -23,11 +25,10 @@ const EXTRA_IDS: usize = 100;
 /// Text to source ids, target ids to text.
 pub struct PairTokenizer {
     source: Tokenizer,
-    /// Marian: ids by piece.
-    source_ids: Option<HashMap<String, u32>>,
+    /// Marian: ids by piece, and that of unknown ones. Elsewhere `source` has the ids.
+    source_ids: Option<(HashMap<String, u32>, u32)>,
     /// Pieces by id.
     target: Vec<String>,
-    unknown: u32,
     /// Not part of a text.
     special: Vec<bool>,
     /// Marks of target languages such as `>>fra<<` (multilingual Marian).
@@ -68,8 +69,7 @@ impl PairTokenizer {
         let added = source.get_added_tokens_decoder();
         let special = (0..size).map(|id| added.get(&id).is_some_and(|t| t.special)).collect();
         let target = (0..size).map(|id| source.id_to_token(id).unwrap_or_default()).collect();
-        let unknown = source.token_to_id("<unk>").unwrap_or(0);
-        Ok(Self { source, source_ids: None, target, unknown, special, languages: Vec::new() })
+        Ok(Self { source, source_ids: None, target, special, languages: Vec::new() })
     }
 
     fn t5(path: &Path, bytes: &[u8]) -> Result<Self, ModelError> {
@@ -80,8 +80,7 @@ impl PairTokenizer {
             proto.pieces.iter().map(|p| matches!(p.kind, Kind::Control | Kind::Unknown)).collect();
         target.extend((0..EXTRA_IDS).rev().map(|i| format!("<extra_id_{i}>")));
         special.resize(target.len(), true);
-        let unknown = proto.pieces.iter().position(|p| p.kind == Kind::Unknown).unwrap_or(0) as u32;
-        Ok(Self { source, source_ids: None, target, unknown, special, languages: Vec::new() })
+        Ok(Self { source, source_ids: None, target, special, languages: Vec::new() })
     }
 
     fn marian(path: &Path, bytes: &[u8], vocab: [usize; 2]) -> Result<Self, ModelError> {
@@ -91,9 +90,9 @@ impl PairTokenizer {
         let other = beside("target.spm");
         let bytes = std::fs::read(&other).map_err(|e| ModelError::read(&other, e))?;
         Proto::parse(&bytes).map_err(|e| ModelError::damaged(&other, e))?;
-        let ids = vocabulary(&beside("vocab.json"), vocab[0])?;
+        let ids = checked_ids(&beside("vocab.json"), vocab[0])?;
         let own = beside("target_vocab.json");
-        let target_ids = if own.is_file() { vocabulary(&own, vocab[1])? } else { ids.clone() };
+        let target_ids = if own.is_file() { checked_ids(&own, vocab[1])? } else { ids.clone() };
         let mut target = vec![String::new(); vocab[1]];
         for (piece, id) in target_ids {
             target[id as usize] = piece;
@@ -108,7 +107,7 @@ impl PairTokenizer {
             .map(|(p, i)| (p.clone(), *i))
             .collect();
         languages.sort();
-        Ok(Self { source, source_ids: Some(ids), target, unknown, special, languages })
+        Ok(Self { source, source_ids: Some((ids, unknown)), target, special, languages })
     }
 
     /// Tokens of `text`, without an end token. Marian's language mark may stand at the beginning.
@@ -132,7 +131,7 @@ impl PairTokenizer {
         let each = encoding.get_ids().iter().zip(encoding.get_tokens()).zip(encoding.get_offsets());
         for ((id, piece), (start, end)) in each {
             let id = match &self.source_ids {
-                Some(ids) => ids.get(piece).copied().unwrap_or(self.unknown),
+                Some((ids, unknown)) => ids.get(piece).copied().unwrap_or(*unknown),
                 None => *id,
             };
             let (start, end) = trimmed(part, place(*start), place(*end));
@@ -144,7 +143,7 @@ impl PairTokenizer {
     /// The piece that a source id stands for. Looks through the vocabulary: for people, not for loops.
     pub fn source_piece(&self, id: u32) -> String {
         match &self.source_ids {
-            Some(ids) => ids.iter().find(|(_, i)| **i == id).map_or_else(String::new, |(piece, _)| piece.clone()),
+            Some((ids, _)) => ids.iter().find(|(_, i)| **i == id).map_or_else(String::new, |(piece, _)| piece.clone()),
             None => self.source.id_to_token(id).unwrap_or_default(),
         }
     }
@@ -153,10 +152,7 @@ impl PairTokenizer {
     pub fn decode(&self, ids: &[u32]) -> String {
         let mut text = String::new();
         let mut raw: Vec<u8> = Vec::new();
-        for &id in ids {
-            if self.special.get(id as usize).copied().unwrap_or(true) {
-                continue;
-            }
+        for &id in ids.iter().filter(|id| !self.is_special(**id)) {
             let piece = self.piece(id);
             match byte(piece) {
                 Some(b) => raw.push(b),
@@ -228,7 +224,7 @@ fn plain_marks(text: &str) -> Option<(String, Vec<usize>)> {
 }
 
 /// vocab.json, checked for ids outside of `size`.
-fn vocabulary(path: &Path, size: usize) -> Result<HashMap<String, u32>, ModelError> {
+fn checked_ids(path: &Path, size: usize) -> Result<HashMap<String, u32>, ModelError> {
     let text = std::fs::read_to_string(path).map_err(|e| ModelError::read(path, e))?;
     let ids: HashMap<String, u32> = serde_json::from_str(&text).map_err(|e| ModelError::damaged(path, e))?;
     let most = ids.values().max().map_or(0, |m| *m as usize + 1);
@@ -254,7 +250,7 @@ fn tokenizer(proto: &Proto) -> Result<Tokenizer, String> {
             let pieces = proto.pieces.iter().map(|p| (p.text.clone(), score(p))).collect();
             Tokenizer::new(Unigram::from(pieces, unknown, bytes).map_err(|e| e.to_string())?)
         }
-        2 => Tokenizer::new(pairs(proto, unknown)?),
+        2 => Tokenizer::new(bpe(proto, unknown, bytes)?),
         other => return Err(format!("its kind of model ({other}) is not known here; unigram and BPE are")),
     };
     let text = |e: tokenizers::Error| e.to_string();
@@ -275,23 +271,14 @@ fn tokenizer(proto: &Proto) -> Result<Tokenizer, String> {
     Ok(tokenizer)
 }
 
-/// SentencePiece's BPE: two pieces merge if their union is a piece, the likeliest first.
-fn pairs(proto: &Proto, unknown: Option<usize>) -> Result<BPE, String> {
-    let ids: HashMap<&str, usize> = proto.pieces.iter().enumerate().map(|(i, p)| (p.text.as_str(), i)).collect();
-    let mut merges: Vec<(&str, &str, f32)> = Vec::new();
-    for piece in proto.pieces.iter().filter(|p| p.kind == Kind::Normal) {
-        let cuts = piece.text.char_indices().skip(1).map(|(at, _)| piece.text.split_at(at));
-        merges
-            .extend(cuts.filter(|(l, r)| ids.contains_key(l) && ids.contains_key(r)).map(|(l, r)| (l, r, piece.score)));
-    }
-    merges.sort_by(|a, b| b.2.total_cmp(&a.2));
-    let merges = merges.into_iter().map(|(l, r, _)| (l.to_owned(), r.to_owned())).collect();
-    let vocab = proto.pieces.iter().enumerate().map(|(i, p)| (p.text.clone(), i as u32)).collect::<HashMap<_, _>>();
-    let mut builder =
-        BPE::builder().vocab_and_merges(vocab.into_iter().collect::<tokenizers::models::bpe::Vocab>(), merges);
-    builder = builder.fuse_unk(true);
+/// A BPE model; `bytes` says whether it has pieces for single bytes.
+fn bpe(proto: &Proto, unknown: Option<usize>, bytes: bool) -> Result<BPE, String> {
+    let tokens: Vec<String> = proto.pieces.iter().map(|p| p.text.clone()).collect();
+    let merged = proto.pieces.iter().filter(|p| matches!(p.kind, Kind::Normal | Kind::UserDefined));
+    let merges = merges(&tokens, merged.map(|p| (p.text.as_str(), f64::from(p.score))));
+    let mut builder = BPE::builder().vocab_and_merges(vocabulary(&tokens), merges).fuse_unk(true).byte_fallback(bytes);
     if let Some(unknown) = unknown {
-        builder = builder.unk_token(proto.pieces[unknown].text.clone());
+        builder = builder.unk_token(tokens[unknown].clone());
     }
     builder.build().map_err(|e| e.to_string())
 }

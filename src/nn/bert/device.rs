@@ -8,6 +8,7 @@ use super::config::Config;
 use super::weights::{HeadKind, Keep, Layer, Linear, Norm, Reader};
 use crate::nn::NnError;
 use crate::nn::kernels::math::Activation;
+use crate::nn::placing::Placer;
 use candle_core::{D, DType, Device, Tensor};
 
 /// Most padding that a batch may carry, as a share of its tokens.
@@ -49,28 +50,19 @@ pub struct DeviceEncoder {
     bytes: usize,
 }
 
-/// Puts vectors on the device in one dtype and counts their bytes.
-struct Loader<'a> {
-    device: &'a Device,
-    dtype: DType,
-    bytes: usize,
-}
+/// Puts layers on the device.
+struct Loader<'a>(Placer<'a>);
 
 impl Loader<'_> {
-    fn put(&mut self, values: Vec<f32>, shape: &[usize]) -> candle_core::Result<Tensor> {
-        self.bytes += values.len() * self.dtype.size_in_bytes();
-        Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(self.dtype)?.to_device(self.device)
-    }
-
     fn linear(&mut self, l: Linear) -> candle_core::Result<DeviceLinear> {
         let out = l.bias.len();
-        let weight = self.put(l.weight, &[out, l.inputs])?.t()?.contiguous()?;
-        Ok(DeviceLinear { weight, bias: self.put(l.bias, &[out])? })
+        let weight = self.0.put(l.weight, &[out, l.inputs])?.t()?.contiguous()?;
+        Ok(DeviceLinear { weight, bias: self.0.put(l.bias, &[out])? })
     }
 
     fn norm(&mut self, n: Norm) -> candle_core::Result<DeviceNorm> {
         let width = n.gamma.len();
-        Ok(DeviceNorm { gamma: self.put(n.gamma, &[width])?, beta: self.put(n.beta, &[width])? })
+        Ok(DeviceNorm { gamma: self.0.put(n.gamma, &[width])?, beta: self.0.put(n.beta, &[width])? })
     }
 }
 
@@ -87,14 +79,14 @@ impl DeviceEncoder {
         progress: &mut dyn FnMut(f32) -> Result<(), NnError>,
     ) -> Result<Self, NnError> {
         let config = reader.config.clone();
-        let mut to = Loader { device, dtype, bytes: 0 };
+        let mut to = Loader(Placer::new(device, dtype));
         let embeddings = reader.embeddings()?;
         let h = config.hidden;
-        let words = to.put(embeddings.words.to_f32(), &[config.vocab, h])?;
-        let positions = to.put(embeddings.positions, &[config.positions, h])?;
+        let words = to.0.put(embeddings.words.to_f32(), &[config.vocab, h])?;
+        let positions = to.0.put(embeddings.positions, &[config.positions, h])?;
         let types = match config.types {
             0 => None,
-            n => Some(to.put(embeddings.types, &[n, h])?),
+            n => Some(to.0.put(embeddings.types, &[n, h])?),
         };
         let norm = to.norm(embeddings.norm)?;
         let mut layers = Vec::with_capacity(config.layers);
@@ -113,7 +105,7 @@ impl DeviceEncoder {
         let head = reader.head(kind)?;
         let dense = head.dense.map(|(linear, act)| Ok::<_, NnError>((to.linear(linear)?, act))).transpose()?;
         let out = head.out.map(|linear| to.linear(linear)).transpose()?;
-        let bytes = to.bytes;
+        let bytes = to.0.bytes;
         let device = device.clone();
         Ok(Self { config, device, dtype, words, positions, types, norm, layers, keep: kind.keep(), dense, out, bytes })
     }

@@ -56,7 +56,6 @@ pub struct Config {
     pub relative: Option<Relative>,
     /// Longest source or target, in tokens.
     pub positions: usize,
-    pub pad: u32,
     pub eos: u32,
     /// Forced at the longest length.
     pub forced_eos: Option<u32>,
@@ -144,11 +143,6 @@ impl Config {
     pub fn inner(&self, stack: Stack) -> usize {
         stack.heads * self.head_dim
     }
-
-    /// Bytes that a source token's keys and values take, f32.
-    pub fn source_bytes_per_token(&self) -> usize {
-        self.decoder.layers * self.inner(self.decoder) * 2 * 4
-    }
 }
 
 fn t5(keys: &Keys<'_>) -> Result<Config, NnError> {
@@ -185,7 +179,6 @@ fn t5(keys: &Keys<'_>) -> Result<Config, NnError> {
             max_distance: keys.size_or("relative_attention_max_distance", 128)?,
         }),
         positions: T5_POSITIONS,
-        pad,
         eos: keys.id("eos_token_id").unwrap_or(1),
         forced_eos: None,
         start: keys.id("decoder_start_token_id").unwrap_or(pad),
@@ -230,7 +223,6 @@ fn marian(keys: &Keys<'_>) -> Result<Config, NnError> {
         logit_scale: 1.0,
         relative: None,
         positions: keys.size_or("max_position_embeddings", 512)?,
-        pad,
         eos: keys.id("eos_token_id").unwrap_or(0),
         forced_eos: keys.id("forced_eos_token_id"),
         start: keys.id("decoder_start_token_id").unwrap_or(pad),

@@ -194,9 +194,8 @@ impl SummaryTab {
         match self.method {
             Method::Extractive => {}
             Method::Abstractive => {
-                let known = cx.status.and_then(|s| s.models.iter().find(|m| m.task == "abstractive"));
-                match cx.settings.t5.clone().or_else(|| known.map(|m| m.id.clone())) {
-                    Some(model) => self.writer.abstractive(cx, text, model, self.limits),
+                match t5(cx) {
+                    Some((model, _)) => self.writer.abstractive(cx, text, model, self.limits),
                     None => self.writer.refuse(UserMessage::new(
                         "There is no model for this method",
                         "summaries in other words need a T5 model, and none lies in the models folders",
@@ -222,6 +221,13 @@ impl SummaryTab {
             self.asked = text;
         }
     }
+}
+
+/// The T5 model to ask, and what to call it: the folder that was chosen, or the first that is known.
+fn t5(cx: &Cx<'_>) -> Option<(String, String)> {
+    let chosen = cx.settings.t5.clone().map(|folder| (folder.clone(), folder));
+    let known = || cx.status?.models.iter().find(|m| m.task == "abstractive").map(|m| (m.id.clone(), m.name.clone()));
+    chosen.or_else(known)
 }
 
 fn json(answer: &Answer) -> String {

@@ -1,6 +1,6 @@
 //! What the tab looks like.
 
-use super::{Answer, EXAMPLES, Method, SummaryTab};
+use super::{Answer, EXAMPLES, Method, SummaryTab, t5};
 use crate::app::command::UiCommand;
 use crate::app::tabs::asking::{buttons, cost_ui, pieces_ui, quiet_card, run_stop, warnings_ui};
 use crate::app::tabs::{Cx, Tab as _};
@@ -80,9 +80,7 @@ impl SummaryTab {
         note(ui, p, about);
         if self.method == Method::Abstractive {
             ui.horizontal_wrapped(|ui| {
-                let named = cx.settings.t5.clone();
-                let known = cx.status.and_then(|s| s.models.iter().find(|m| m.task == "abstractive"));
-                let shown = named.or_else(|| known.map(|m| m.name.clone()));
+                let shown = t5(cx).map(|(_, name)| name);
                 note(ui, p, format!("Model: {}", shown.unwrap_or_else(|| "none chosen".into())));
                 let hover = "Choose any file in the folder of a T5 checkpoint (config.json, model.safetensors, tokenizer.json or spiece.model).";
                 if secondary(ui, p, "Choose…", "").on_hover_text(hover).clicked() {

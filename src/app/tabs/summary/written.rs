@@ -3,7 +3,7 @@
 use super::Method;
 use crate::app::tabs::Cx;
 use crate::app::tabs::asking::{Asking, Ended};
-use crate::engine::message::{Event, Priority, Report, Request, RequestId};
+use crate::engine::message::{Event, Priority, Report, Request};
 use crate::error::UserMessage;
 use crate::labs::summaries::{ChatSummary, nearest, sentence_inputs};
 use crate::tasks::{Input, Options, Output, SearchOptions};
@@ -58,7 +58,6 @@ pub struct Writer {
     /// Looks for the sentences that belong together.
     comparing: Asking,
     chat: Option<ChatSummary>,
-    running: Option<RequestId>,
     asked: String,
     method: Method,
     reports: Vec<Report>,
@@ -86,9 +85,7 @@ impl Writer {
             priority: Priority::Interactive,
         };
         self.begin(text, Method::Abstractive);
-        if self.asking.start(cx, request) {
-            self.running = self.asking.id();
-        }
+        self.asking.start(cx, request);
     }
 
     /// Asks the chat model.
@@ -116,7 +113,6 @@ impl Writer {
         if let Some(request) = self.chat.as_ref().and_then(|c| c.request(model))
             && self.asking.start(cx, request)
         {
-            self.running = self.asking.id();
             self.coming.clear();
         }
     }
@@ -146,7 +142,7 @@ impl Writer {
     /// Takes in what belongs to it.
     pub fn on_event(&mut self, event: &Event, cx: &mut Cx<'_>) {
         if let Event::Partial { id, partial, .. } = event
-            && self.running == Some(*id)
+            && self.asking.id() == Some(*id)
         {
             self.coming.push_str(&partial.text);
             if let Some((_, text)) = partial.passages.last() {

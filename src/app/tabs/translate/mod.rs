@@ -7,9 +7,9 @@ use super::asking::{Asking, Editor, Ended, Saving};
 use super::{Cx, Tab};
 use crate::app::command::UiCommand;
 use crate::app::widgets::icons::Icon;
-use crate::engine::message::{Event, ModelInfo, Priority, Report, Request, RequestId};
+use crate::engine::message::{Event, ModelInfo, Priority, Report, Request};
 use crate::engine::record::Record;
-use crate::tasks::translate::{Translated, language_name};
+use crate::tasks::translate::{Translated, pair_of};
 use crate::tasks::{Options, Output, SearchOptions, Structure};
 use egui::Ui;
 use std::path::{Path, PathBuf};
@@ -50,7 +50,6 @@ pub struct TranslateTab {
     beams: usize,
     asking: Asking,
     asked: (String, usize),
-    running: Option<RequestId>,
     /// What stands of each sentence while the rest is being written.
     coming: Vec<String>,
     answer: Option<Answer>,
@@ -68,7 +67,6 @@ impl Default for TranslateTab {
             beams: 4,
             asking: Asking::default(),
             asked: (String::new(), 0),
-            running: None,
             coming: Vec::new(),
             answer: None,
             selected: None,
@@ -103,7 +101,7 @@ impl Tab for TranslateTab {
 
     fn on_event(&mut self, event: &Event, cx: &mut Cx<'_>) {
         if let Event::Partial { id, partial, .. } = event
-            && self.running == Some(*id)
+            && self.asking.id() == Some(*id)
         {
             for (index, text) in &partial.passages {
                 if self.coming.len() <= *index {
@@ -112,11 +110,7 @@ impl Tab for TranslateTab {
                 self.coming[*index].clone_from(text);
             }
         }
-        let ended = self.asking.on_event(event);
-        if !self.asking.is_running() {
-            self.running = None;
-        }
-        let Some(Ended { id, items, report }) = ended else { return };
+        let Some(Ended { id, items, report }) = self.asking.on_event(event) else { return };
         if let Some(Some(Ok(Output::Translation(translated)))) = items.into_iter().next() {
             let (text, beams) = std::mem::take(&mut self.asked);
             if self.answer.as_ref().is_none_or(|a| a.text != text) {
@@ -165,11 +159,7 @@ impl Tab for TranslateTab {
 /// The models that translate, each with its pair.
 fn pairs<'a>(cx: &Cx<'a>) -> Vec<(&'a ModelInfo, &'a str, &'a str)> {
     let models = cx.status.map(|s| s.models.iter()).into_iter().flatten();
-    let pair = |m: &'a ModelInfo| match &m.languages[..] {
-        [from, to] if m.task == "translate" => Some((m, from.as_str(), to.as_str())),
-        _ => None,
-    };
-    models.filter_map(pair).collect()
+    models.filter_map(|m| pair_of(&m.task, &m.languages).map(|(from, to)| (m, from, to))).collect()
 }
 
 impl TranslateTab {
@@ -203,7 +193,6 @@ impl TranslateTab {
             priority: Priority::Interactive,
         };
         if self.asking.start(cx, request) {
-            self.running = self.asking.id();
             self.asked = (text, self.beams);
             self.coming.clear();
         }
@@ -213,9 +202,9 @@ impl TranslateTab {
         self.editor.file.as_deref().map_or(Structure::Plain, Structure::of_file)
     }
 
-    /// The answer, if it belongs to the text as it stands.
-    fn fresh(&self) -> Option<&Answer> {
-        self.answer.as_ref().filter(|a| a.text == self.editor.text)
+    /// Whether the answer belongs to the text as it stands. Compares them: once a frame.
+    fn is_fresh(&self) -> bool {
+        self.answer.as_ref().is_some_and(|a| a.text == self.editor.text)
     }
 
     /// Saves the translation beside its source's name.
@@ -262,11 +251,6 @@ fn csv(answer: &Answer) -> Vec<u8> {
         let _ = writer.write_record(&row);
     }
     writer.into_inner().unwrap_or_default()
-}
-
-/// The pair in words.
-fn pair_name(from: &str, to: &str) -> String {
-    format!("{} → {}", language_name(from), language_name(to))
 }
 
 #[cfg(test)]

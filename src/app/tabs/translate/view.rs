@@ -1,17 +1,17 @@
 //! What the tab looks like.
 
 use super::bridge::bridge;
-use super::{Answer, BEAMS, EXAMPLES, TranslateTab, pair_name, pairs};
+use super::{Answer, BEAMS, EXAMPLES, TranslateTab, pairs};
 use crate::app::command::UiCommand;
 use crate::app::tabs::asking::{buttons, quiet_card, run_stop, warnings_ui};
 use crate::app::tabs::{Cx, Tab as _};
-use crate::app::theme::{Palette, card, figures, size, strong};
+use crate::app::theme::{Palette, card, figures, size};
 use crate::app::widgets::icons::{self, Icon};
 use crate::app::widgets::marked::{Mark, pointed};
-use crate::app::widgets::{chips, explain, millis, note, secondary};
+use crate::app::widgets::{chips, explain, millis, note, secondary, titled};
 use crate::tasks::Structure;
 use crate::tasks::links::Link;
-use crate::tasks::translate::language_name;
+use crate::tasks::translate::{language_name, pair_name};
 use egui::{Align, Button, ComboBox, Label, Layout, RichText, ScrollArea, Ui, vec2};
 
 /// Width of the stage from which source and translation stand side by side.
@@ -26,8 +26,8 @@ impl TranslateTab {
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
             self.head(ui, cx);
             ui.add_space(4.0);
-            let over = self.texts(ui, cx.palette);
-            self.hovered = over;
+            let fresh = self.is_fresh();
+            self.hovered = self.texts(ui, cx.palette, fresh);
             self.controls(ui, cx);
             match self.asking.ui(ui, cx.palette) {
                 Some(true) => self.run(cx),
@@ -38,7 +38,7 @@ impl TranslateTab {
                 }
                 None => {}
             }
-            self.result(ui, cx);
+            self.result(ui, cx, fresh);
         });
     }
 
@@ -97,24 +97,25 @@ impl TranslateTab {
     }
 
     /// Source and translation; the sentence under the pointer.
-    fn texts(&mut self, ui: &mut Ui, p: &Palette) -> Option<usize> {
+    fn texts(&mut self, ui: &mut Ui, p: &Palette, fresh: bool) -> Option<usize> {
         if ui.available_width() >= BESIDE {
             let mut over = None;
             ui.columns(2, |columns| {
-                let source = self.source_ui(&mut columns[0], p);
-                over = source.or(self.target_ui(&mut columns[1], p));
+                let source = self.source_ui(&mut columns[0], p, fresh);
+                over = source.or(self.target_ui(&mut columns[1], p, fresh));
             });
             return over;
         }
-        let source = self.source_ui(ui, p);
-        source.or(self.target_ui(ui, p))
+        let source = self.source_ui(ui, p, fresh);
+        source.or(self.target_ui(ui, p, fresh))
     }
 
-    fn source_ui(&mut self, ui: &mut Ui, p: &Palette) -> Option<usize> {
+    fn source_ui(&mut self, ui: &mut Ui, p: &Palette, fresh: bool) -> Option<usize> {
         let lit = self.hovered.or(self.selected);
-        let place = self.fresh().and_then(|a| Some(a.translated.sentences.get(lit?)?.source.clone()));
+        let place =
+            self.answer.as_ref().filter(|_| fresh).and_then(|a| Some(a.translated.sentences.get(lit?)?.source.clone()));
         let [under, put] = self.editor.lit_ui(ui, p, 7, TEXTS, place.as_ref());
-        let answer = self.fresh()?;
+        let answer = self.answer.as_ref().filter(|_| fresh)?;
         let find = |at: usize| answer.translated.sentences.iter().position(|s| s.source.contains(&at));
         let (hovered, clicked) = (under.and_then(find), put.and_then(find));
         if clicked.is_some() {
@@ -123,7 +124,7 @@ impl TranslateTab {
         hovered
     }
 
-    fn target_ui(&mut self, ui: &mut Ui, p: &Palette) -> Option<usize> {
+    fn target_ui(&mut self, ui: &mut Ui, p: &Palette, fresh: bool) -> Option<usize> {
         let mut over = None;
         let mut clicked = None;
         card(p).fill(p.raised).show(ui, |ui| {
@@ -142,11 +143,11 @@ impl TranslateTab {
                     return;
                 };
                 let marks = marks(p, answer);
-                let lit = self.hovered.or(self.selected).filter(|_| answer.text == self.editor.text);
+                let lit = self.hovered.or(self.selected).filter(|_| fresh);
                 let name = format!("Translation: {}", answer.translated.text.chars().take(400).collect::<String>());
                 let at = pointed(ui, p, &answer.translated.text, &marks, lit, &name);
                 (over, clicked) = (at.hovered, at.clicked);
-                if answer.text != self.editor.text {
+                if !fresh {
                     note(ui, p, "The text has changed since.");
                 }
             });
@@ -216,7 +217,7 @@ impl TranslateTab {
         note(ui, p, all.join("  ·  "));
     }
 
-    fn result(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
+    fn result(&mut self, ui: &mut Ui, cx: &mut Cx<'_>, fresh: bool) {
         let p = cx.palette;
         let Some(answer) = &self.answer else { return };
         let mut chosen = None;
@@ -244,7 +245,7 @@ impl TranslateTab {
         if self.structure() != Structure::Plain {
             note(ui, p, "The file's structure is kept: only its words are translated.");
         }
-        if let Some(sentence) = self.selected.filter(|_| answer.text == self.editor.text) {
+        if let Some(sentence) = self.selected.filter(|_| fresh) {
             if ui.available_width() >= BESIDE {
                 ui.columns(2, |columns| {
                     alternatives(&mut columns[0], p, answer, sentence);
@@ -280,14 +281,12 @@ fn alternatives(ui: &mut Ui, p: &Palette, answer: &Answer, sentence: usize) {
     let Some(sentence) = answer.translated.sentences.get(sentence) else { return };
     card(p).show(ui, |ui| {
         ui.set_width(ui.available_width());
-        ui.horizontal(|ui| {
-            ui.label(strong("Alternatives", size::BODY));
-            explain(
-                ui,
-                "the number",
-                "The mean logarithm of the model's probability of each piece: 0 would be certainty, and −0.7 means that it took one of two equally likely pieces each time. Higher is better; the first is the best that was found.",
-            );
-        });
+        titled(
+            ui,
+            "Alternatives",
+            "the number",
+            "The mean logarithm of the model's probability of each piece: 0 would be certainty, and −0.7 means that it took one of two equally likely pieces each time. Higher is better; the first is the best that was found.",
+        );
         ui.spacing_mut().item_spacing.y = 4.0;
         ui.spacing_mut().interact_size.y = 24.0;
         for alternative in &sentence.rewritten.alternatives {
@@ -319,14 +318,12 @@ fn alignment(ui: &mut Ui, p: &Palette, answer: &Answer, sentence: usize) {
     let links: Vec<Link> = sentence.rewritten.links.iter().map(local).collect();
     card(p).show(ui, |ui| {
         ui.set_width(ui.available_width());
-        ui.horizontal(|ui| {
-            ui.label(strong("Alignment", size::BODY));
-            explain(
-                ui,
-                "the alignment",
-                "While the model writes a word it looks at some words of the source more than at others (cross-attention). A band joins those that it looked at most; the thicker, the more.",
-            );
-        });
+        titled(
+            ui,
+            "Alignment",
+            "the alignment",
+            "While the model writes a word it looks at some words of the source more than at others (cross-attention). A band joins those that it looked at most; the thicker, the more.",
+        );
         bridge(ui, p, source, target, &links);
     });
 }

@@ -25,15 +25,16 @@ struct Pass<'a> {
 impl CpuModel {
     /// The last states `[tokens, hidden]` of each sequence, for tests.
     pub fn states(&self, batch: &[&[u32]]) -> Vec<Vec<f32>> {
-        self.encoded(batch).1
+        self.encoded(batch, true).1
     }
 
     /// Reads sources; ids and lengths have been checked by the caller.
     pub fn encode(&self, batch: &[&[u32]]) -> Vec<CpuSource> {
-        self.encoded(batch).0
+        self.encoded(batch, false).0
     }
 
-    fn encoded(&self, batch: &[&[u32]]) -> (Vec<CpuSource>, Vec<Vec<f32>>) {
+    /// Sources, and the states if they are wanted.
+    fn encoded(&self, batch: &[&[u32]], wanted: bool) -> (Vec<CpuSource>, Vec<Vec<f32>>) {
         let c = &self.config;
         let mut starts = vec![0];
         for ids in batch {
@@ -53,6 +54,9 @@ impl CpuModel {
         let next = (0..c.encoder.layers).map(|_| AtomicUsize::new(0)).collect();
         let pass = Pass { batch, starts, b, sources: places, next };
         self.team.run(|me| self.encode_program(me, &pass));
+        if !wanted {
+            return (sources, Vec::new());
+        }
         let last = if self.norms[0].is_some() { pass.b.normed } else { pass.b.x };
         // SAFETY: the team has ended; the buffer holds all rows.
         let all = unsafe { std::slice::from_raw_parts(last.0, rows * c.hidden) };

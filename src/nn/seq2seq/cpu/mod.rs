@@ -202,16 +202,6 @@ impl CpuModel {
         layers + tables + words.into_iter().flatten().map(Matrix::bytes).sum::<usize>()
     }
 
-    /// The instruction set that it runs on.
-    pub fn isa(&self) -> Isa {
-        self.isa
-    }
-
-    /// The threads that it runs on.
-    pub fn team(&self) -> &Team {
-        &self.team
-    }
-
     /// The matrix that makes logits.
     fn output(&self) -> &Matrix {
         self.output.as_ref().or(self.target_words.as_ref()).unwrap_or(&self.source_words)

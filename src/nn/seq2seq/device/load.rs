@@ -2,35 +2,27 @@
 
 use super::{DeviceCross, DeviceLayer, DeviceLinear, DeviceModel, DeviceNorm};
 use crate::nn::NnError;
+use crate::nn::placing::Placer;
 use crate::nn::seq2seq::config::Family;
 use crate::nn::seq2seq::positions::{Bias, sinusoids};
 use crate::nn::seq2seq::weights::{Cross, Layer, Linear, Norm, Reader, Side};
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device};
 
-/// Puts vectors on the device in one dtype and counts their bytes.
-struct Loader<'a> {
-    device: &'a Device,
-    dtype: DType,
-    bytes: usize,
-}
+/// Puts layers on the device.
+struct Loader<'a>(Placer<'a>);
 
 impl Loader<'_> {
-    fn put(&mut self, values: Vec<f32>, shape: &[usize]) -> candle_core::Result<Tensor> {
-        self.bytes += values.len() * self.dtype.size_in_bytes();
-        Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(self.dtype)?.to_device(self.device)
-    }
-
     fn linear(&mut self, l: &Linear) -> candle_core::Result<DeviceLinear> {
         let shape = l.weight.shape().to_vec();
-        let weight = self.put(l.weight.to_f32(), &shape)?.t()?.contiguous()?;
-        let bias = if l.bias.is_empty() { None } else { Some(self.put(l.bias.clone(), &shape[..1])?) };
+        let weight = self.0.put(l.weight.to_f32(), &shape)?.t()?.contiguous()?;
+        let bias = if l.bias.is_empty() { None } else { Some(self.0.put(l.bias.clone(), &shape[..1])?) };
         Ok(DeviceLinear { weight, bias })
     }
 
     fn norm(&mut self, n: Norm) -> candle_core::Result<DeviceNorm> {
         let width = n.gamma.len();
-        let beta = if n.beta.is_empty() { None } else { Some(self.put(n.beta, &[width])?) };
-        Ok(DeviceNorm { gamma: self.put(n.gamma, &[width])?, beta })
+        let beta = if n.beta.is_empty() { None } else { Some(self.0.put(n.beta, &[width])?) };
+        Ok(DeviceNorm { gamma: self.0.put(n.gamma, &[width])?, beta })
     }
 
     fn cross(&mut self, c: Cross) -> candle_core::Result<DeviceCross> {
@@ -65,7 +57,7 @@ impl DeviceModel {
     ) -> Result<Self, NnError> {
         let config = reader.config.clone();
         let dtype = if config.family == Family::T5 { DType::F32 } else { dtype };
-        let mut to = Loader { device, dtype, bytes: 0 };
+        let mut to = Loader(Placer::new(device, dtype));
         let ends = reader.ends()?;
         let total = (config.encoder.layers + config.decoder.layers) as f32;
         let (mut encoder, mut decoder) = (Vec::new(), Vec::new());
@@ -77,14 +69,14 @@ impl DeviceModel {
             progress((config.encoder.layers + index) as f32 / total)?;
             decoder.push(to.layer(reader.layer(Side::Decoder, index)?)?);
         }
-        let words = |to: &mut Loader<'_>, t: &crate::nn::source::RawTensor| to.put(t.to_f32(), t.shape());
+        let words = |to: &mut Loader<'_>, t: &crate::nn::source::RawTensor| to.0.put(t.to_f32(), t.shape());
         let source_words = words(&mut to, &ends.source_words)?;
         let target_words = ends.target_words.as_ref().map(|t| words(&mut to, t)).transpose()?;
         let output = ends.output.as_ref().or(ends.target_words.as_ref()).unwrap_or(&ends.source_words).clone();
         let output = to.linear(&Linear { weight: output, bias: ends.output_bias })?;
         let (longest, h) = (config.positions, config.hidden);
         let positions =
-            if config.family == Family::Marian { Some(to.put(sinusoids(longest, h), &[longest, h])?) } else { None };
+            if config.family == Family::Marian { Some(to.0.put(sinusoids(longest, h), &[longest, h])?) } else { None };
         let relative = |side: usize| {
             let heads = if side == 0 { config.encoder.heads } else { config.decoder.heads };
             config.relative.map(|r| Bias::new(&ends.relative[side], heads, side == 0, r, longest))
@@ -92,7 +84,7 @@ impl DeviceModel {
         let biases = [relative(0), relative(1)];
         let [first, last] = ends.norms;
         let norms = [first.map(|n| to.norm(n)).transpose()?, last.map(|n| to.norm(n)).transpose()?];
-        let (bytes, device) = (to.bytes, device.clone());
+        let (bytes, device) = (to.0.bytes, device.clone());
         Ok(Self {
             config,
             device,
