@@ -110,8 +110,18 @@ impl UiCommand {
             Self::PausePulse => ctrl(Key::Space),
             Self::Palette => ctrl(Key::K),
             Self::Tab(i) => {
-                let keys =
-                    [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7, Key::Num8, Key::Num9];
+                let keys = [
+                    Key::Num1,
+                    Key::Num2,
+                    Key::Num3,
+                    Key::Num4,
+                    Key::Num5,
+                    Key::Num6,
+                    Key::Num7,
+                    Key::Num8,
+                    Key::Num9,
+                    Key::Num0,
+                ];
                 keys.get(usize::from(i)).copied().and_then(ctrl)
             }
             Self::Quit => ctrl(Key::Q),
@@ -135,7 +145,7 @@ mod tests {
     #[test]
     fn no_two_commands_share_a_key() {
         let keys: Vec<_> =
-            UiCommand::ALL.into_iter().chain((0..9).map(UiCommand::Tab)).filter_map(UiCommand::shortcut).collect();
+            UiCommand::ALL.into_iter().chain((0..10).map(UiCommand::Tab)).filter_map(UiCommand::shortcut).collect();
         for (i, a) in keys.iter().enumerate() {
             assert!(keys[i + 1..].iter().all(|b| a != b), "{a:?}");
         }

@@ -1,21 +1,24 @@
 //! The window: events in `logic`, paint in `ui`. Holds no model code.
 
 pub mod command;
+pub mod curves;
 pub mod jobs;
 pub mod notices;
 pub mod palette;
 pub mod pulse;
+pub mod record;
 pub mod settings;
 pub mod shell;
 pub mod tabs;
 pub mod theme;
 pub mod widgets;
 
-use crate::engine::message::{Event, EventSink, Report, Status};
+use crate::engine::message::{Event, EventSink, Status};
 use crate::engine::{Engine, EngineConfig};
 use crate::nn::runtime::DeviceChoice;
 use crate::telemetry::sampler::{Sampler, SharedStore, lock};
-use crate::telemetry::store::{Outcome, Span, Store};
+use crate::telemetry::sources::{Own, Probe};
+use crate::telemetry::store::Store;
 use command::UiCommand;
 use crossbeam_channel::Receiver;
 use notices::Notices;
@@ -36,6 +39,8 @@ pub struct AppConfig {
     pub data: Option<PathBuf>,
     /// Root of the sensors' files.
     pub sysroot: PathBuf,
+    /// NVIDIA's management library, if not the driver's own.
+    pub nvml: Option<PathBuf>,
 }
 
 /// The application.
@@ -79,13 +84,29 @@ impl App {
         engine.context = engine.context.or(settings.context);
         engine.status = Some(sink.clone());
         let store: SharedStore = Arc::new(Mutex::new(Store::default()));
-        let sampler = Sampler::start(Arc::clone(&store), config.sysroot).ok();
         let tabs = tabs::all();
         let current = tabs.iter().position(|t| t.id() == settings.tab).unwrap_or(0);
         let mut notices = Notices::default();
         file.problem.iter().for_each(|problem| notices.push(problem.clone()));
+        let engine = Engine::start(engine)?;
+        let mut usage = engine.usage();
+        let own = move || {
+            let held = usage.read();
+            let gpu = held.gpu.map(|(free, total)| (free as u64, total as u64));
+            Own { weights: held.weights as u64, caches: held.caches as u64, queue: held.queue, cuda: gpu }
+        };
+        let probe = Probe { nvml: config.nvml, own: Some(Box::new(own)), ..Probe::new(config.sysroot) };
+        let sampler = match Sampler::start(Arc::clone(&store), probe) {
+            Ok(sampler) => Some(sampler),
+            Err(error) => {
+                notices.push(format!(
+                    "The curves stay empty: no thread for the sensors ({error}). Close other programs and start again."
+                ));
+                None
+            }
+        };
         let app = Self {
-            engine: Engine::start(engine)?,
+            engine,
             sink,
             events,
             status: None,
@@ -146,6 +167,7 @@ impl App {
             settings: &mut self.settings,
             notices: &mut self.notices,
             mark: &mut mark,
+            store: &self.store,
         };
         let result = f(&mut *self.tabs[index], &mut cx);
         if let Some(id) = mark {
@@ -161,26 +183,14 @@ impl App {
                     self.notices.push(notice.clone());
                 }
                 self.status = Some(status.clone());
+                lock(&self.store).set_device_notice(status.device.notice.clone());
                 continue;
             }
-            self.record(&event);
+            record::record(&mut lock(&self.store), &event);
             for index in 0..self.tabs.len() {
                 self.with_tab(ctx, index, |tab, cx| tab.on_event(&event, cx));
             }
         }
-    }
-
-    /// Puts an ended request on the time axis.
-    fn record(&self, event: &Event) {
-        let (id, report, outcome) = match event {
-            Event::Done { id, report } => (id, report, Outcome::Done),
-            Event::Cancelled { id, report } => (id, report, Outcome::Cancelled),
-            Event::Failed { id, report, .. } => (id, report, Outcome::Failed),
-            _ => return,
-        };
-        let mut store = lock(&self.store);
-        let span = span_of(&store, id.0, report, outcome);
-        store.push_span(span);
     }
 
     fn take_shortcuts(&mut self, ctx: &egui::Context) {
@@ -207,7 +217,12 @@ impl App {
             }
             UiCommand::Projector => self.settings.projector = !self.settings.projector,
             UiCommand::Pulse => self.settings.pulse_open = !self.settings.pulse_open,
-            UiCommand::PausePulse => self.pulse.toggle_pause(&self.store),
+            UiCommand::PausePulse => {
+                let current = self.current;
+                if !self.with_tab(ctx, current, |tab, cx| tab.on_command(command, cx)) {
+                    self.pulse.toggle_pause(&self.store);
+                }
+            }
             UiCommand::Palette => self.palette = Some(CommandPalette::default()),
             UiCommand::Tab(index) => self.show_tab(usize::from(index)),
             UiCommand::Quit => ctx.send_viewport_cmd(egui::ViewportCommand::Close),
@@ -231,35 +246,6 @@ impl App {
             let current = self.current;
             self.with_tab(ctx, current, |tab, cx| tab.on_drop(path, cx));
         }
-    }
-}
-
-/// A request's report as a span of the store's time axis.
-fn span_of(store: &Store, id: u64, report: &Report, outcome: Outcome) -> Span {
-    let t = report.timing;
-    let mut stages = vec![
-        ("queue", t.queue),
-        ("load", t.load),
-        ("tokenize", t.tokenize),
-        ("forward", t.forward),
-        ("prefill", t.prefill),
-        ("decode", t.decode),
-        ("post", t.postprocess),
-    ];
-    stages.retain(|s| s.1 > 0.0 || matches!(s.0, "queue" | "tokenize" | "post"));
-    Span {
-        id,
-        task: report.task,
-        start: store.seconds(report.started),
-        end: store.seconds(report.finished),
-        total_ms: t.total,
-        stages,
-        done: report.done,
-        tokens: report.tokens,
-        generated: report.generated,
-        tokens_per_second: report.tokens_per_second(),
-        batch: report.batch,
-        outcome,
     }
 }
 

@@ -36,6 +36,7 @@ pub struct Settings {
     /// Seconds that the pulse shows.
     pub window_secs: f64,
     pub pulse_open: bool,
+    pub monitor: MonitorSettings,
     /// Id of the tab shown last.
     pub tab: String,
     /// How the chat tab writes.
@@ -48,6 +49,24 @@ pub struct Settings {
     pub private: bool,
     /// Answers show how unsure the model was of each token.
     pub surprise: bool,
+}
+
+/// What the monitor shows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MonitorSettings {
+    /// Seconds that the curves show.
+    pub window_secs: f64,
+    /// Titles of plots that are not shown.
+    pub hidden: Vec<String>,
+    /// Requests right after a model's loading count in the percentiles.
+    pub warming: bool,
+}
+
+impl Default for MonitorSettings {
+    fn default() -> Self {
+        Self { window_secs: 60.0, hidden: Vec::new(), warming: true }
+    }
 }
 
 /// How a model writes: which, and how it draws its tokens.
@@ -81,6 +100,7 @@ impl Default for Settings {
             context: None,
             window_secs: 60.0,
             pulse_open: false,
+            monitor: MonitorSettings::default(),
             tab: "sentiment".into(),
             // The small model that comes with Glossa wanders when it is bold, and needs help out of
             // loops.
@@ -104,15 +124,21 @@ impl Default for Settings {
 pub const WINDOWS: [(f64, &str); 5] =
     [(15.0, "15 s"), (30.0, "30 s"), (60.0, "60 s"), (180.0, "3 min"), (600.0, "10 min")];
 
+/// Time windows of the monitor.
+pub const LONG_WINDOWS: [(f64, &str); 7] = [
+    (15.0, "15 s"),
+    (60.0, "60 s"),
+    (180.0, "3 min"),
+    (600.0, "10 min"),
+    (1_800.0, "30 min"),
+    (7_200.0, "2 h"),
+    (21_600.0, "6 h"),
+];
+
 impl Settings {
     /// The factor by which everything is drawn larger.
     pub fn zoom(&self) -> f32 {
         self.scale.clamp(0.7, 2.5) * if self.projector { 1.4 } else { 1.0 }
-    }
-
-    /// The pulse's time window in words.
-    pub fn window_name(&self) -> &'static str {
-        WINDOWS.iter().find(|w| w.0 == self.window_secs).map_or("60 s", |w| w.1)
     }
 }
 

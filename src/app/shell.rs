@@ -4,8 +4,11 @@ use super::App;
 use super::command::UiCommand;
 use super::palette::Choice;
 use super::theme::{self, Palette, size, strong};
-use super::widgets::{bytes, icons, note};
+use super::widgets::{icons, note};
 use crate::telemetry::sampler::{PERIOD, lock};
+use crate::telemetry::scene::readings_at;
+use crate::telemetry::store::Store;
+use crate::telemetry::warnings::{Level, Warning};
 use std::time::Duration;
 
 use egui::{
@@ -41,7 +44,12 @@ impl App {
                 .resizable(false)
                 .frame(side.inner_margin(Margin::symmetric(14, 12)))
                 .show(ui, |ui| {
-                    self.pulse.ui(ui, p, &mut self.settings, &self.store);
+                    if self.tabs[self.current].has_side() {
+                        let (ctx, current) = (ui.ctx().clone(), self.current);
+                        self.with_tab(&ctx, current, |tab, cx| tab.side_ui(ui, cx));
+                    } else {
+                        self.pulse.ui(ui, p, &mut self.settings, &self.store);
+                    }
                 });
             if self.pulse.is_moving() {
                 ui.ctx().request_repaint_after(self.pace());
@@ -66,11 +74,13 @@ impl App {
 
     fn rail_ui(&mut self, ui: &mut Ui, p: &Palette) {
         let mut chosen = None;
+        // On a low screen the entries move together before they have to be scrolled.
+        let height = (ui.available_height() / self.tabs.len().max(1) as f32 - 2.0).clamp(size::TOUCH, 54.0).floor();
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
             ui.spacing_mut().item_spacing.y = 2.0;
             for (index, tab) in self.tabs.iter().enumerate() {
                 let here = index == self.current;
-                let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 54.0), Sense::click());
+                let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), height), Sense::click());
                 if here || response.hovered() || response.has_focus() {
                     ui.painter().rect_filled(rect, f32::from(size::RADIUS), p.raised);
                 }
@@ -79,9 +89,12 @@ impl App {
                     ui.painter().rect_filled(bar, 2.0, p.accent);
                 }
                 let color = if here { p.text } else { p.muted };
-                let upper = Rect::from_center_size(pos2(rect.center().x, rect.top() + 19.0), vec2(20.0, 20.0));
+                let upper = Rect::from_center_size(
+                    pos2(rect.center().x, rect.top() + 19.0 - (54.0 - height) / 2.0),
+                    vec2(20.0, 20.0),
+                );
                 icons::paint(ui.painter(), upper, tab.icon(), color);
-                let place = pos2(rect.center().x, rect.bottom() - 8.0);
+                let place = pos2(rect.center().x, rect.bottom() - 8.0 + (54.0 - height) / 2.0);
                 ui.painter().text(place, Align2::CENTER_BOTTOM, tab.title(), FontId::proportional(size::LABEL), color);
                 let title = tab.title();
                 response.widget_info(|| egui::WidgetInfo::selected(egui::Role::Tab, true, here, title));
@@ -122,18 +135,23 @@ impl App {
                     }
                 }
             }
-            let sample = lock(&self.store).latest().copied();
-            if let Some(used) = sample.and_then(|s| s.process_memory) {
+            let sensed = sensed(&lock(&self.store));
+            if let Some(used) = &sensed.memory {
                 ui.add_space(12.0);
                 note(ui, p, "memory");
-                ui.label(strong(bytes(used), size::LABEL).color(p.text));
+                ui.label(strong(used, size::LABEL).color(p.text));
             }
             ui.add_space(12.0);
             note(ui, p, "queue");
             ui.label(strong(self.engine.queue().to_string(), size::LABEL).color(p.text));
-            if let Some(celsius) = sample.and_then(|s| s.temperature) {
+            if !sensed.board.is_empty() {
                 ui.add_space(12.0);
-                note(ui, p, format!("{celsius:.0} °C"));
+                note(ui, p, &sensed.board);
+            }
+            if let Some(warning) = sensed.warning {
+                ui.add_space(12.0);
+                let text = RichText::new(format!("⚠ {}", warning.what)).size(size::LABEL).color(p.warning);
+                ui.add(egui::Label::new(text).truncate()).on_hover_text(warning.next);
             }
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 let small = |text: &str| RichText::new(text).size(size::LABEL).color(p.muted);
@@ -166,5 +184,27 @@ impl App {
             Choice::Closed => {}
             Choice::Command(command) => self.run_command(ui.ctx(), command),
         }
+    }
+}
+
+/// What the status line says of the machine.
+struct Sensed {
+    memory: Option<String>,
+    /// Temperature and power.
+    board: String,
+    /// The worst of what is wrong; the device's own notice stands beside its name already.
+    warning: Option<Warning>,
+}
+
+fn sensed(store: &Store) -> Sensed {
+    let now = store.newest().unwrap_or(0.0);
+    let readings = readings_at(store, now, now, None);
+    let value = |name: &str| readings.iter().find(|r| r.name == name).map(|r| r.value.clone());
+    let board: Vec<String> = ["temperature", "power"].into_iter().filter_map(value).collect();
+    let serious = |w: &&Warning| w.level > Level::Note && w.id != "device";
+    Sensed {
+        memory: value("this app"),
+        board: board.join(" · "),
+        warning: store.warnings().iter().find(serious).cloned(),
     }
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "the one place where colours are made")]
 
 use super::settings::{Settings, ThemeChoice};
+use crate::telemetry::scene::Hue;
 use egui::{
     Color32, Context, CornerRadius, FontData, FontDefinitions, FontFamily, FontId, Margin, RichText, Stroke, TextStyle,
     Theme, Visuals, vec2,
@@ -49,6 +50,8 @@ pub struct Palette {
     pub memory: Color32,
     pub cpu: Color32,
     pub gpu: Color32,
+    pub power: Color32,
+    pub heat: Color32,
 }
 
 const DARK: Palette = Palette {
@@ -68,6 +71,8 @@ const DARK: Palette = Palette {
     memory: Color32::from_rgb(0xCC, 0x79, 0xA7),
     cpu: Color32::from_rgb(0x56, 0xB4, 0xE9),
     gpu: Color32::from_rgb(0xF0, 0xE4, 0x42),
+    power: Color32::from_rgb(0xD5, 0x5E, 0x00),
+    heat: Color32::from_rgb(0xE8, 0x82, 0x5A),
 };
 
 const LIGHT: Palette = Palette {
@@ -87,6 +92,8 @@ const LIGHT: Palette = Palette {
     memory: Color32::from_rgb(0xCC, 0x79, 0xA7),
     cpu: Color32::from_rgb(0x56, 0xB4, 0xE9),
     gpu: Color32::from_rgb(0x0B, 0x6B, 0xCB),
+    power: Color32::from_rgb(0xD5, 0x5E, 0x00),
+    heat: Color32::from_rgb(0xB0, 0x4A, 0x1A),
 };
 
 /// The colours of the theme in use.
@@ -106,6 +113,20 @@ pub fn blend(under: Color32, over: Color32, share: f32) -> Color32 {
 /// A colour of curves and marks, dark or light enough for text on a panel.
 pub fn ink(p: &Palette, color: Color32) -> Color32 {
     blend(color, p.text, 0.45)
+}
+
+/// The colour of a curve.
+pub fn hue(p: &Palette, hue: Hue) -> Color32 {
+    match hue {
+        Hue::Latency => p.latency,
+        Hue::Throughput => p.throughput,
+        Hue::Memory => p.memory,
+        Hue::Cpu => p.cpu,
+        Hue::Gpu => p.gpu,
+        Hue::Power => p.power,
+        Hue::Heat => p.heat,
+        Hue::Muted => p.muted,
+    }
 }
 
 /// The family of titles and buttons that matter.

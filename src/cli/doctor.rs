@@ -1,9 +1,10 @@
 //! `glossa doctor`: what was found, and what to do about what is missing.
 
-use super::{Common, print_json, write_line};
+use super::{Common, Sensors, print_json, write_line};
 use crate::error::UserMessage;
 use crate::models::verify::Verifier;
 use crate::nn::runtime::{DeviceChoice, Runtime};
+use crate::telemetry::channel::{Facts, Key};
 use crate::telemetry::sources::Sources;
 use clap::Args;
 use serde::Serialize;
@@ -15,6 +16,8 @@ pub(super) struct DoctorArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    sensors: Sensors,
 }
 
 #[derive(Serialize)]
@@ -32,7 +35,11 @@ fn finding(what: &'static str, state: &'static str, found: impl Into<String>, ne
 }
 
 pub(super) fn run(args: &DoctorArgs, common: &Common) -> Result<ExitCode, UserMessage> {
-    let mut all = vec![build(), board(), cpu(common), cuda(), memory(), display()];
+    let mut sources = Sources::open(args.sensors.probe()?);
+    sources.read(0.0);
+    let mut all = vec![build(), board(sources.facts()), cpu(common), cuda(), memory(&sources)];
+    all.extend(sensors(&sources));
+    all.push(display());
     all.extend(models(common));
     let broken = all.iter().any(|f| f.state == "problem");
     if args.json {
@@ -54,16 +61,29 @@ fn build() -> Finding {
     finding("build", "ok", found, "")
 }
 
-fn board() -> Finding {
-    let read = |path: &str| std::fs::read_to_string(path).ok().map(|t| t.trim_matches(['\0', '\n', ' ']).to_owned());
-    match read("/proc/device-tree/model") {
-        Some(model) => {
-            let release =
-                read("/etc/nv_tegra_release").and_then(|t| t.lines().next().map(str::to_owned)).unwrap_or_default();
-            finding("board", "ok", format!("{model} {release}"), "")
-        }
-        None => finding("board", "ok", "a PC (no device tree)", ""),
+fn board(facts: &Facts) -> Finding {
+    let parts = [Some(facts.machine.clone()), facts.l4t.clone(), facts.jetpack.clone(), facts.power_mode.clone()];
+    let words: Vec<String> = parts.into_iter().flatten().collect();
+    let next = facts.faster_mode.as_ref().map(|(n, name)| format!("{name} allows higher clocks: sudo nvpmodel -m {n}"));
+    finding("board", "ok", words.join(", "), next.unwrap_or_default())
+}
+
+/// Every reading that there is, and what was looked for in vain.
+fn sensors(sources: &Sources) -> Vec<Finding> {
+    let counted = |key: Key| !matches!(key, Key::Core(_));
+    let row = sources.row();
+    let shown = sources.channels().iter().zip(row).filter(|(c, _)| counted(c.key)).map(|(c, value)| {
+        let value = if value.is_finite() { c.unit.show(f64::from(*value)) } else { "no value yet".into() };
+        format!("{} {value} ({})", c.name, c.source)
+    });
+    let found: Vec<String> = shown.collect();
+    let mut all = vec![finding("sensors", "ok", found.join("; "), "")];
+    let absent = sources.facts().absent.iter().map(|(what, why)| format!("{what} ({why})"));
+    let absent: Vec<String> = absent.collect();
+    if !absent.is_empty() {
+        all.push(finding("sensors", "missing", absent.join("; "), ""));
     }
+    all
 }
 
 fn cpu(common: &Common) -> Finding {
@@ -113,12 +133,13 @@ fn cuda() -> Finding {
     }
 }
 
-fn memory() -> Finding {
-    let sample = Sources::probe(Path::new("/")).read(0.0);
-    match sample.memory_total.zip(sample.memory_used) {
+fn memory(sources: &Sources) -> Finding {
+    let place = sources.channels().iter().position(|c| c.key == Key::Memory);
+    let sizes = place.and_then(|i| Some((sources.channels()[i].limit?, sources.row()[i]))).filter(|s| s.1.is_finite());
+    match sizes {
         Some((total, used)) => {
-            let free = total.saturating_sub(used) as f64 / 1e9;
-            let found = format!("{free:.1} of {:.1} GB free", total as f64 / 1e9);
+            let free = f64::from(total - used) / 1e9;
+            let found = format!("{free:.1} of {:.1} GB free", f64::from(total) / 1e9);
             if free < 0.5 {
                 finding("memory", "problem", found, "Close other programs: a model needs about 0.2 GB.")
             } else {

@@ -1,11 +1,10 @@
 //! `glossa gui`: the window, or a clear word where there is no display.
 
-use super::Common;
+use super::{Common, Sensors};
 use crate::app::settings::SettingsFile;
 use crate::app::{App, AppConfig};
 use crate::error::UserMessage;
 use clap::Args;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 #[derive(Args, Default)]
@@ -16,18 +15,19 @@ pub(super) struct GuiArgs {
     /// Full-screen, without the desktop's bars
     #[arg(long)]
     fullscreen: bool,
-    /// Read sensors below this folder instead of / (recorded trees)
-    #[arg(long, value_name = "DIR")]
-    sysroot: Option<PathBuf>,
+    #[command(flatten)]
+    sensors: Sensors,
 }
 
 pub(super) fn run(args: &GuiArgs, common: &Common) -> Result<ExitCode, UserMessage> {
     let engine = common.engine_config()?;
+    let probe = args.sensors.probe()?;
     let config = AppConfig {
         engine,
         settings: SettingsFile::default_path(),
         data: directories::ProjectDirs::from("", "", "glossa").map(|d| d.data_dir().to_owned()),
-        sysroot: args.sysroot.clone().unwrap_or_else(|| PathBuf::from("/")),
+        sysroot: probe.root,
+        nvml: probe.nvml,
     };
     let viewport = egui::ViewportBuilder::default()
         .with_title("Glossa")

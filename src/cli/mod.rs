@@ -6,6 +6,7 @@ mod doctor;
 mod eval;
 mod gui;
 mod inputs;
+mod monitor;
 mod run;
 mod search;
 mod tokenize;
@@ -17,6 +18,7 @@ use crate::error::UserMessage;
 use crate::models::library::Library;
 use crate::nn::kernels::gemm::Precision;
 use crate::nn::runtime::{DeviceChoice, Runtime};
+use crate::telemetry::sources::Probe;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal as _;
@@ -90,8 +92,34 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Measure speed at fixed lengths and batch sizes
     Bench(bench::BenchArgs),
+    /// Record what the hardware does, as a table, a file or a picture
+    Monitor(monitor::MonitorArgs),
     /// Say what hardware, models and display were found, and what to do about what is missing
     Doctor(doctor::DoctorArgs),
+}
+
+/// Where sensors are read.
+#[derive(Args, Clone, Default)]
+struct Sensors {
+    /// Read sensors below this folder instead of / (a recorded tree)
+    #[arg(long, value_name = "DIR")]
+    sysroot: Option<PathBuf>,
+    /// NVIDIA's management library, if not the driver's own (also GLOSSA_NVML)
+    #[arg(long, value_name = "FILE", hide = true)]
+    nvml: Option<PathBuf>,
+}
+
+impl Sensors {
+    fn probe(&self) -> Result<Probe, UserMessage> {
+        if let Some(dir) = self.sysroot.as_ref().filter(|d| !d.is_dir()) {
+            let why = format!("'{}' is not a folder", dir.display());
+            let next = "Give --sysroot a folder that holds proc/ and sys/, or leave it out.";
+            return Err(UserMessage::new("No sensors", why, next));
+        }
+        let root = self.sysroot.clone().unwrap_or_else(|| PathBuf::from("/"));
+        let nvml = self.nvml.clone().or_else(|| std::env::var_os("GLOSSA_NVML").map(PathBuf::from));
+        Ok(Probe { nvml, ..Probe::new(root) })
+    }
 }
 
 /// The id of a registered task.
@@ -114,6 +142,7 @@ pub fn main() -> ExitCode {
         Some(Command::Tokenize(args)) => tokenize::run(&args, &common),
         Some(Command::Eval(args)) => eval::run(&args, &common),
         Some(Command::Bench(args)) => bench::run(&args, &common),
+        Some(Command::Monitor(args)) => monitor::run(&args),
         Some(Command::Doctor(args)) => doctor::run(&args, &common),
     };
     match result {

@@ -164,7 +164,8 @@ impl Open<'_> {
             | Event::Started { .. }
             | Event::Partial { .. }
             | Event::Progress { .. }
-            | Event::Status(_) => {}
+            | Event::Status(_)
+            | Event::Model(_) => {}
         }
         while let Some(due) = self.waiting.remove(&self.next) {
             match due {

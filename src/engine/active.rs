@@ -2,6 +2,7 @@
 
 use super::message::{Event, ItemResult, Report, RequestId, Submission, Timing};
 use super::queue;
+use super::trace::Trace;
 use crate::error::UserMessage;
 use crate::tasks::language::Partial;
 use crate::tasks::{Phase, Work};
@@ -9,6 +10,8 @@ use std::time::Instant;
 
 /// Inputs of one request that are tokenized ahead of a step.
 const OPEN: usize = 256;
+/// Other requests whose sharing of steps is remembered.
+const MATES: usize = 64;
 
 /// A request that has not ended.
 pub struct Active {
@@ -24,6 +27,9 @@ pub struct Active {
     done: usize,
     started: Option<Instant>,
     timing: Timing,
+    trace: Trace,
+    /// Other requests that shared steps with this one.
+    mates: Vec<RequestId>,
     tokens: usize,
     generated: usize,
     batch: usize,
@@ -50,6 +56,8 @@ impl Active {
     pub fn new(submission: Submission, arrived: u64, model_task: &str) -> Self {
         let key = format!("{model_task}|{}", submission.request.model.as_deref().unwrap_or(""));
         Self {
+            trace: Trace::new(submission.submitted),
+            mates: Vec::new(),
             submission,
             arrived,
             key,
@@ -93,28 +101,49 @@ impl Active {
             let now = Instant::now();
             self.started = Some(now);
             self.timing.queue = ms(self.submission.submitted, now);
+            self.trace.add("queue", self.submission.submitted, now, 0);
             self.submission.sink.send(Event::Started { id: self.submission.id });
         }
     }
 
-    /// Adds the time spent reading a model.
-    pub fn add_load(&mut self, millis: f64) {
-        self.timing.load += millis;
+    /// Adds the time spent reading a model since `begun`.
+    pub fn add_load(&mut self, begun: Instant) {
+        let now = Instant::now();
+        self.timing.load += ms(begun, now);
+        self.trace.add("load", begun, now, 0);
     }
 
-    /// Adds a forward step of `batch` inputs.
-    pub fn add_step(&mut self, phase: Phase, millis: f64, batch: usize) {
-        match phase {
-            Phase::Forward => self.timing.forward += millis,
-            Phase::Prefill => self.timing.prefill += millis,
-            Phase::Decode => self.timing.decode += millis,
+    /// Adds a forward step that inputs of `moved` (a request's id for each) shared.
+    pub fn add_step(&mut self, phase: Phase, begun: Instant, ended: Instant, moved: &[(RequestId, Phase)]) {
+        let millis = ms(begun, ended);
+        let stage = match phase {
+            Phase::Forward => {
+                self.timing.forward += millis;
+                "forward"
+            }
+            Phase::Prefill => {
+                self.timing.prefill += millis;
+                "prefill"
+            }
+            Phase::Decode => {
+                self.timing.decode += millis;
+                "decode"
+            }
+        };
+        self.trace.add(stage, begun, ended, moved.len());
+        self.batch = self.batch.max(moved.len());
+        for (id, _) in moved {
+            if *id != self.submission.id && self.mates.len() < MATES && !self.mates.contains(id) {
+                self.mates.push(*id);
+            }
         }
-        self.batch = self.batch.max(batch);
     }
 
-    /// Adds tokenizing time.
-    pub fn add_tokenize(&mut self, millis: f64) {
-        self.timing.tokenize += millis;
+    /// Adds tokenizing time since `begun`.
+    pub fn add_tokenize(&mut self, begun: Instant) {
+        let now = Instant::now();
+        self.timing.tokenize += ms(begun, now);
+        self.trace.add("tokenize", begun, now, 0);
     }
 
     /// The next input to tokenize, while there are fewer open than one step can use.
@@ -171,12 +200,14 @@ impl Active {
         }
     }
 
-    /// Delivers answers, and what they took to put together.
-    pub fn deliver(&mut self, items: Vec<(usize, ItemResult)>, millis: f64) {
-        self.timing.postprocess += millis;
+    /// Delivers answers, which were put together since `begun`.
+    pub fn deliver(&mut self, items: Vec<(usize, ItemResult)>, begun: Instant) {
         if items.is_empty() {
             return;
         }
+        let now = Instant::now();
+        self.timing.postprocess += ms(begun, now);
+        self.trace.add("post", begun, now, 0);
         self.done += items.len();
         let (done, total) = (self.done, self.submission.request.inputs.len());
         self.submission.sink.send(Event::Items { id: self.submission.id, items, done, total });
@@ -208,6 +239,8 @@ impl Active {
             started: self.started.unwrap_or(finished),
             finished,
             timing: self.timing,
+            trace: self.trace.stretches(),
+            shared_with: self.mates,
             tokens: self.tokens,
             generated: self.generated,
             done: self.done,
@@ -230,12 +263,12 @@ pub fn ms(from: Instant, to: Instant) -> f64 {
 
 /// Sends answers. A request with a single input fails with it; others go on to the next. Returns
 /// how the request ends, if this was the last answer.
-pub fn deliver(active: &mut Active, items: Vec<(usize, ItemResult)>, millis: f64) -> Option<End> {
+pub fn deliver(active: &mut Active, items: Vec<(usize, ItemResult)>, begun: Instant) -> Option<End> {
     if active.submission.request.inputs.len() == 1
         && let Some((_, Err(message))) = items.first()
     {
         return Some(End::Failed(message.clone()));
     }
-    active.deliver(items, millis);
+    active.deliver(items, begun);
     active.is_complete().then_some(End::Done)
 }

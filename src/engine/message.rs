@@ -1,5 +1,6 @@
 //! What crosses the edge: one command enum in, one event enum out.
 
+use super::trace::Stretch;
 use crate::error::UserMessage;
 use crate::nn::runtime::{DeviceChoice, DeviceReport};
 use crate::tasks::language::Partial;
@@ -154,6 +155,8 @@ pub enum Event {
     },
     /// State of the engine itself; goes to the status sink only.
     Status(Status),
+    /// A model has come or gone; goes to the status sink only, before the status that shows it.
+    Model(ModelChange),
 }
 
 /// One input's answer, or why there is none.
@@ -171,7 +174,7 @@ impl Event {
             | Self::Done { id, .. }
             | Self::Cancelled { id, .. }
             | Self::Failed { id, .. } => Some(*id),
-            Self::Status(_) => None,
+            Self::Status(_) | Self::Model(_) => None,
         }
     }
 
@@ -202,6 +205,10 @@ pub struct Report {
     pub started: Instant,
     pub finished: Instant,
     pub timing: Timing,
+    /// The same time as stretches, in order.
+    pub trace: Vec<Stretch>,
+    /// Other requests that shared forward steps, up to 64.
+    pub shared_with: Vec<RequestId>,
     /// Input tokens.
     pub tokens: usize,
     /// Tokens written.
@@ -249,6 +256,27 @@ pub struct LoadedModel {
     pub bytes: usize,
     /// How its weights are kept.
     pub precision: &'static str,
+}
+
+/// What happened to a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Happening {
+    /// It was read, in this time.
+    Loaded(std::time::Duration),
+    /// It made room for another.
+    Evicted,
+    /// It was not wanted any more, or could not be trusted after a fault.
+    Dropped,
+}
+
+/// A model that came or went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelChange {
+    pub id: String,
+    /// Of its weights.
+    pub bytes: usize,
+    pub happening: Happening,
+    pub at: Instant,
 }
 
 /// A model that can be asked for by its id.

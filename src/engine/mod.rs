@@ -5,11 +5,14 @@
 
 pub mod active;
 pub mod budget;
+mod life;
 pub mod message;
 pub mod models;
 pub mod queue;
 pub mod record;
 pub mod shapes;
+pub mod trace;
+pub mod usage;
 pub mod worker;
 
 use crate::error::UserMessage;
@@ -24,6 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use usage::{Usage, UsageReader};
 
 /// Requests that may wait or run at a time.
 pub const CAPACITY: usize = 256;
@@ -103,6 +107,7 @@ pub struct Engine {
     capacity: usize,
     next_id: AtomicU64,
     halt: CancelToken,
+    usage: Arc<Usage>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -116,10 +121,11 @@ impl Engine {
         let in_flight = Arc::new(AtomicUsize::new(0));
         let capacity = config.capacity;
         let halt = CancelToken::default();
-        let link = worker::Link { inbox, in_flight: Arc::clone(&in_flight), halt: halt.clone() };
-        let thread =
-            std::thread::Builder::new().name("glossa-engine".into()).spawn(move || worker::run(config, link))?;
-        Ok(Self { commands, in_flight, capacity, next_id: AtomicU64::new(1), halt, thread: Some(thread) })
+        let usage = Arc::new(Usage::default());
+        let wires = (Arc::clone(&in_flight), halt.clone(), Arc::clone(&usage));
+        let link = worker::Link { inbox, in_flight: wires.0, halt: wires.1, usage: wires.2 };
+        let thread = std::thread::Builder::new().name("glossa-engine".into()).spawn(move || life::run(config, link))?;
+        Ok(Self { commands, in_flight, capacity, next_id: AtomicU64::new(1), halt, usage, thread: Some(thread) })
     }
 
     /// Hands a request over. Never waits.
@@ -169,6 +175,11 @@ impl Engine {
 
     fn tell(&self, command: Command) -> Result<(), SubmitError> {
         self.commands.try_send(command).map_err(|e| if e.is_full() { SubmitError::Busy } else { SubmitError::Stopped })
+    }
+
+    /// Tells other threads what the engine holds in memory.
+    pub fn usage(&self) -> UsageReader {
+        UsageReader { usage: Arc::clone(&self.usage), in_flight: Arc::clone(&self.in_flight), gpu: None }
     }
 
     /// Requests waiting or running.

@@ -1,13 +1,14 @@
 //! The models that the worker holds: opened at first use, shared, evicted under the budget.
 
 use super::budget::Budget;
-use super::message::{LoadedModel, ModelInfo};
+use super::message::{Happening, LoadedModel, ModelChange, ModelInfo};
 use crate::error::UserMessage;
 use crate::models::library::{Library, ModelEntry};
 use crate::models::verify::Verifier;
 use crate::nn::runtime::Runtime;
 use crate::tasks::{Model, Task, TaskError};
 use std::collections::HashMap;
+use std::time::Instant;
 
 /// Loaded models by key (task and model as requested).
 pub struct Models {
@@ -15,6 +16,8 @@ pub struct Models {
     verifier: Verifier,
     budget: Budget,
     loaded: HashMap<String, Loaded>,
+    /// What has happened and was not told yet.
+    changes: Vec<ModelChange>,
 }
 
 /// A model in memory.
@@ -34,7 +37,7 @@ pub struct Wanted<'a> {
 impl Models {
     /// None loaded yet.
     pub fn new(library: Library, verifier: Verifier, budget: usize) -> Self {
-        Self { library, verifier, budget: Budget::new(budget), loaded: HashMap::new() }
+        Self { library, verifier, budget: Budget::new(budget), loaded: HashMap::new(), changes: Vec::new() }
     }
 
     /// The models that can be asked for by id.
@@ -65,6 +68,7 @@ impl Models {
         wanted: &Wanted<'_>,
         progress: &mut dyn FnMut(&str, f32, u64) -> bool,
     ) -> Result<(), TaskError> {
+        let begun = Instant::now();
         let entry: ModelEntry = self.library.resolve(wanted.model, wanted.task.model_task())?;
         let bytes = entry.weight_bytes();
         if progress(&entry.id, 0.0, bytes) {
@@ -77,12 +81,15 @@ impl Models {
         }
         for key in self.budget.evict(usize::try_from(bytes).unwrap_or(usize::MAX), wanted.key) {
             tracing::info!(%key, "model dropped to make room");
-            self.drop_model(&key);
+            self.remove(&key, Happening::Evicted);
         }
         let mut report = |share: f32| progress(&entry.id, share, bytes);
         let model = wanted.task.load(&entry, wanted.runtime, &mut report)?;
         progress(&entry.id, 1.0, bytes);
         self.budget.touch(wanted.key, model.bytes());
+        let happening = Happening::Loaded(begun.elapsed());
+        let (id, bytes) = (entry.id.clone(), model.bytes());
+        self.changes.push(ModelChange { id, bytes, happening, at: Instant::now() });
         self.loaded.insert(wanted.key.to_owned(), Loaded { id: entry.id, model });
         Ok(())
     }
@@ -96,8 +103,30 @@ impl Models {
 
     /// Drops one model; it is read again at its next use.
     pub fn drop_model(&mut self, key: &str) {
-        self.loaded.remove(key);
+        self.remove(key, Happening::Dropped);
+    }
+
+    fn remove(&mut self, key: &str, happening: Happening) {
         self.budget.forget(key);
+        if let Some(Loaded { id, model }) = self.loaded.remove(key) {
+            let bytes = model.bytes() - model.cache_bytes();
+            // Gone only when its memory is: a large one takes a moment.
+            drop(model);
+            self.changes.push(ModelChange { id, bytes, happening, at: Instant::now() });
+        }
+    }
+
+    /// What has happened since the last call, in order.
+    pub fn take_changes(&mut self) -> Vec<ModelChange> {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// Bytes of weights, and of keys and values, of all loaded models.
+    pub fn bytes(&self) -> (usize, usize) {
+        self.loaded.values().fold((0, 0), |(weights, caches), l| {
+            let own = l.model.cache_bytes();
+            (weights + l.model.bytes().saturating_sub(own), caches + own)
+        })
     }
 
     /// Drops all models whose key is not in `used`.

@@ -1,14 +1,14 @@
 //! The worker thread: takes commands between steps, picks a group, runs one step, reports.
 
-use super::EngineConfig;
-use super::active::{Active, End, Place, deliver, ms};
+use super::active::{Active, End, Place, deliver};
+use super::life::open_runtime;
 use super::message::{CancelToken, Command, Event, EventSink, ItemResult, ModelInfo, RequestId, Status};
 use super::models::{Models, Wanted, panic_message};
 use super::queue::next_group;
+use super::usage::Usage;
 use crate::error::UserMessage;
-use crate::models::verify::Verifier;
 use crate::nn::kernels::gemm::Precision;
-use crate::nn::runtime::{DeviceChoice, Runtime};
+use crate::nn::runtime::Runtime;
 use crate::tasks::{Asked, Phase, Task, TaskError, Work};
 use crossbeam_channel::{Receiver, TryRecvError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,103 +25,25 @@ pub struct Link {
     pub inbox: Receiver<Command>,
     pub in_flight: Arc<AtomicUsize>,
     pub halt: CancelToken,
+    pub usage: Arc<Usage>,
 }
 
-struct Worker {
-    tasks: Vec<Box<dyn Task>>,
-    runtime: Runtime,
-    precision: Option<Precision>,
-    models: Models,
-    active: Vec<Active>,
-    arrivals: u64,
-    known: Arc<Vec<ModelInfo>>,
-    status: Option<EventSink>,
-    link: Link,
-}
-
-/// Runs until shutdown. Opens the device first.
-pub fn run(config: EngineConfig, link: Link) {
-    let EngineConfig { library, device, threads, precision, context, budget, cache, tasks, status, .. } = config;
-    let runtime = match open_runtime(device, threads, precision) {
-        Ok(runtime) => runtime.with_context(context),
-        Err(message) => {
-            tracing::error!(%message, "no device");
-            drop(status);
-            refuse_all(&link, &message);
-            return;
-        }
-    };
-    let models = Models::new(library, Verifier::new(cache.as_deref()), budget);
-    let known = Arc::new(models.known());
-    let active = Vec::new();
-    let mut worker = Worker { tasks, runtime, precision, models, active, arrivals: 0, known, status, link };
-    worker.send_status(None);
-    loop {
-        match catch_unwind(AssertUnwindSafe(|| worker.serve())) {
-            Ok(()) => break,
-            // Nothing but a fault of the worker's own gets here: tasks are caught where they run.
-            Err(payload) => {
-                let message = panic_message(&*payload);
-                tracing::error!(%message, "the worker starts again");
-                for index in (0..worker.active.len()).rev() {
-                    worker.end(index, End::Failed(message.clone()));
-                }
-                worker.models.drop_unused(&[]);
-                worker.send_status(Some(message.why));
-            }
-        }
-    }
-    for index in (0..worker.active.len()).rev() {
-        worker.end(index, End::Cancelled);
-    }
-    refuse_rest(&worker);
-}
-
-fn open_runtime(
-    choice: DeviceChoice,
-    threads: Option<usize>,
-    precision: Option<Precision>,
-) -> Result<Runtime, UserMessage> {
-    Runtime::new(choice, threads, precision).map_err(|error| {
-        UserMessage::new(
-            "No device to compute on",
-            error.to_string(),
-            "Close other programs, or start with fewer threads (--threads 1).",
-        )
-    })
-}
-
-/// Without a device every request fails, with the reason.
-fn refuse_all(link: &Link, message: &UserMessage) {
-    while let Ok(command) = link.inbox.recv() {
-        match command {
-            Command::Submit(submission) => {
-                Active::new(*submission, 0, "").finish(End::Failed(message.clone()), nowhere());
-                link.in_flight.fetch_sub(1, Ordering::AcqRel);
-            }
-            Command::Shutdown => break,
-            Command::SetDevice { .. } | Command::SetContext(_) | Command::Unload => {}
-        }
-    }
-}
-
-/// Requests that were handed over but never looked at end as cancelled.
-fn refuse_rest(worker: &Worker) {
-    while let Ok(command) = worker.link.inbox.try_recv() {
-        if let Command::Submit(submission) = command {
-            Active::new(*submission, 0, "").finish(End::Cancelled, nowhere());
-            worker.link.in_flight.fetch_sub(1, Ordering::AcqRel);
-        }
-    }
-}
-
-fn nowhere() -> Place {
-    Place { model: String::new(), device: "none", precision: "" }
+/// Everything that the worker owns.
+pub(super) struct Worker {
+    pub tasks: Vec<Box<dyn Task>>,
+    pub runtime: Runtime,
+    pub precision: Option<Precision>,
+    pub models: Models,
+    pub active: Vec<Active>,
+    pub arrivals: u64,
+    pub known: Arc<Vec<ModelInfo>>,
+    pub status: Option<EventSink>,
+    pub link: Link,
 }
 
 impl Worker {
     /// Takes commands and runs steps until told to stop.
-    fn serve(&mut self) {
+    pub fn serve(&mut self) {
         while !self.link.halt.is_cancelled() {
             let command = if self.active.is_empty() {
                 self.link.inbox.recv().map_err(|_| TryRecvError::Disconnected)
@@ -235,26 +157,28 @@ impl Worker {
             Ok(Err(error)) => Some(End::Failed(error.into())),
             Err(payload) => Some(End::Failed(panic_message(&*payload))),
         };
-        self.active[leader].add_load(ms(begun, Instant::now()));
-        match end {
-            None => self.send_status(None),
-            Some(end) => self.end(leader, end),
+        self.active[leader].add_load(begun);
+        // Even a load that failed may have made others go.
+        self.send_status(None);
+        if let Some(end) = end {
+            self.end(leader, end);
         }
     }
 
     /// Tokenizes inputs of one request until a step of `room` tokens is full; returns the tokens
     /// that wait in it. Inputs without content are answered at once.
     fn prepare(&mut self, index: usize, room: usize) -> usize {
-        let begun = Instant::now();
         let halt = self.link.halt.clone();
         let active = &mut self.active[index];
         active.start();
+        let begun = Instant::now();
         let Some(loaded) = self.models.get(&active.key) else { return 0 };
         let mut waiting: usize = active.open.iter().map(|(_, w)| w.load()).sum();
         let mut answered: Vec<(usize, ItemResult)> = Vec::new();
-        let mut end = None;
+        let (mut end, mut is_new) = (None, false);
         while waiting < room {
             let Some(input) = active.next_input() else { break };
+            is_new = true;
             let cancel = active.submission.cancel.clone();
             let stop = || cancel.is_cancelled() || halt.is_cancelled();
             let request = &active.submission.request;
@@ -278,9 +202,11 @@ impl Worker {
                 }
             }
         }
-        active.add_tokenize(ms(begun, Instant::now()));
+        if is_new {
+            active.add_tokenize(begun);
+        }
         if end.is_none() {
-            end = deliver(active, answered, 0.0);
+            end = deliver(active, answered, Instant::now());
         }
         if let Some(end) = end {
             if matches!(end, End::Failed(_)) {
@@ -308,7 +234,7 @@ impl Worker {
             works.extend(active.open.iter_mut().map(|(_, w)| &mut **w as &mut dyn Work));
         }
         let result = catch_unwind(AssertUnwindSafe(|| loaded.model.step(&mut works, STEP_TOKENS)));
-        let millis = ms(begun, Instant::now());
+        let ended = Instant::now();
         let failure = match result {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(UserMessage::from(error)),
@@ -327,10 +253,11 @@ impl Worker {
         let after = left(&self.active);
         let moved: Vec<(RequestId, Phase)> =
             before.iter().zip(&after).filter(|(b, a)| a.1 < b.1).map(|(b, _)| (b.0, b.2)).collect();
+        self.link.usage.count(&self.models);
         for id in ids {
             let Some((_, phase)) = moved.iter().find(|m| m.0 == *id) else { continue };
             if let Some(index) = self.find(*id) {
-                self.active[index].add_step(*phase, millis, moved.len());
+                self.active[index].add_step(*phase, begun, ended, &moved);
                 self.active[index].tell_progress();
                 self.stream(index);
                 self.answer(index);
@@ -384,14 +311,14 @@ impl Worker {
             };
             items.push((input, result));
         }
-        let end = deliver(active, items, ms(begun, Instant::now()));
+        let end = deliver(active, items, begun);
         if let Some(end) = end {
             self.end(index, end);
         }
     }
 
     /// Removes a request and sends its last event.
-    fn end(&mut self, index: usize, end: End) {
+    pub fn end(&mut self, index: usize, end: End) {
         let active = self.active.remove(index);
         let requested = active.submission.request.model.clone();
         let loaded = self.models.get(&active.key);
@@ -404,8 +331,15 @@ impl Worker {
         active.finish(end, place);
     }
 
-    fn send_status(&self, notice: Option<String>) {
+    /// Tells what has become of the models, and how the engine is.
+    pub fn send_status(&mut self, notice: Option<String>) {
+        self.link.usage.count(&self.models);
+        self.link.usage.on_cuda(self.runtime.report.used == "cuda");
+        let changes = self.models.take_changes();
         if let Some(sink) = &self.status {
+            for change in changes {
+                sink.send(Event::Model(change));
+            }
             sink.send(Event::Status(Status {
                 device: self.runtime.report.clone(),
                 precision: self.runtime.precision(),

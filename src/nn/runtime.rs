@@ -134,14 +134,42 @@ pub fn available_memory() -> Option<usize> {
     usize::try_from(system.available_memory()).ok().filter(|free| *free > 0)
 }
 
-#[cfg(feature = "cuda")]
 fn free_on_gpu() -> Option<usize> {
-    candle_core::cuda_backend::cudarc::driver::result::mem_get_info().ok().map(|(free, _)| free)
+    GpuMemory::open()?.read().map(|(free, _)| free)
+}
+
+/// Asks the CUDA driver for the memory of GPU 0, from any thread.
+#[cfg(feature = "cuda")]
+pub struct GpuMemory(Arc<candle_core::cuda_backend::cudarc::driver::CudaContext>);
+
+/// Without CUDA in the build there is no such memory.
+#[cfg(not(feature = "cuda"))]
+pub struct GpuMemory(std::convert::Infallible);
+
+#[cfg(feature = "cuda")]
+impl GpuMemory {
+    /// Takes part in the context that Candle uses; `None` if there is no GPU.
+    pub fn open() -> Option<Self> {
+        candle_core::cuda_backend::cudarc::driver::CudaContext::new(0).ok().map(Self)
+    }
+
+    /// Free and total bytes.
+    pub fn read(&self) -> Option<(usize, usize)> {
+        self.0.mem_get_info().ok()
+    }
 }
 
 #[cfg(not(feature = "cuda"))]
-fn free_on_gpu() -> Option<usize> {
-    None
+impl GpuMemory {
+    /// `None`: this build has no CUDA.
+    pub fn open() -> Option<Self> {
+        None
+    }
+
+    /// Free and total bytes.
+    pub fn read(&self) -> Option<(usize, usize)> {
+        match self.0 {}
+    }
 }
 
 /// CUDA device 0, after a self-test: a wrong or missing kernel shows here, not in an answer.

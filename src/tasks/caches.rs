@@ -3,6 +3,7 @@
 use crate::nn::NnError;
 use crate::nn::decoder::{Cache, Decoder};
 use crate::nn::lock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// Conversations whose keys and values are kept.
@@ -14,14 +15,23 @@ struct Kept {
     cache: Cache,
 }
 
-/// The caches that no request is using, oldest first.
+/// The caches that no request is using, oldest first, and the bytes of those that one is.
+#[derive(Default)]
+struct Pool {
+    kept: Mutex<Vec<Kept>>,
+    lent_bytes: AtomicUsize,
+}
+
+/// The caches of a model.
 #[derive(Clone, Default)]
-pub struct Caches(Arc<Mutex<Vec<Kept>>>);
+pub struct Caches(Arc<Pool>);
 
 /// A cache in use. It goes back when it is dropped, however the request ends.
 pub struct Lent {
     caches: Caches,
     kept: Option<Kept>,
+    /// What it counts for among the lent bytes.
+    bytes: usize,
 }
 
 fn shared(a: &[u32], b: &[u32]) -> usize {
@@ -29,15 +39,16 @@ fn shared(a: &[u32], b: &[u32]) -> usize {
 }
 
 impl Caches {
-    /// Bytes held by the caches that are not in use.
+    /// Bytes held, in use or not.
     pub fn bytes(&self) -> usize {
-        lock(&self.0).iter().map(|k| k.cache.bytes()).sum()
+        let kept: usize = lock(&self.0.kept).iter().map(|k| k.cache.bytes()).sum();
+        kept + self.0.lent_bytes.load(Ordering::Relaxed)
     }
 
     /// A cache for `prompt` that holds as much of its beginning as is known, but never its last
     /// token: that one is read for its logits.
     pub fn lend(&self, decoder: &Decoder, prompt: &[u32]) -> Lent {
-        let mut all = lock(&self.0);
+        let mut all = lock(&self.0.kept);
         let best = (0..all.len()).max_by_key(|&i| shared(&all[i].tokens, prompt));
         // Another conversation's cache is not cut down for the few words that all begin with.
         let useful = best.filter(|&i| 2 * shared(&all[i].tokens, prompt) >= all[i].tokens.len());
@@ -49,7 +60,9 @@ impl Caches {
         let known = shared(&kept.tokens, prompt).min(prompt.len().saturating_sub(1));
         kept.tokens.truncate(known);
         kept.cache.truncate(known);
-        Lent { caches: self.clone(), kept: Some(kept) }
+        let mut lent = Lent { caches: self.clone(), kept: Some(kept), bytes: 0 };
+        lent.count();
+        lent
     }
 }
 
@@ -74,15 +87,27 @@ impl Lent {
         if result.is_ok() {
             kept.tokens.extend_from_slice(ids);
         }
+        self.count();
         Some(result)
+    }
+
+    /// Brings the lent bytes up to date.
+    fn count(&mut self) {
+        let bytes = self.kept.as_ref().map_or(0, |k| k.cache.bytes());
+        let all = &self.caches.0.lent_bytes;
+        all.fetch_add(bytes, Ordering::Relaxed);
+        all.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.bytes = bytes;
     }
 }
 
 impl Drop for Lent {
     fn drop(&mut self) {
+        let kept = self.kept.take();
+        self.count();
         // After a panic the content may be half written.
-        if let Some(kept) = self.kept.take().filter(|k| k.cache.len() == k.tokens.len() && !std::thread::panicking()) {
-            let mut all = lock(&self.caches.0);
+        if let Some(kept) = kept.filter(|k| k.cache.len() == k.tokens.len() && !std::thread::panicking()) {
+            let mut all = lock(&self.caches.0.kept);
             all.push(kept);
             if all.len() > KEPT {
                 all.remove(0);

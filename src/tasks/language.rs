@@ -241,6 +241,10 @@ impl Model for LanguageModel {
         self.decoder.bytes() + self.caches.bytes()
     }
 
+    fn cache_bytes(&self) -> usize {
+        self.caches.bytes()
+    }
+
     fn precision(&self) -> Option<&'static str> {
         self.precision
     }

@@ -102,8 +102,13 @@ pub type Progress<'a> = &'a mut dyn FnMut(f32) -> bool;
 /// A loaded model. It is driven in steps, so that requests can be cancelled, mixed and shown
 /// while they run.
 pub trait Model: Send {
-    /// Bytes of weights held.
+    /// Bytes of weights held, and of what it keeps between requests.
     fn bytes(&self) -> usize;
+
+    /// Of these, keys and values of conversations.
+    fn cache_bytes(&self) -> usize {
+        0
+    }
 
     /// The type that most of its weights are kept in, where the file decides.
     fn precision(&self) -> Option<&'static str> {

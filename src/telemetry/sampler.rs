@@ -1,15 +1,20 @@
-//! The thread that reads the sources five times a second.
+//! The thread that reads the sources ten times a second.
 
-use super::sources::Sources;
+use super::sources::files::Reader;
+use super::sources::{Probe, Sources};
 use super::store::Store;
+use super::warnings::Watch;
 use crossbeam_channel::{RecvTimeoutError, Sender};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// CPU counters tick at 100 Hz: shorter periods would show their grain.
-pub const PERIOD: Duration = Duration::from_millis(200);
+/// Time between two readings.
+pub const PERIOD: Duration = Duration::from_millis(100);
+/// The same in seconds.
+pub const PERIOD_SECS: f32 = 0.1;
+/// Readings between two looks at what is wrong, and at the sampler's own cost.
+const SLOW: u32 = 10;
 
 /// Shared by the sampler, which writes, and the window, which draws.
 pub type SharedStore = Arc<Mutex<Store>>;
@@ -26,18 +31,19 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// Starts sampling what is below `root` into `store`.
+    /// Starts sampling what `probe` names into `store`.
     ///
     /// # Errors
     /// If the operating system refuses a thread.
-    pub fn start(store: SharedStore, root: PathBuf) -> std::io::Result<Self> {
+    pub fn start(store: SharedStore, probe: Probe) -> std::io::Result<Self> {
         let (stop, stopped) = crossbeam_channel::bounded::<()>(0);
         let thread = std::thread::Builder::new().name("glossa-telemetry".into()).spawn(move || {
-            let mut sources = Sources::probe(&root);
-            while stopped.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
-                let time = lock(&store).now();
-                let sample = sources.read(time);
-                lock(&store).push_sample(sample);
+            let mut loop_state = Loop::new(store, probe);
+            let mut next = Instant::now();
+            while stopped.recv_deadline(next) == Err(RecvTimeoutError::Timeout) {
+                loop_state.tick();
+                // A late reading does not make the next ones come faster.
+                next = (next + PERIOD).max(Instant::now());
             }
         })?;
         Ok(Self { stop: Some(stop), thread: Some(thread) })
@@ -50,5 +56,56 @@ impl Drop for Sampler {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+/// What the thread keeps between two readings.
+struct Loop {
+    store: SharedStore,
+    sources: Sources,
+    revision: Option<u32>,
+    watch: Watch,
+    count: u32,
+    /// What the kernel counts of this thread, and its processor time (ns) at the last look.
+    schedstat: Reader,
+    spent: Option<(f64, Instant)>,
+}
+
+impl Loop {
+    fn new(store: SharedStore, probe: Probe) -> Self {
+        let sources = Sources::open(probe);
+        let schedstat = Reader::new("/proc/thread-self/schedstat".into());
+        Self { store, sources, revision: None, watch: Watch::default(), count: 0, schedstat, spent: None }
+    }
+
+    fn tick(&mut self) {
+        // The lock is never held while files are read.
+        let time = lock(&self.store).now();
+        self.sources.read(time);
+        let mut store = lock(&self.store);
+        if self.revision != Some(self.sources.revision()) {
+            self.revision = Some(self.sources.revision());
+            store.describe(self.sources.channels(), self.sources.facts());
+        }
+        store.push_row(time, self.sources.row());
+        if self.count % SLOW == SLOW - 1 {
+            self.watch.look(&mut store, time);
+        }
+        drop(store);
+        if self.count.is_multiple_of(SLOW * 5) {
+            self.weigh();
+        }
+        self.count = self.count.wrapping_add(1);
+    }
+
+    /// Notes what this thread costs, if the kernel counts it (schedstat's first number).
+    fn weigh(&mut self) {
+        let Some(ns) = self.schedstat.number(0.0) else { return };
+        let now = Instant::now();
+        if let Some((before, then)) = self.spent {
+            let wall = now.duration_since(then).as_nanos().max(1) as f64;
+            lock(&self.store).set_cost((100.0 * (ns - before) / wall) as f32);
+        }
+        self.spent = Some((ns, now));
     }
 }

@@ -151,3 +151,76 @@ fn an_unknown_task_and_an_empty_request_end_too() {
     let (_, events) = submit(&engine, &[], Priority::Interactive);
     assert!(matches!(all_events(&events).last(), Some(Event::Done { report, .. }) if report.done == 0));
 }
+
+/// A request's report says in which order its time went, and with whom it shared steps.
+#[test]
+fn a_report_tells_stages_in_order_and_who_shared_them() {
+    let (engine, _) = engine(5, 60, 64);
+    let waiting: Vec<_> = (0..3).map(|_| submit(&engine, &["slow 4"], Priority::Interactive)).collect();
+    let ids: Vec<_> = waiting.iter().map(|w| w.0.id).collect();
+    for (i, (_, events)) in waiting.iter().enumerate() {
+        let Some(Event::Done { report, .. }) = all_events(events).pop() else { panic!("not done") };
+        let mut others: Vec<_> = ids.iter().copied().filter(|id| *id != ids[i]).collect();
+        others.sort_unstable();
+        let mut shared = report.shared_with.clone();
+        shared.sort_unstable();
+        assert_eq!(shared, others);
+        let names: Vec<&str> = report.trace.iter().map(|s| s.stage).collect();
+        let wanted: &[&str] = if i == 0 { &["queue", "load"] } else { &["queue"] };
+        assert_eq!(&names[..wanted.len()], wanted, "{names:?}");
+        let forward = report.trace.iter().find(|s| s.stage == "forward").expect("forward");
+        assert_eq!((forward.steps, forward.batch), (4, 3), "{:?}", report.trace);
+        assert!((forward.ms - report.timing.forward).abs() < 5.0);
+        let end = report.trace.last().map_or(0.0, |s| s.start + s.ms);
+        assert!(
+            report.trace.windows(2).all(|w| w[0].start + w[0].ms <= w[1].start + 1e-6) && end <= report.timing.total
+        );
+    }
+}
+
+/// Loadings and evictions are told as they happen, and the engine's memory can be read from outside.
+#[test]
+fn models_that_come_and_go_are_told() {
+    use glossa::engine::message::{EventSink, Happening};
+    use glossa::engine::{Engine, EngineConfig};
+    let (sink, told) = EventSink::channel(None);
+    let mut config = EngineConfig::new(glossa::models::library::Library::find(Some(&crate::fake::fixture(""))));
+    config.device = glossa::nn::runtime::DeviceChoice::Cpu;
+    config.threads = Some(1);
+    config.cache = None;
+    config.budget = 1;
+    config.status = Some(sink);
+    let log = crate::fake::Log::default();
+    config.tasks = vec![Box::new(crate::fake::FakeTask { log, step_ms: 1, load_ms: 10 })];
+    let engine = Engine::start(config).expect("engine");
+    let mut usage = engine.usage();
+    for folder in ["bert-tiny", "bert-odd"] {
+        let (sink, events) = EventSink::channel(None);
+        let mut request = crate::fake::request(&["a"], Priority::Interactive);
+        request.model = Some(crate::fake::fixture(folder).display().to_string());
+        engine.submit(request, sink).expect("taken");
+        all_events(&events);
+        let held = usage.read();
+        assert_eq!((held.weights, held.caches, held.queue, held.gpu), (1000, 0, 0, None));
+    }
+    engine.unload().expect("told");
+    let seen: Vec<String> = std::iter::from_fn(|| told.recv_timeout(std::time::Duration::from_secs(2)).ok())
+        .filter_map(|event| match event {
+            Event::Model(change) => Some(change),
+            _ => None,
+        })
+        .map(|change| match change.happening {
+            Happening::Loaded(took) => {
+                assert!(took.as_millis() >= 10);
+                format!("{} loaded", change.id)
+            }
+            Happening::Evicted => format!("{} evicted", change.id),
+            Happening::Dropped => format!("{} dropped", change.id),
+        })
+        .take(4)
+        .collect();
+    let name = |folder: &str| crate::fake::fixture(folder).display().to_string();
+    let short = |text: &String| text.replace(&name("bert-tiny"), "bert-tiny").replace(&name("bert-odd"), "bert-odd");
+    let seen: Vec<String> = seen.iter().map(short).collect();
+    assert_eq!(seen, ["bert-tiny loaded", "bert-tiny evicted", "bert-odd loaded", "bert-odd dropped"]);
+}

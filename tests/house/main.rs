@@ -2,6 +2,7 @@
 
 mod architecture;
 mod bad_input;
+mod boards;
 mod chat;
 mod cli;
 mod engine;
@@ -10,3 +11,4 @@ mod gguf;
 mod reading;
 mod rewriting;
 mod shipped;
+mod soak;

@@ -4,6 +4,7 @@
 mod decoders;
 mod heads;
 mod language;
+mod percentiles;
 mod scores;
 mod seq2seq;
 

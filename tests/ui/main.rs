@@ -1,6 +1,7 @@
 //! The window as a person meets it: type, click, read, by the names that a screen reader hears.
 
 mod chat;
+mod monitor;
 mod reading;
 mod rewriting;
 
@@ -31,6 +32,17 @@ fn window_with(models: &Path, size: egui::Vec2, settings: &str) -> Window {
 
 /// A window whose settings and data lie in `folder`.
 fn window_in(folder: tempfile::TempDir, models: &Path, size: egui::Vec2, settings: &str) -> Window {
+    window_on(None, folder, models, size, settings)
+}
+
+/// The same with the sensors of a recorded `board`; without one there are none.
+fn window_on(
+    board: Option<PathBuf>,
+    folder: tempfile::TempDir,
+    models: &Path,
+    size: egui::Vec2,
+    settings: &str,
+) -> Window {
     let path = folder.path().join("settings.json");
     if !settings.is_empty() {
         std::fs::write(&path, settings).expect("settings");
@@ -38,8 +50,9 @@ fn window_in(folder: tempfile::TempDir, models: &Path, size: egui::Vec2, setting
     let mut engine = EngineConfig::new(Library::find(Some(models)));
     engine.device = DeviceChoice::Cpu;
     engine.cache = None;
-    let sysroot = folder.path().to_owned();
-    let config = AppConfig { engine, settings: Some(path.clone()), data: Some(folder.path().join("data")), sysroot };
+    let sysroot = board.unwrap_or_else(|| folder.path().to_owned());
+    let config =
+        AppConfig { engine, settings: Some(path.clone()), data: Some(folder.path().join("data")), sysroot, nvml: None };
     let harness = Harness::builder()
         .with_size(size)
         .allow_missing_glyphs()
@@ -277,7 +290,7 @@ fn settings_that_cannot_be_kept_are_said() {
     let mut engine = EngineConfig::new(Library::find(Some(&models())));
     engine.cache = None;
     let sysroot = folder.path().to_owned();
-    let config = AppConfig { engine, settings: Some(blocker.join("settings.json")), data: None, sysroot };
+    let config = AppConfig { engine, settings: Some(blocker.join("settings.json")), data: None, sysroot, nvml: None };
     let harness = Harness::builder()
         .with_size(vec2(1280.0, 800.0))
         .allow_missing_glyphs()
@@ -314,7 +327,8 @@ fn all_tabs_draw_at_all_sizes_in_both_themes() {
                 w.harness.get_by_role_and_label(egui::Role::Tab, tab.title()).click();
                 w.harness.run_steps(3);
                 assert!(w.harness.query_all_by_label(tab.title()).next().is_some());
-                assert!(w.harness.query_by_label("Pulse").is_some(), "{width}");
+                let beside = if tab.has_side() { "Now" } else { "Pulse" };
+                assert!(w.harness.query_by_label(beside).is_some(), "{} at {width}", tab.title());
             }
             let screen = w.harness.ctx.content_rect();
             w.harness.get_by_role_and_label(egui::Role::Tab, "Sentiment").click();

@@ -115,7 +115,7 @@ impl Asking {
                 self.failed = Some(message.clone());
             }
             Event::Started { .. } => running.loading = None,
-            Event::Partial { .. } | Event::Status(_) => {}
+            Event::Partial { .. } | Event::Status(_) | Event::Model(_) => {}
         }
         None
     }
@@ -222,24 +222,32 @@ pub fn pieces_ui(ui: &mut Ui, p: &Palette, reading: &Reading) {
     });
 }
 
+/// Makes a file's bytes.
+type Contents = Box<dyn FnOnce() -> std::io::Result<Vec<u8>> + Send>;
+
 /// Writes a file on a thread of its own and says what came of it.
 #[derive(Default)]
 pub struct Saving {
     picker: Option<FilePicker>,
-    contents: Option<Vec<u8>>,
+    contents: Option<Contents>,
     running: Option<(PathBuf, Pending<std::io::Result<()>>)>,
 }
 
 impl Saving {
     /// Asks where to; `name` is proposed.
     pub fn ask(&mut self, name: &str, contents: Vec<u8>) {
-        self.contents = Some(contents);
+        self.ask_for(name, move || Ok(contents));
+    }
+
+    /// The same for what is only made when a place is chosen, on a thread of its own.
+    pub fn ask_for(&mut self, name: &str, make: impl FnOnce() -> std::io::Result<Vec<u8>> + Send + 'static) {
+        self.contents = Some(Box::new(make));
         self.picker = Some(FilePicker::new(Purpose::Save, FilePicker::home(), name));
     }
 
     fn write(&mut self, path: &Path, cx: &Cx<'_>) {
         let (Some(contents), file) = (self.contents.take(), path.to_owned()) else { return };
-        let work = move || crate::disk::write_whole(&file, &contents);
+        let work = move || crate::disk::write_whole(&file, &contents()?);
         self.running = Some((path.to_owned(), Pending::spawn(cx.ctx, work)));
     }
 

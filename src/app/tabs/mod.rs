@@ -7,6 +7,7 @@ mod editor;
 pub mod entities;
 pub mod extract;
 pub mod generate;
+pub mod monitor;
 pub mod questions;
 pub mod sentiment;
 pub mod settings;
@@ -23,6 +24,7 @@ use super::widgets::icons::Icon;
 use crate::engine::message::{Event, EventSink, Request, Status};
 use crate::engine::{Engine, Ticket};
 use crate::error::UserMessage;
+use crate::telemetry::sampler::SharedStore;
 use egui::Ui;
 use std::path::{Path, PathBuf};
 
@@ -38,6 +40,14 @@ pub trait Tab {
 
     /// Draws it.
     fn ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>);
+
+    /// Whether something of its own stands beside it instead of the pulse.
+    fn has_side(&self) -> bool {
+        false
+    }
+
+    /// Draws what stands beside it.
+    fn side_ui(&mut self, _ui: &mut Ui, _cx: &mut Cx<'_>) {}
 
     /// Hears of every event of every request; those of others are to be ignored.
     fn on_event(&mut self, _event: &Event, _cx: &mut Cx<'_>) {}
@@ -66,6 +76,7 @@ pub fn all() -> Vec<Box<dyn Tab>> {
         Box::<extract::ExtractTab>::default(),
         Box::<generate::GenerateTab>::default(),
         Box::<chat::ChatTab>::default(),
+        Box::<monitor::MonitorTab>::default(),
         Box::<settings::SettingsTab>::default(),
     ]
 }
@@ -84,6 +95,8 @@ pub struct Cx<'a> {
     pub notices: &'a mut Notices,
     /// The request that the pulse should mark.
     pub mark: &'a mut Option<u64>,
+    /// Readings and requests of the past.
+    pub store: &'a SharedStore,
 }
 
 impl Cx<'_> {

@@ -83,7 +83,7 @@ impl Stream {
             }
             Event::Cancelled { report, .. } => return Some(Ended::Stopped(Box::new(report.clone()))),
             Event::Failed { message, .. } => return Some(Ended::Failed(message.clone())),
-            Event::Started { .. } | Event::Progress { .. } | Event::Status(_) => {}
+            Event::Started { .. } | Event::Progress { .. } | Event::Status(_) | Event::Model(_) => {}
         }
         None
     }

@@ -35,6 +35,7 @@ pub enum Icon {
     Table,
     Letters,
     Swap,
+    Pulse,
 }
 
 /// A small button without a frame, for rows of them.
@@ -115,9 +116,14 @@ pub fn paint(painter: &Painter, rect: Rect, icon: Icon, color: Color32) {
             painter.line_segment([at(8.0, 3.8), at(12.0, 3.8)], stroke);
             painter.add(Shape::line(vec![at(5.5, 6.0), at(6.3, 16.2), at(13.7, 16.2), at(14.5, 6.0)], stroke));
         }
-        Icon::Tag | Icon::Question | Icon::Lines | Icon::Shapes | Icon::Table | Icon::Letters | Icon::Swap => {
-            paint_task(painter, origin, icon, color)
-        }
+        Icon::Tag
+        | Icon::Question
+        | Icon::Lines
+        | Icon::Shapes
+        | Icon::Table
+        | Icon::Letters
+        | Icon::Swap
+        | Icon::Pulse => paint_task(painter, origin, icon, color),
         Icon::Left => {
             painter.add(Shape::line(vec![at(12.0, 5.5), at(7.5, 10.0), at(12.0, 14.5)], stroke));
         }
@@ -184,6 +190,11 @@ fn paint_task(painter: &Painter, origin: Pos2, icon: Icon, color: Color32) {
             painter.line_segment([at(6.7, 3.0), at(6.7, 5.0)], stroke);
             painter.add(Shape::line(vec![at(9.3, 5.0), at(7.6, 8.6), at(3.0, 12.4)], stroke));
             painter.add(Shape::line(vec![at(4.3, 7.0), at(6.2, 9.7), at(8.4, 11.3)], stroke));
+        }
+        Icon::Pulse => {
+            let beat = [(2.0, 10.5), (6.0, 10.5), (8.5, 4.0), (12.0, 16.0), (14.5, 10.5), (18.0, 10.5)];
+            let points: Vec<Pos2> = beat.iter().map(|(x, y)| at(*x, *y)).collect();
+            painter.add(Shape::line(points, stroke));
         }
         Icon::Swap => {
             painter.line_segment([at(4.0, 7.0), at(16.0, 7.0)], stroke);

@@ -3,13 +3,16 @@
 pub mod bars;
 pub mod chips;
 pub mod file_picker;
+pub mod flame;
 pub mod gauge;
+pub mod histogram;
 pub mod icons;
 pub mod marked;
 pub mod stages;
 
 use super::theme::{Palette, card, size, strong};
 use crate::error::UserMessage;
+pub use crate::telemetry::channel::millis;
 use egui::{Button, Response, Ui, WidgetText, vec2};
 
 /// The one button that matters most here.
@@ -81,17 +84,5 @@ pub fn failure(ui: &mut Ui, p: &Palette, message: &UserMessage) -> bool {
 
 /// Bytes as people read them: MB and GB of a thousand.
 pub fn bytes(count: u64) -> String {
-    let n = count as f64;
-    if n >= 1e9 { format!("{:.1} GB", n / 1e9) } else { format!("{:.0} MB", n / 1e6) }
-}
-
-/// Milliseconds with as many digits as mean something.
-pub fn millis(ms: f64) -> String {
-    if ms >= 10_000.0 {
-        format!("{:.1} s", ms / 1e3)
-    } else if ms >= 100.0 {
-        format!("{ms:.0} ms")
-    } else {
-        format!("{ms:.1} ms")
-    }
+    crate::telemetry::channel::bytes(count as f64)
 }

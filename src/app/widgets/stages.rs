@@ -25,7 +25,8 @@ pub fn bar(ui: &mut Ui, p: &Palette, stages: &[(&'static str, f64)]) -> Response
     response
 }
 
-fn color(p: &Palette, stage: &str) -> Color32 {
+/// The colour of a stage.
+pub fn color(p: &Palette, stage: &str) -> Color32 {
     match stage {
         "queue" => p.muted,
         "load" => p.warning,

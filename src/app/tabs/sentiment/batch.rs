@@ -113,7 +113,8 @@ impl Batch {
             | Event::Started { .. }
             | Event::Partial { .. }
             | Event::Progress { .. }
-            | Event::Status(_) => {}
+            | Event::Status(_)
+            | Event::Model(_) => {}
         }
     }
 

@@ -247,7 +247,8 @@ impl Asked {
             | Event::Started { .. }
             | Event::Partial { .. }
             | Event::Progress { .. }
-            | Event::Status(_) => {}
+            | Event::Status(_)
+            | Event::Model(_) => {}
         }
     }
 }

@@ -1,0 +1,254 @@
+//! Each kind of plot: its lines, its scale, its words.
+
+use super::{Dot, Hue, Line, Row, RowKind, Scene, Style, View};
+use crate::telemetry::channel::{Channel, Key, Unit, millis};
+use crate::telemetry::curve::Curve;
+use crate::telemetry::span::{Heat, Outcome};
+use crate::telemetry::statistics::Statistics;
+use crate::telemetry::store::Store;
+
+/// Cores that are drawn one by one.
+const MOST_CORES: usize = 8;
+
+/// The plot of this kind, if there is anything to draw.
+pub(super) fn row(kind: RowKind, store: &Store, view: &View, scene: &Scene) -> Option<Row> {
+    let mut row = match kind {
+        RowKind::Latency => latency(store, view, &scene.statistics),
+        RowKind::Throughput => throughput(store, view, scene),
+        RowKind::Memory => memory(store, view)?,
+        RowKind::AllMemory => all_memory(store, view)?,
+        RowKind::Cpu => cpu(store, view)?,
+        RowKind::Gpu => gpus(store, view)?,
+        RowKind::GpuMemory => gpu_memory(store, view)?,
+        RowKind::Load => load(store, view),
+        RowKind::Power => power(store, view)?,
+        RowKind::Temperature => temperature(store, view)?,
+    };
+    row.kind = kind;
+    Some(row)
+}
+
+/// A plot from 0 to `top`.
+fn plot(value: String, top: f64, scale: String, lines: Vec<Line>) -> Row {
+    Row { kind: RowKind::Load, value, bottom: 0.0, top, scale, lines, dots: Vec::new(), levels: Vec::new() }
+}
+
+/// A channel's line, if it has ever been read.
+fn line(store: &Store, view: &View, key: Key, hue: Hue, style: Style) -> Option<Line> {
+    let name = store.channel(key)?.name.clone();
+    // Every peak stays, but where lines lie on each other it need not stand on its own pixel.
+    let pixels = match style {
+        Style::Area => view.pixels,
+        Style::Line => view.pixels / 2,
+        Style::Faint => view.pixels / 4,
+    };
+    let curve = store.curve(store.place(key)?, view.from(), view.to, pixels);
+    Some(Line { name, hue, style, curve })
+}
+
+/// Lines of all channels whose key fits.
+fn lines(store: &Store, view: &View, hue: Hue, style: Style, fits: impl Fn(Key) -> bool) -> Vec<Line> {
+    let keys = store.channels().iter().filter(|c| fits(c.key)).map(|c| c.key);
+    keys.filter_map(|key| line(store, view, key, hue, style)).collect()
+}
+
+fn top_of(lines: &[Line], floor: f64) -> f64 {
+    lines.iter().map(|l| l.curve.top(floor)).fold(floor, f64::max)
+}
+
+/// A channel's value at the right edge, with its unit.
+fn shown(store: &Store, view: &View, key: Key) -> Option<String> {
+    let place = store.place(key)?;
+    let value = store.value_at(place, view.to)?;
+    Some(store.channels()[place].unit.show(f64::from(value)))
+}
+
+fn unreadable() -> String {
+    "not readable".into()
+}
+
+fn latency(store: &Store, view: &View, statistics: &Statistics) -> Row {
+    let spans = store.spans_between(view.from(), view.to);
+    let shown = spans.filter(|s| s.outcome == Outcome::Done && s.end <= view.to && view.filter.fits(s.task));
+    let mut dots: Vec<Dot> = shown
+        .map(|s| {
+            let is_cold = !view.filter.counts(s.heat, s.outcome);
+            Dot { time: s.end, value: s.total_ms, is_cold, is_marked: view.marked == Some(s.id) }
+        })
+        .collect();
+    let highest = |cold: bool| dots.iter().filter(|d| d.is_cold == cold).map(|d| d.value).reduce(f64::max);
+    let top = highest(false).or(highest(true)).unwrap_or(1.0).max(1.0) * 1.2;
+    // What is off the scale stays visible at its edge.
+    dots.iter_mut().for_each(|d| d.value = d.value.min(top * 0.95));
+    thin(&mut dots, view, top);
+    let value = match (statistics.latency, statistics.cold_ms) {
+        (Some(p), _) => format!("p50 {:.1} · p95 {}", p.p50, millis(p.p95)),
+        (None, Some(cold)) => format!("cold start {}", millis(cold)),
+        (None, None) => "no request yet".into(),
+    };
+    let mut row = plot(value, top, millis(top), Vec::new());
+    row.levels = statistics
+        .latency
+        .map_or_else(Vec::new, |p| vec![(p.p50, "p50".into()), (p.p95, "p95".into()), (p.p99, "p99".into())]);
+    row.dots = dots;
+    row
+}
+
+/// Leaves one dot where several would lie on the same two pixels.
+fn thin(dots: &mut Vec<Dot>, view: &View, top: f64) {
+    let step = 2.0 * view.window / view.pixels.max(1) as f64;
+    let mut last = Vec::new();
+    dots.retain(|d| {
+        if d.is_marked {
+            return true;
+        }
+        let cell = ((d.time / step).floor() as i64, (d.value / top * 64.0) as i64, d.is_cold);
+        // Dots come by time: only cells of the same column can meet.
+        if last.first().is_some_and(|c: &(i64, i64, bool)| c.0 != cell.0) {
+            last.clear();
+        }
+        let fresh = !last.contains(&cell);
+        if fresh {
+            last.push(cell);
+        }
+        fresh
+    });
+}
+
+fn throughput(store: &Store, view: &View, scene: &Scene) -> Row {
+    let width = (view.window / 60.0).max(0.5);
+    let mut points = store.throughput(view.from(), view.to, width, scene.rate, view.filter);
+    points.iter_mut().for_each(|p| p[0] = p[0].clamp(view.from(), view.to));
+    let curve = Curve::whole(points);
+    let best = curve.top(0.0);
+    let digits = |v: f64| if v < 10.0 { format!("{v:.1}") } else { format!("{v:.0}") };
+    let name = scene.rate.name();
+    let value = if best > 0.0 { format!("up to {} {name}", digits(best)) } else { "–".into() };
+    let top = best.max(1.0) * 1.15;
+    let line = Line { name: name.into(), hue: Hue::Throughput, style: Style::Area, curve };
+    plot(value, top, format!("{} /s", digits(top)), vec![line])
+}
+
+fn memory(store: &Store, view: &View) -> Option<Row> {
+    let mut all: Vec<Line> = line(store, view, Key::ProcessMemory, Hue::Memory, Style::Area).into_iter().collect();
+    all.extend(line(store, view, Key::Weights, Hue::Muted, Style::Line));
+    all.retain(|l| !l.curve.points.is_empty());
+    if all.is_empty() {
+        return None;
+    }
+    let top = top_of(&all, 50e6) * 1.25;
+    let total = store.channel(Key::Memory).and_then(|c| c.limit);
+    let value = shown(store, view, Key::ProcessMemory).map_or_else(unreadable, |used| match total {
+        Some(total) => format!("{used} of {}", Unit::Bytes.show(f64::from(total))),
+        None => used,
+    });
+    Some(plot(value, top, Unit::Bytes.show(top), all))
+}
+
+fn all_memory(store: &Store, view: &View) -> Option<Row> {
+    let mut all = vec![line(store, view, Key::Memory, Hue::Memory, Style::Area)?];
+    all.extend(line(store, view, Key::NvMap, Hue::Gpu, Style::Line));
+    all.extend(line(store, view, Key::Swap, Hue::Muted, Style::Line).filter(|l| l.curve.top(0.0) > 0.0));
+    let total = f64::from(store.channel(Key::Memory)?.limit?);
+    let value = shown(store, view, Key::Memory).map_or_else(unreadable, |used| format!("{used} in use"));
+    let mut row = plot(value, total * 1.05, Unit::Bytes.show(total), all);
+    row.levels.push((total, "all there is".into()));
+    Some(row)
+}
+
+fn cpu(store: &Store, view: &View) -> Option<Row> {
+    let cores = store.channels().iter().filter(|c| matches!(c.key, Key::Core(_))).count();
+    let mut all = Vec::new();
+    if (2..=MOST_CORES).contains(&cores) {
+        all = lines(store, view, Hue::Cpu, Style::Faint, |k| matches!(k, Key::Core(_)));
+    }
+    all.push(line(store, view, Key::Cpu, Hue::Cpu, Style::Area)?);
+    all.extend(line(store, view, Key::Process, Hue::Muted, Style::Line));
+    let value = shown(store, view, Key::Cpu).unwrap_or_else(unreadable);
+    Some(plot(value, 105.0, "100 %".into(), all))
+}
+
+fn gpus(store: &Store, view: &View) -> Option<Row> {
+    let mut all = lines(store, view, Hue::Gpu, Style::Line, |k| matches!(k, Key::Gpu(_)));
+    all.first_mut()?.style = Style::Area;
+    let clock = shown(store, view, Key::GpuClock(0)).map_or_else(String::new, |c| format!(" · {c}"));
+    let value = shown(store, view, Key::Gpu(0)).map_or_else(unreadable, |v| format!("{v}{clock}"));
+    Some(plot(value, 105.0, "100 %".into(), all))
+}
+
+fn gpu_memory(store: &Store, view: &View) -> Option<Row> {
+    let mut all = lines(store, view, Hue::Memory, Style::Area, |k| matches!(k, Key::GpuMemory(_)));
+    if all.is_empty() {
+        all.extend(line(store, view, Key::CudaMemory, Hue::Memory, Style::Area));
+    } else {
+        all.extend(lines(store, view, Hue::Muted, Style::Line, |k| matches!(k, Key::GpuOwn(_))));
+    }
+    if all.is_empty() {
+        return None;
+    }
+    let limit = store.channel(Key::GpuMemory(0)).and_then(|c| c.limit).map(f64::from);
+    let top = limit.unwrap_or_else(|| top_of(&all, 50e6) * 1.25) * 1.05;
+    let key = if store.channel(Key::GpuMemory(0)).is_some() { Key::GpuMemory(0) } else { Key::CudaMemory };
+    let value = shown(store, view, key).unwrap_or_else(unreadable);
+    Some(plot(value, top, Unit::Bytes.show(limit.unwrap_or(top)), all))
+}
+
+fn load(store: &Store, view: &View) -> Row {
+    let mut all: Vec<Line> = line(store, view, Key::Cpu, Hue::Cpu, Style::Area).into_iter().collect();
+    all.extend(line(store, view, Key::Gpu(0), Hue::Gpu, Style::Line));
+    let both = [shown(store, view, Key::Cpu), shown(store, view, Key::Gpu(0))];
+    let words: Vec<String> = both.into_iter().flatten().collect();
+    let value = if words.is_empty() { unreadable() } else { words.join(" · ") };
+    plot(value, 105.0, "100 %".into(), all)
+}
+
+fn power(store: &Store, view: &View) -> Option<Row> {
+    let total = line(store, view, Key::Power, Hue::Power, Style::Area)?;
+    let rails = store.channels().iter().filter(|c| matches!(c.key, Key::Rail(_))).count();
+    let mut all = Vec::new();
+    if rails > 1 {
+        all = lines(store, view, Hue::Power, Style::Faint, |k| matches!(k, Key::Rail(_)));
+    }
+    all.push(total);
+    let top = top_of(&all, 5.0) * 1.2;
+    let value = shown(store, view, Key::Power).unwrap_or_else(unreadable);
+    let mut row = plot(value, top, Unit::Watts.show(top), all);
+    row.levels = limit(store.channel(Key::Power), &row);
+    Some(row)
+}
+
+fn temperature(store: &Store, view: &View) -> Option<Row> {
+    let zones = store.channels().iter().enumerate().filter(|(_, c)| matches!(c.key, Key::Temperature(_)));
+    let value = |(place, c): (usize, &Channel)| Some((store.value_at(place, view.to)?, c.key));
+    let hottest = zones.filter_map(value).max_by(|a, b| a.0.total_cmp(&b.0)).map(|h| h.1);
+    let is_zone = |k: Key| matches!(k, Key::Temperature(_)) && Some(k) != hottest;
+    let mut all = lines(store, view, Hue::Heat, Style::Faint, is_zone);
+    all.extend(hottest.and_then(|key| line(store, view, key, Hue::Heat, Style::Area)));
+    if all.iter().all(|l| l.curve.points.is_empty()) {
+        return None;
+    }
+    let channel = hottest.and_then(|key| store.channel(key));
+    let name = channel.map_or("", |c| c.name.as_str());
+    let value = hottest.and_then(|k| shown(store, view, k)).map_or_else(unreadable, |v| format!("{v} · {name}"));
+    let top = top_of(&all, 60.0) * 1.15;
+    let mut row = plot(value, top, Unit::Celsius.show(top), all);
+    row.bottom = 20.0;
+    row.levels = limit(channel, &row);
+    Some(row)
+}
+
+/// The channel's limit as a level; the scale grows if it is near.
+fn limit(channel: Option<&Channel>, row: &Row) -> Vec<(f64, String)> {
+    let limit =
+        channel.and_then(|c| Some((f64::from(c.limit?), format!("limit {}", c.unit.show(f64::from(c.limit?))))));
+    limit.into_iter().filter(|l| l.0 <= row.top).collect()
+}
+
+/// Whether a request belongs to the warm ones; here because rows and cursor say it alike.
+pub(super) fn heat_name(heat: Heat) -> &'static str {
+    match heat {
+        Heat::Cold => "cold start",
+        Heat::Warming => "warming up",
+        Heat::Warm => "warm",
+    }
+}

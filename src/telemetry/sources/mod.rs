@@ -1,0 +1,330 @@
+//! Readings of CPU, memory, GPU, power and heat. What cannot be read is absent, never 0.
+
+pub(super) mod files;
+mod gpu;
+mod heat;
+mod host;
+mod machine;
+mod nvml;
+mod power;
+
+use super::channel::{Channel, Facts, Key, Unit};
+use files::{LIMIT, Root};
+use std::path::{Path, PathBuf};
+
+/// Most channels that are kept; what is found beyond them is left out.
+pub const MOST_CHANNELS: usize = 160;
+/// Seconds after which a group that gives nothing is looked for again.
+const AGAIN: f64 = 5.0;
+/// The same for a group that was never there.
+const RARELY: f64 = 30.0;
+/// Rails from this number on count whole devices, and are summed up.
+const WHOLE: u8 = 100;
+
+/// What this app knows of itself. Filled by the owner of the sampler.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Own {
+    /// Bytes of weights, and of keys and values between requests.
+    pub weights: u64,
+    pub caches: u64,
+    /// Requests waiting or running.
+    pub queue: usize,
+    /// Free and total bytes on the GPU, where CUDA is in use.
+    pub cuda: Option<(u64, u64)>,
+}
+
+/// Tells what this app knows of itself; called at every tick on the sampler's thread.
+pub type OwnReader = Box<dyn FnMut() -> Own + Send>;
+
+/// What to read.
+pub struct Probe {
+    /// `/`, or a recorded tree.
+    pub root: PathBuf,
+    /// The process that is watched; `None` for this one.
+    pub pid: Option<u32>,
+    /// NVIDIA's management library, if not the driver's own.
+    pub nvml: Option<PathBuf>,
+    pub own: Option<OwnReader>,
+}
+
+impl Probe {
+    /// This process, below `root`. A recorded tree names no library: none of its files is ever run.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into(), pid: None, nvml: None, own: None }
+    }
+}
+
+/// Readings that come together.
+trait Source: Send {
+    /// What it reads, in order.
+    fn channels(&self) -> &[Channel];
+
+    /// Reads into `row`, one place per channel; what is not written is absent. `buffer` is room
+    /// for a file's text.
+    fn read(&mut self, now: f64, buffer: &mut [u8], row: &mut [f32]);
+}
+
+/// A source, or why there is none.
+type Found = Result<Box<dyn Source>, String>;
+
+/// A kind of source: how it is found, and what came of it.
+struct Group {
+    name: &'static str,
+    find: Box<dyn FnMut(&Root) -> Found + Send>,
+    source: Option<Box<dyn Source>>,
+    why: String,
+    /// Places of its channels among all; none for what another group gives already.
+    columns: Vec<Option<usize>>,
+    row: Vec<f32>,
+    next: f64,
+    good: f64,
+}
+
+impl Group {
+    fn new(name: &'static str, find: impl FnMut(&Root) -> Found + Send + 'static) -> Self {
+        let (source, why, columns, row) = (None, String::new(), Vec::new(), Vec::new());
+        Self { name, find: Box::new(find), source, why, columns, row, next: 0.0, good: 0.0 }
+    }
+}
+
+/// Opens the sources, reads them again and again, and looks anew for those that fail.
+pub struct Sources {
+    root: Root,
+    groups: Vec<Group>,
+    channels: Vec<Channel>,
+    row: Vec<f32>,
+    buffer: Box<[u8]>,
+    facts: Facts,
+    facts_next: f64,
+    revision: u32,
+}
+
+impl Sources {
+    /// Looks for everything that there is.
+    pub fn open(probe: Probe) -> Self {
+        let Probe { root, pid, nvml, own } = probe;
+        let root = Root::new(&root);
+        let mut groups = vec![
+            Group::new("CPU and memory", move |root| host::find(root, pid)),
+            Group::new("CPU clock", host::find_clock),
+            Group::new("Jetson GPU", gpu::find),
+            Group::new("NVML", move |root| nvml::find(root, nvml.as_deref())),
+            Group::new("power", power::find),
+            Group::new("CPU power", power::find_package),
+            Group::new("temperature", heat::find),
+            Group::new("throttling", heat::find_throttling),
+            Group::new("fan", heat::find_fan),
+        ];
+        let mut own = own;
+        if own.is_some() {
+            groups.push(Group::new("this app", move |_| match own.take() {
+                Some(reader) => Ok(Box::new(OwnSource::new(reader)) as Box<dyn Source>),
+                None => Err("it has ended".into()),
+            }));
+        }
+        let mut sources = Self {
+            root,
+            groups,
+            channels: Vec::new(),
+            row: Vec::with_capacity(MOST_CHANNELS),
+            buffer: vec![0; LIMIT].into_boxed_slice(),
+            facts: Facts::default(),
+            facts_next: 0.0,
+            revision: 0,
+        };
+        for index in 0..sources.groups.len() {
+            sources.look_for(index, 0.0);
+        }
+        sources.find_sum();
+        sources.learn(0.0);
+        sources
+    }
+
+    /// What is read, in the order of [`Sources::read`]. Only ever grows.
+    pub fn channels(&self) -> &[Channel] {
+        &self.channels
+    }
+
+    /// What the machine is.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Changes when [`Sources::channels`] or [`Sources::facts`] do.
+    pub fn revision(&self) -> u32 {
+        self.revision
+    }
+
+    /// The values of the last reading.
+    pub fn row(&self) -> &[f32] {
+        &self.row
+    }
+
+    /// Reads everything at `now` (seconds since the first reading): a value per channel, not a
+    /// number where it is absent.
+    pub fn read(&mut self, now: f64) -> &[f32] {
+        self.row.clear();
+        self.row.resize(self.channels.len(), f32::NAN);
+        for index in 0..self.groups.len() {
+            let group = &mut self.groups[index];
+            if let Some(source) = &mut group.source {
+                group.row.fill(f32::NAN);
+                source.read(now, &mut self.buffer, &mut group.row);
+                for (column, value) in group.columns.iter().zip(&group.row) {
+                    let Some(column) = *column else { continue };
+                    self.row[column] = *value;
+                    if value.is_finite() {
+                        group.good = now;
+                    }
+                }
+            }
+            let silent = group.source.is_none() || now - group.good > AGAIN;
+            if silent && now >= group.next {
+                self.look_for(index, now);
+                self.find_sum();
+                self.row.resize(self.channels.len(), f32::NAN);
+            }
+        }
+        self.sum_up();
+        if now >= self.facts_next {
+            self.learn(now);
+        }
+        &self.row
+    }
+
+    /// Looks for a group's source, and gives its channels their places.
+    fn look_for(&mut self, index: usize, now: f64) {
+        let group = &mut self.groups[index];
+        let seldom = group.source.is_none() && group.columns.is_empty();
+        group.next = now + if seldom { RARELY } else { AGAIN };
+        group.good = now;
+        match (group.find)(&self.root) {
+            Err(why) => group.why = why,
+            Ok(source) => {
+                let mine = std::mem::take(&mut group.columns);
+                for channel in source.channels() {
+                    let known = self.channels.iter().position(|c| c.key == channel.key);
+                    let place = known.unwrap_or(self.channels.len());
+                    // Two libraries may know the same GPU: who came first keeps it.
+                    let free = known.is_none_or(|k| mine.contains(&Some(k))) && place < MOST_CHANNELS;
+                    group.columns.push(free.then_some(place));
+                    if free && place < self.channels.len() {
+                        self.channels[place] = channel.clone();
+                    } else if free {
+                        self.channels.push(channel.clone());
+                    }
+                }
+                group.row = vec![f32::NAN; source.channels().len()];
+                group.why.clear();
+                group.source = Some(source);
+                self.revision += 1;
+            }
+        }
+    }
+
+    /// The devices whose power is known make a channel of their own.
+    fn find_sum(&mut self) {
+        if self.channels.iter().any(|c| c.key == Key::Power) || self.channels.len() == MOST_CHANNELS {
+            return;
+        }
+        let parts: Vec<&Channel> = self.channels.iter().filter(|c| is_whole(c)).collect();
+        let names: Vec<&str> = parts.iter().map(|c| c.name.as_str()).collect();
+        if names.is_empty() {
+            return;
+        }
+        let limit = parts.iter().map(|c| c.limit).sum::<Option<f32>>();
+        let period = parts.iter().map(|c| c.period).fold(0.0, f32::max);
+        let source =
+            if let [one] = names.as_slice() { (*one).to_owned() } else { format!("sum of {}", names.join(", ")) };
+        self.channels.push(Channel::new(Key::Power, "power", Unit::Watts, source).every(period).up_to(limit));
+        self.revision += 1;
+    }
+
+    /// Fills in the sum, while all its parts are there.
+    fn sum_up(&mut self) {
+        if !self.channels.iter().any(is_whole) {
+            return;
+        }
+        let Some(place) = self.channels.iter().position(|c| c.key == Key::Power) else { return };
+        if self.row[place].is_nan() {
+            self.row[place] = self.channels.iter().zip(&self.row).filter(|(c, _)| is_whole(c)).map(|(_, v)| *v).sum();
+        }
+    }
+
+    fn learn(&mut self, now: f64) {
+        self.facts_next = now + AGAIN;
+        let mut facts = machine::facts(&self.root, &self.channels);
+        let missing = self.groups.iter().filter(|g| g.source.is_none());
+        facts.absent = missing.map(|g| (g.name.to_owned(), g.why.clone())).collect();
+        if facts != self.facts {
+            self.facts = facts;
+            self.revision += 1;
+        }
+    }
+}
+
+fn is_whole(channel: &Channel) -> bool {
+    matches!(channel.key, Key::Rail(n) if n >= WHOLE)
+}
+
+/// When something that is read rarely is due.
+struct Rhythm {
+    period: f64,
+    next: f64,
+}
+
+impl Rhythm {
+    fn new(period: f64) -> Self {
+        Self { period, next: f64::NEG_INFINITY }
+    }
+
+    fn is_due(&mut self, now: f64) -> bool {
+        let due = now >= self.next;
+        if due {
+            // A little early, so that a period of whole ticks is met by the tick that is meant.
+            self.next = now + self.period - 0.02;
+        }
+        due
+    }
+}
+
+/// What the app says of itself.
+struct OwnSource {
+    reader: OwnReader,
+    channels: Vec<Channel>,
+}
+
+impl OwnSource {
+    fn new(reader: OwnReader) -> Self {
+        let engine = |key, name: &str, unit| Channel::new(key, name, unit, "Glossa's engine");
+        let channels = vec![
+            engine(Key::Weights, "weights", Unit::Bytes),
+            engine(Key::Caches, "caches", Unit::Bytes),
+            engine(Key::Queue, "queue", Unit::Count),
+            Channel::new(Key::CudaMemory, "CUDA memory", Unit::Bytes, "CUDA driver"),
+        ];
+        Self { reader, channels }
+    }
+}
+
+impl Source for OwnSource {
+    fn channels(&self) -> &[Channel] {
+        &self.channels
+    }
+
+    fn read(&mut self, _: f64, _: &mut [u8], row: &mut [f32]) {
+        let own = (self.reader)();
+        row[0] = own.weights as f32;
+        row[1] = own.caches as f32;
+        row[2] = own.queue as f32;
+        if let Some((free, total)) = own.cuda {
+            row[3] = total.saturating_sub(free) as f32;
+        }
+    }
+}
+
+/// The number of a path's last folder, such as 3 of `thermal_zone3`.
+fn number_of(path: &Path) -> u8 {
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    name.chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap_or(0)
+}
