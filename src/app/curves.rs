@@ -83,7 +83,7 @@ pub fn draw(ui: &mut Ui, p: &Palette, scene: &Scene, row: &Row, look: &Look) -> 
             plot.pointer_coordinate().map(|c| c.x)
         });
     if look.words {
-        words(ui, p, row, ground);
+        words(ui, p, row, look, ground);
     }
     let response = shown.response;
     let value = row.value.as_str();
@@ -121,6 +121,12 @@ fn bands(plot: &mut egui_plot::PlotUi<'_>, p: &Palette, scene: &Scene) {
 fn events(plot: &mut egui_plot::PlotUi<'_>, p: &Palette, scene: &Scene) {
     for event in &scene.events {
         let color = if event.change == Change::Loaded { p.positive } else { p.warning };
+        if event.from < event.time {
+            let fill = color.gamma_multiply(0.12);
+            plot.span(
+                Span::new("", event.from..=event.time).fill(fill).border_width(0.0).border_color(Color32::TRANSPARENT),
+            );
+        }
         plot.vline(
             VLine::new("", event.time).color(color).width(1.0).style(LineStyle::dashed_loose()).allow_hover(false),
         );
@@ -171,17 +177,23 @@ fn dots(plot: &mut egui_plot::PlotUi<'_>, p: &Palette, row: &Row) {
 }
 
 /// Writes the scale and the levels into the plot.
-fn words(ui: &Ui, p: &Palette, row: &Row, ground: Rect) {
+fn words(ui: &Ui, p: &Palette, row: &Row, look: &Look, ground: Rect) {
     let painter = ui.painter().with_clip_rect(ground);
     let font = FontId::monospace(size::SMALL - 1.0);
-    painter.text(ground.right_top() + vec2(-6.0, 3.0), Align2::RIGHT_TOP, &row.scale, font.clone(), p.muted);
+    let scale = ui.painter().layout_no_wrap(row.scale.clone(), font.clone(), p.muted);
+    let place = Align2::RIGHT_TOP.anchor_size(ground.right_top() + vec2(-6.0, 3.0), scale.size());
+    // Lines shall not run through it.
+    painter.rect_filled(place.expand2(vec2(3.0, 1.0)), 3.0, look.ground);
+    painter.galley(place.min, scale, p.muted);
     let mut last = f32::INFINITY;
     for (level, name) in &row.levels {
         let share = ((level - row.bottom) / (row.top - row.bottom)).clamp(0.0, 1.0) as f32;
         let y = ground.bottom() - share * ground.height();
         // Two levels too close to each other share a name: the lower one's.
-        if last - y > 11.0 && y > ground.top() + 6.0 {
-            painter.text(pos2(ground.left() + 4.0, y - 1.0), Align2::LEFT_BOTTOM, name, font.clone(), p.muted);
+        if last - y > 11.0 {
+            let (align, gap) =
+                if y > ground.top() + 14.0 { (Align2::LEFT_BOTTOM, -1.0) } else { (Align2::LEFT_TOP, 1.0) };
+            painter.text(pos2(ground.left() + 4.0, y + gap), align, name, font.clone(), p.muted);
             last = y;
         }
     }

@@ -109,7 +109,7 @@ impl App {
     }
 
     fn status_ui(&mut self, ui: &mut Ui, p: &Palette, wide: bool) {
-        let mut chosen = None;
+        let (mut chosen, mut details) = (None, false);
         ui.horizontal_centered(|ui| {
             ui.spacing_mut().item_spacing.x = 6.0;
             ui.spacing_mut().interact_size.y = 28.0;
@@ -151,7 +151,14 @@ impl App {
             if let Some(warning) = sensed.warning {
                 ui.add_space(12.0);
                 let text = RichText::new(format!("⚠ {}", warning.what)).size(size::LABEL).color(p.warning);
-                ui.add(egui::Label::new(text).truncate()).on_hover_text(warning.next);
+                // What stands at the right end keeps its place.
+                ui.scope(|ui| {
+                    ui.set_max_width((ui.available_width() - if wide { 140.0 } else { 250.0 }).max(0.0));
+                    let label = ui.add(egui::Label::new(text).truncate().sense(Sense::click()));
+                    if label.on_hover_text(format!("{} {}", warning.what, warning.next)).clicked() {
+                        details = true;
+                    }
+                });
             }
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 let small = |text: &str| RichText::new(text).size(size::LABEL).color(p.muted);
@@ -163,13 +170,18 @@ impl App {
                     chosen = Some(UiCommand::Palette);
                 }
                 if !wide {
-                    let text = if self.settings.pulse_open { "Hide pulse" } else { "Show pulse" };
-                    if ui.add(egui::Button::new(small(text)).frame(false)).clicked() {
+                    let beside = if self.tabs[self.current].has_side() { "details" } else { "pulse" };
+                    let text = format!("{} {beside}", if self.settings.pulse_open { "Hide" } else { "Show" });
+                    if ui.add(egui::Button::new(small(&text)).frame(false)).clicked() {
                         chosen = Some(UiCommand::Pulse);
                     }
                 }
             });
         });
+        // What is wrong is told in full there.
+        if details && let Some(monitor) = self.tabs.iter().position(|t| t.id() == "monitor") {
+            self.show_tab(monitor);
+        }
         if let Some(command) = chosen {
             let ctx = ui.ctx().clone();
             self.run_command(&ctx, command);

@@ -143,14 +143,15 @@ fn table(snapshot: &Snapshot) -> String {
     if !modes.is_empty() {
         lines.push(modes.join(", "));
     }
-    lines.push(format!("{:<24} {:>10} {:>10} {:>10}  source", "", "least", "mean", "most"));
+    let width = snapshot.channels.iter().map(|c| c.name.chars().count()).max().unwrap_or(0);
+    lines.push(format!("{:<width$} {:>10} {:>10} {:>10}  source", "", "least", "mean", "most"));
     for (index, channel) in snapshot.channels.iter().enumerate() {
         let shown = match snapshot.summary(index) {
             Some(s) => [s.min, s.mean, s.max].map(|v| channel.unit.show(v)),
             None => ["–".into(), "–".into(), "absent".into()],
         };
         lines.push(format!(
-            "{:<24} {:>10} {:>10} {:>10}  {}",
+            "{:<width$} {:>10} {:>10} {:>10}  {}",
             channel.name, shown[0], shown[1], shown[2], channel.source
         ));
     }

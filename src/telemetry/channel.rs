@@ -29,8 +29,9 @@ pub enum Key {
     GpuMemory(u8),
     /// Of the GPU memory, this process' share.
     GpuOwn(u8),
-    /// Memory in use on the GPU, as the CUDA driver says.
+    /// Memory in use on the GPU, and all of it, as the CUDA driver says.
     CudaMemory,
+    CudaTotal,
     /// The best sum that can be had: see the channel's source.
     Power,
     Rail(u8),

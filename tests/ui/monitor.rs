@@ -112,7 +112,7 @@ fn what_is_shown_is_saved_as_a_table_a_picture_and_a_page() {
         ("Readings (CSV)", "a.csv", &b"time (s),time (UTC),CPU (%)"[..]),
         ("Requests (CSV)", "b.csv", b"id,task,model,device"),
         ("Picture (PNG)", "a.png", b"\x89PNG\r\n\x1a\n"),
-        ("Report (HTML)", "a.html", b"<!doctype html>"),
+        ("Session report (HTML)", "a.html", b"<!doctype html>"),
         ("Everything (JSON)", "a.json", b"{\n"),
     ] {
         w.click("Export");

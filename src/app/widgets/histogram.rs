@@ -20,7 +20,7 @@ pub fn show(ui: &mut Ui, p: &Palette, bins: &[Bin], percentiles: &Percentiles, c
         let height = if bin.n == 0 { 0.0 } else { (HEIGHT * bin.n as f32 / most).max(2.0) };
         let bar =
             Rect::from_min_max(pos2(left, rect.top() + HEIGHT - height), pos2(left + width - 2.0, rect.top() + HEIGHT));
-        let shade = if bin.from >= percentiles.p95 { color.gamma_multiply(0.5) } else { color };
+        let shade = if bin.from > percentiles.p95 { color.gamma_multiply(0.5) } else { color };
         ui.painter().rect_filled(bar, 2.0, shade);
         if response.hover_pos().is_some_and(|pos| (left..left + width).contains(&pos.x)) {
             hit = Some(bin);

@@ -14,10 +14,11 @@ const TEXT: RGBColor = RGBColor(0x17, 0x20, 0x2B);
 const MUTED: RGBColor = RGBColor(0x5A, 0x67, 0x76);
 const HAIRLINE: RGBColor = RGBColor(0xDC, 0xE2, 0xE9);
 const ACCENT: RGBColor = RGBColor(0x0B, 0x6B, 0xCB);
-/// Pixels of the column with names, and of the head and the foot.
-const NAMES: u32 = 150;
-const HEAD: u32 = 40;
+/// Pixels of the column with names, and of the head and the foot, in a picture of [`USUAL`] pixels' width.
+const NAMES: u32 = 130;
+const HEAD: u32 = 36;
 const FOOT: u32 = 30;
+const USUAL: f64 = 1_000.0;
 /// The one family; its bytes are part of the program.
 const FAMILY: &str = "sans-serif";
 /// Least and greatest width and height of a picture.
@@ -35,6 +36,24 @@ pub enum ChartError {
 impl<E: std::error::Error + Send + Sync> From<DrawingAreaErrorKind<E>> for ChartError {
     fn from(error: DrawingAreaErrorKind<E>) -> Self {
         Self::Drawing(error.to_string())
+    }
+}
+
+/// How much larger everything is than in a picture of the usual width.
+#[derive(Clone, Copy)]
+struct Scale(f64);
+
+impl Scale {
+    fn px(self, pixels: u32) -> u32 {
+        (f64::from(pixels) * self.0).round() as u32
+    }
+
+    fn at(self, pixels: i32) -> i32 {
+        (f64::from(pixels) * self.0).round() as i32
+    }
+
+    fn font(self, size: f64, color: &RGBColor) -> TextStyle<'static> {
+        (FAMILY, size * self.0).into_font().color(color)
     }
 }
 
@@ -91,15 +110,20 @@ where
     root.fill(&GROUND)?;
     let scene = &snapshot.scene;
     let (width, height) = root.dim_in_pixel();
-    let title = format!("{} · {} to {}", snapshot.facts.machine, snapshot.clock(scene.from), snapshot.clock(scene.to));
-    root.draw(&Text::new(title, (12, 12), (FAMILY, 15).into_font().color(&TEXT)))?;
-    let room = height.saturating_sub(HEAD + FOOT);
+    let scale = Scale((f64::from(width) / USUAL).clamp(0.6, 4.0));
+    let day = |time: f64| snapshot.clock(time)[..19].replace('T', " ");
+    let title = format!("{} · {} to {} UTC", snapshot.facts.machine, day(scene.from), &day(scene.to)[11..]);
+    root.draw(&Text::new(title, (scale.at(10), scale.at(10)), scale.font(15.0, &TEXT)))?;
+    let (head, foot) = (scale.px(HEAD), scale.px(FOOT));
+    let room = height.saturating_sub(head + foot);
     let count = u32::try_from(scene.rows.len()).unwrap_or(1).max(1);
     for (index, row) in (0u32..).zip(&scene.rows) {
-        let top = HEAD + room * index / count;
-        let bottom = HEAD + room * (index + 1) / count;
-        let area = root.clone().shrink((0, top), (width, bottom - top));
-        plot(&area, scene, row, index + 1 == count)?;
+        let top = head + room * index / count;
+        // The last has the time axis below it.
+        let bottom = head + room * (index + 1) / count;
+        let axis = if index + 1 == count { foot - scale.px(6) } else { 0 };
+        let area = root.clone().shrink((0, top), (width, bottom - top + axis));
+        plot(&area, scene, row, (scale, axis))?;
     }
     Ok(())
 }
@@ -108,22 +132,23 @@ fn plot<DB: DrawingBackend>(
     area: &DrawingArea<DB, Shift>,
     scene: &Scene,
     row: &Row,
-    is_last: bool,
+    (scale, axis): (Scale, u32),
 ) -> Result<(), ChartError>
 where
     DB::ErrorType: 'static,
 {
-    let name = (FAMILY, 15).into_font().color(&TEXT);
-    let small = (FAMILY, 12).into_font().color(&MUTED);
-    area.draw(&Text::new(row.kind.title(), (12, 8), name))?;
-    area.draw(&Text::new(row.value.clone(), (12, 28), small.clone()))?;
+    let small = scale.font(11.0, &MUTED);
+    area.draw(&Text::new(row.kind.title(), (scale.at(10), scale.at(6)), scale.font(14.0, &TEXT)))?;
+    for (line, part) in (0..).zip(row.value.split(" · ")) {
+        area.draw(&Text::new(part.to_owned(), (scale.at(10), scale.at(24 + 14 * line)), small.clone()))?;
+    }
     let (from, to) = (scene.from, scene.to.max(scene.from + 1e-3));
     let mut chart = ChartBuilder::on(area)
         .margin_top(4)
         .margin_right(14)
         .margin_bottom(4)
-        .margin_left(NAMES)
-        .set_label_area_size(LabelAreaPosition::Bottom, if is_last { FOOT - 6 } else { 0 })
+        .margin_left(scale.px(NAMES))
+        .set_label_area_size(LabelAreaPosition::Bottom, axis)
         .build_cartesian_2d(from..to, row.bottom..row.top.max(row.bottom + 1e-9))?;
     chart
         .configure_mesh()
@@ -140,15 +165,15 @@ where
     lines(&mut chart, row)?;
     chart.draw_series(row.dots.iter().map(|d| {
         let style = if d.is_cold { color(Hue::Latency).stroke_width(1) } else { color(Hue::Latency).filled() };
-        Circle::new((d.time, d.value), 3, style)
+        Circle::new((d.time, d.value), scale.px(3), style)
     }))?;
     for (level, name) in &row.levels {
         let line = [(from, *level), (to, *level)];
         chart.draw_series(DashedLineSeries::new(line, 4, 4, MUTED.mix(0.7).into()))?;
-        let style = (FAMILY, 11).into_font().color(&MUTED).pos(Pos::new(HPos::Left, VPos::Bottom));
+        let style = scale.font(10.0, &MUTED).pos(Pos::new(HPos::Left, VPos::Bottom));
         chart.draw_series([Text::new(name.clone(), (from, *level), style)])?;
     }
-    let end = (FAMILY, 11).into_font().color(&MUTED).pos(Pos::new(HPos::Right, VPos::Top));
+    let end = scale.font(10.0, &MUTED).pos(Pos::new(HPos::Right, VPos::Top));
     chart.draw_series([Text::new(row.scale.clone(), (to, row.top), end)])?;
     Ok(())
 }
@@ -162,6 +187,8 @@ where
         Rectangle::new([(b.from, row.bottom), (b.to, row.top)], ACCENT.mix(share).filled())
     }))?;
     for event in &scene.events {
+        let corners = [(event.from, row.bottom), (event.time, row.top)];
+        chart.draw_series([Rectangle::new(corners, color(Hue::Throughput).mix(0.1).filled())])?;
         let line = [(event.time, row.bottom), (event.time, row.top)];
         chart.draw_series(DashedLineSeries::new(line, 3, 3, color(Hue::Throughput).into()))?;
     }

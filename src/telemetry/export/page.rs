@@ -71,9 +71,13 @@ fn tasks(out: &mut String, snapshot: &Snapshot) {
         "<table><tr><th>task</th><th>requests</th><th>p50</th><th>p95</th><th>p99</th><th>cold starts</th>\
          <th>stopped</th><th>failed</th><th>texts/s</th><th>tokens/s</th></tr>",
     );
+    // Of a long session the newest requests alone are remembered one by one; its histograms know all.
+    let whole = |name: &str| snapshot.session.iter().find(|s| s.0 == name).and_then(|s| s.1);
+    let is_cut = snapshot.statistics.is_cut;
     let mut row = |name: &str, s: &Statistics| {
+        let latency = if is_cut { whole(name).or(s.latency) } else { s.latency };
         let latency =
-            s.latency.map_or(["–".to_owned(), "–".into(), "–".into()], |p| [p.p50, p.p95, p.p99].map(millis));
+            latency.map_or(["–".to_owned(), "–".into(), "–".into()], |p| [p.p50, p.p95, p.p99].map(millis));
         let cold = s.cold_ms.map_or_else(|| "0".to_owned(), |ms| format!("{} (up to {})", s.cold, millis(ms)));
         let rates = s.rates();
         let _ = write!(
@@ -96,7 +100,15 @@ fn tasks(out: &mut String, snapshot: &Snapshot) {
     if snapshot.tasks.len() > 1 {
         row("all", &snapshot.statistics);
     }
-    out.push_str("</table><p class=\"note\">Percentiles are of all requests that ended in this time and did not wait for a model; rates are over wall time.</p>");
+    let of = if is_cut {
+        "all requests since the start (within 0.1 %), counts and rates those of the newest 65,536"
+    } else {
+        "all requests that ended in this time"
+    };
+    let _ = write!(
+        out,
+        "</table><p class=\"note\">Percentiles are of {of}; those that waited for a model are left out. Rates are over wall time.</p>"
+    );
 }
 
 fn channels(out: &mut String, snapshot: &Snapshot) {

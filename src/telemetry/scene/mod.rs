@@ -142,6 +142,8 @@ pub struct Band {
 /// A model that came or went.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
+    /// When its reading began; the same as `time` where none was needed.
+    pub from: f64,
     pub time: f64,
     pub change: Change,
     pub label: String,
@@ -190,7 +192,12 @@ impl Scene {
         });
         let events = store.marks_between(from, to).map(|m| {
             let name = store.name_of(m.model);
-            Event { time: m.time, change: m.change, label: format!("{name} {}", m.change.name()) }
+            Event {
+                from: (m.time - m.ms / 1e3).max(from),
+                time: m.time,
+                change: m.change,
+                label: format!("{name} {}", m.change.name()),
+            }
         });
         let mut scene = Self {
             from,

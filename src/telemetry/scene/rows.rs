@@ -186,7 +186,8 @@ fn gpu_memory(store: &Store, view: &View) -> Option<Row> {
     if all.is_empty() {
         return None;
     }
-    let limit = store.channel(Key::GpuMemory(0)).and_then(|c| c.limit).map(f64::from);
+    let of_card = store.channel(Key::GpuMemory(0)).and_then(|c| c.limit);
+    let limit = of_card.or_else(|| store.value_at(store.place(Key::CudaTotal)?, view.to)).map(f64::from);
     let top = limit.unwrap_or_else(|| top_of(&all, 50e6) * 1.25) * 1.05;
     let key = if store.channel(Key::GpuMemory(0)).is_some() { Key::GpuMemory(0) } else { Key::CudaMemory };
     let value = shown(store, view, key).unwrap_or_else(unreadable);

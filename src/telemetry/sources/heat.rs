@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 const PERIOD: f64 = 1.0;
 /// Zones that are followed.
 const MOST_ZONES: usize = 24;
+/// Cooling devices that are followed: PCs have one per core, which move together.
+const MOST_DEVICES: usize = 8;
 /// A zone that is hotter or colder than this says nonsense (some say -256 while they sleep).
 const SANE: std::ops::Range<f64> = -50.0..200.0;
 
@@ -95,7 +97,7 @@ pub(super) fn find_throttling(root: &Root) -> Found {
         let max = Reader::new(device.join("max_state")).number(0.0).filter(|m| *m > 0.0);
         // Fans cool without slowing anything down; alerts only report.
         let slows = ["cpufreq", "devfreq", "Processor"].iter().any(|k| kind.contains(k));
-        let (true, Some(max)) = (slows, max) else { continue };
+        let (true, Some(max)) = (slows && found.len() < MOST_DEVICES, max) else { continue };
         let file = device.join("cur_state");
         let key = Key::Throttle(number_of(&device));
         let channel = Channel::new(key, format!("held back: {kind}"), Unit::Percent, root.shown(&file));

@@ -11,8 +11,10 @@ use std::collections::VecDeque;
 const SPAN: usize = 2;
 /// Cores that are followed one by one.
 const MOST_CORES: usize = 64;
-/// Bytes of a page, where nothing says otherwise: 4 KiB on x86 and on Jetson's kernels.
-const PAGE: f64 = 4096.0;
+/// Bytes of a page, where nothing says otherwise.
+const PAGE: u64 = 4096;
+/// The entry of the auxiliary vector that holds the size of a page (getauxval(3)).
+const AT_PAGESZ: u64 = 6;
 
 /// Busy and all ticks of one CPU since the start of the system.
 #[derive(Clone, Copy, Default)]
@@ -33,6 +35,19 @@ struct Host {
     /// The last percentages: they hold while no counter moves.
     held: Vec<f32>,
     has_nvmap: bool,
+    has_swap: bool,
+    page: f64,
+}
+
+/// Bytes of a page, from the process' auxiliary vector: some Arm kernels have pages of 64 KiB.
+fn page_size(root: &Root, who: &str) -> u64 {
+    let vector = std::fs::read(root.at(&format!("/proc/{who}/auxv"))).unwrap_or_default();
+    let words = |entry: &[u8]| {
+        let word = |at: usize| entry.get(at..at + 8).and_then(|b| b.try_into().ok()).map(u64::from_ne_bytes);
+        Some((word(0)?, word(8)?))
+    };
+    let found = vector.chunks_exact(16).filter_map(words).find(|(key, _)| *key == AT_PAGESZ);
+    found.map(|(_, bytes)| bytes).filter(|b| b.is_power_of_two()).unwrap_or(PAGE)
 }
 
 pub(super) fn find(root: &Root, pid: Option<u32>) -> Found {
@@ -42,6 +57,7 @@ pub(super) fn find(root: &Root, pid: Option<u32>) -> Found {
     let memory = root.text("/proc/meminfo").unwrap_or_default();
     let total = field(&memory, "MemTotal:").map(|v| v as f32);
     let swap = field(&memory, "SwapTotal:").filter(|v| *v > 0.0).map(|v| v as f32);
+    let has_swap = swap.is_some();
     let has_nvmap = field(&memory, "NvMapMemUsed:").is_some();
     let (process, resident) = (format!("/proc/{who}/stat"), format!("/proc/{who}/statm"));
     let mut channels = vec![
@@ -69,6 +85,8 @@ pub(super) fn find(root: &Root, pid: Option<u32>) -> Found {
         cores,
         past: VecDeque::with_capacity(SPAN + 1),
         has_nvmap,
+        has_swap,
+        page: page_size(root, &who) as f64,
     }))
 }
 
@@ -109,14 +127,15 @@ impl Source for Host {
         if let Some(text) = self.meminfo.read(now, buffer) {
             let difference = |whole: &str, part: &str| Some((field(text, whole)? - field(text, part)?) as f32);
             row[2] = difference("MemTotal:", "MemAvailable:").unwrap_or(f32::NAN);
-            row[4] = difference("SwapTotal:", "SwapFree:").unwrap_or(f32::NAN);
+            // Without swap there is none in use either: absent, not 0.
+            row[4] = difference("SwapTotal:", "SwapFree:").filter(|_| self.has_swap).unwrap_or(f32::NAN);
             if self.has_nvmap {
                 row[5] = field(text, "NvMapMemUsed:").map_or(f32::NAN, |v| v as f32);
             }
         }
         if let Some(text) = self.resident.read(now, buffer) {
             let pages: Option<f64> = text.split_ascii_whitespace().nth(1).and_then(|n| n.parse().ok());
-            row[3] = pages.map_or(f32::NAN, |n| (n * PAGE) as f32);
+            row[3] = pages.map_or(f32::NAN, |n| (n * self.page) as f32);
         }
     }
 }
@@ -249,6 +268,14 @@ mod tests {
         let line = "1234 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 150 25 0 0 20 0 9 0 1 2 3";
         assert_eq!(process_ticks(line), Some(175));
         assert_eq!(process_ticks("1234 (a"), None);
+    }
+
+    #[test]
+    fn this_machines_pages_are_of_a_known_size() {
+        let size = page_size(&Root::new(std::path::Path::new("/")), "self");
+        assert!([4096, 16_384, 65_536].contains(&size), "{size}");
+        let empty = tempfile::tempdir().expect("folder");
+        assert_eq!(page_size(&Root::new(empty.path()), "self"), PAGE);
     }
 
     #[test]

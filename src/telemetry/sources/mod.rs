@@ -302,6 +302,7 @@ impl OwnSource {
             engine(Key::Caches, "caches", Unit::Bytes),
             engine(Key::Queue, "queue", Unit::Count),
             Channel::new(Key::CudaMemory, "CUDA memory", Unit::Bytes, "CUDA driver"),
+            Channel::new(Key::CudaTotal, "all CUDA memory", Unit::Bytes, "CUDA driver"),
         ];
         Self { reader, channels }
     }
@@ -319,6 +320,7 @@ impl Source for OwnSource {
         row[2] = own.queue as f32;
         if let Some((free, total)) = own.cuda {
             row[3] = total.saturating_sub(free) as f32;
+            row[4] = total as f32;
         }
     }
 }

@@ -8,6 +8,7 @@ use nvml_wrapper::Nvml;
 use nvml_wrapper::bitmasks::device::ThrottleReasons;
 use nvml_wrapper::enum_wrappers::device::{Clock, TemperatureSensor, TemperatureThreshold};
 use nvml_wrapper::enums::device::UsedGpuMemory;
+use nvml_wrapper::error::NvmlError;
 use std::path::Path;
 
 /// The library averages load over a sixth of a second or longer.
@@ -36,7 +37,10 @@ pub(super) fn find(root: &Root, library: Option<&Path>) -> Found {
         Some(path) => Nvml::builder().lib_path(path.as_os_str()).init(),
         None => Nvml::init(),
     };
-    let nvml = nvml.map_err(|e| format!("the management library is not there ({e})"))?;
+    let nvml = nvml.map_err(|e| match e {
+        NvmlError::LibloadingError(_) => "libnvidia-ml.so.1, which comes with NVIDIA's driver, is not here".into(),
+        other => format!("the management library does not start ({other})"),
+    })?;
     let count = nvml.device_count().map_err(|e| format!("it counts no GPU ({e})"))?.min(MOST_GPUS);
     // A Jetson's own GPU is counted, but answers "not supported" to everything.
     let answers = |index: &u32| {

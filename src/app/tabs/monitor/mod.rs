@@ -23,8 +23,8 @@ const SHORTEST: f64 = 2.0;
 const LONGEST: f64 = 21_600.0;
 /// Columns in which the least and greatest value are kept: more than the eye tells apart on a projector.
 const COLUMNS: usize = 800;
-/// Pixels of an exported picture.
-const PICTURE: (u32, u32) = (1_600, 1_200);
+/// Pixels of an exported picture: paper, projector, large screen.
+const PICTURES: [(u32, u32); 3] = [(1_600, 1_200), (1_920, 1_080), (3_840, 2_160)];
 
 /// What is written into a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,17 +39,17 @@ enum Export {
 impl Export {
     const ALL: [(Self, &'static str, &'static str); 5] = [
         (Self::Picture, "Picture (PNG)", "png"),
-        (Self::Page, "Report (HTML)", "html"),
+        (Self::Page, "Session report (HTML)", "html"),
         (Self::Readings, "Readings (CSV)", "csv"),
         (Self::Requests, "Requests (CSV)", "csv"),
         (Self::Json, "Everything (JSON)", "json"),
     ];
 
     /// The file's bytes.
-    fn write(self, snapshot: &Snapshot) -> std::io::Result<Vec<u8>> {
+    fn write(self, snapshot: &Snapshot, (width, height): (u32, u32)) -> std::io::Result<Vec<u8>> {
         let other = |e: &dyn std::fmt::Display| std::io::Error::other(e.to_string());
         match self {
-            Self::Picture => export::png(snapshot, PICTURE.0, PICTURE.1).map_err(|e| other(&e)),
+            Self::Picture => export::png(snapshot, width, height).map_err(|e| other(&e)),
             Self::Page => export::html(snapshot).map(String::into_bytes).map_err(|e| other(&e)),
             Self::Readings => export::readings_csv(snapshot).map_err(|e| other(&e)),
             Self::Requests => export::requests_csv(snapshot).map_err(|e| other(&e)),
@@ -73,6 +73,8 @@ pub struct MonitorTab {
     rate: Option<Rate>,
     /// The list of sensors instead of the curves.
     is_list: bool,
+    /// Which of the sizes an exported picture has.
+    picture: usize,
     /// Width of the plots in the last frame.
     pixels: usize,
     saving: Saving,
@@ -251,12 +253,18 @@ impl MonitorTab {
     fn export(&mut self, what: Export, cx: &Cx<'_>) {
         let snapshot = {
             let store = lock(cx.store);
-            let view = self.view(&store, cx);
+            let mut view = self.view(&store, cx);
+            // A report is of the whole session, as far as it is remembered.
+            if what == Export::Page {
+                (view.to, view.window) = (store.now(), LONGEST);
+                view.filter.task = None;
+            }
             let range = Range { from: view.from().max(0.0), to: view.to, filter: view.filter, rate: view.rate };
             Snapshot::take(&store, &range, &Self::rows(cx))
         };
         let kind = Export::ALL.iter().find(|e| e.0 == what).map_or("txt", |e| e.2);
         let name = export::file_name(SystemTime::now(), kind);
-        self.saving.ask_for(&name, move || what.write(&snapshot));
+        let size = PICTURES[self.picture.min(PICTURES.len() - 1)];
+        self.saving.ask_for(&name, move || what.write(&snapshot, size));
     }
 }

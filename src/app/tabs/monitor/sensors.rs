@@ -27,6 +27,7 @@ impl MonitorTab {
         note(ui, p, words.join(" · "));
         ScrollArea::both().auto_shrink(false).show(ui, |ui| {
             card(p).show(ui, |ui| {
+                ui.spacing_mut().interact_size.y = 20.0;
                 Grid::new("sensors").num_columns(5).spacing([18.0, 6.0]).show(ui, |ui| {
                     for head in ["Reading", "now", "limit", "age", "source"] {
                         note(ui, p, head);

@@ -190,7 +190,8 @@ fn latencies(ui: &mut Ui, p: &Palette, shown: &Shown) {
         return;
     };
     let cut = if s.is_cut { "newest " } else { "" };
-    ui.label(strong(format!("Latency, {cut}{} requests", percentiles.n), size::BODY));
+    let plural = if percentiles.n == 1 { "" } else { "s" };
+    ui.label(strong(format!("Latency, {cut}{} request{plural}", percentiles.n), size::BODY));
     histogram::show(ui, p, &shown.bins, percentiles, p.latency);
     let p3 = [percentiles.p50, percentiles.p95, percentiles.p99];
     ui.label(figures(format!("p50 {} · p95 {}", millis(p3[0]), millis(p3[1])), size::SMALL));

@@ -1,6 +1,6 @@
 //! The stage: controls, the plots, the time axis.
 
-use super::{Export, MonitorTab};
+use super::{Export, MonitorTab, PICTURES};
 use crate::app::curves::{self, Look, Touched};
 use crate::app::pulse::name_of;
 use crate::app::settings::LONG_WINDOWS;
@@ -14,12 +14,12 @@ use crate::telemetry::statistics::Rate;
 use egui::{Align, Align2, Button, ComboBox, FontId, Layout, ScrollArea, Ui, vec2};
 
 /// Width of the column with names.
-const NAMES: f32 = 116.0;
+const NAMES: f32 = 126.0;
 /// Height of the time axis below the plots.
 const AXIS: f32 = 24.0;
 const GAP: f32 = 8.0;
 /// Heights of a plot.
-const LOW: f32 = 56.0;
+const LOW: f32 = 46.0;
 const HIGH: f32 = 150.0;
 
 impl MonitorTab {
@@ -62,17 +62,25 @@ impl MonitorTab {
     fn controls(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
         ui.spacing_mut().item_spacing.x = 6.0;
         let export = ui.button("Export…").accessible_name("Export");
-        egui::Popup::menu(&export).show(|ui| {
+        egui::Popup::menu(&export).close_behavior(egui::PopupCloseBehavior::CloseOnClickOutside).show(|ui| {
             for (what, name, _) in Export::ALL {
                 if ui.button(name).clicked() {
                     self.export(what, cx);
+                    ui.close();
                 }
+            }
+            ui.separator();
+            ui.label("Size of the picture");
+            for (place, (width, height)) in PICTURES.into_iter().enumerate() {
+                // The menu stays open: the picture is chosen next.
+                ui.radio_value(&mut self.picture, place, format!("{width} × {height}"));
             }
         });
         let show = ui.button("Show…").accessible_name("Show");
-        egui::Popup::menu(&show)
-            .close_behavior(egui::PopupCloseBehavior::CloseOnClickOutside)
-            .show(|ui| self.choices(ui, cx));
+        egui::Popup::menu(&show).close_behavior(egui::PopupCloseBehavior::CloseOnClickOutside).show(|ui| {
+            let most = ui.ctx().content_rect().height() - 110.0;
+            ScrollArea::vertical().max_height(most).show(ui, |ui| self.choices(ui, cx));
+        });
         let (icon, name) =
             if self.to.is_none() { (Icon::Pause, "Hold the curves") } else { (Icon::Play, "Show what happens now") };
         if icons::button(ui, cx.palette, icon, name).clicked() {
@@ -117,7 +125,11 @@ impl MonitorTab {
 
     /// What is shown, and what counts.
     fn choices(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
-        ui.set_min_width(230.0);
+        ui.set_min_width(300.0);
+        if !cx.settings.touch {
+            ui.spacing_mut().interact_size.y = 28.0;
+            ui.spacing_mut().item_spacing.y = 4.0;
+        }
         ui.checkbox(&mut self.is_list, "Sensors as a list");
         ui.separator();
         for kind in RowKind::MONITOR {
@@ -154,7 +166,7 @@ fn one(ui: &mut Ui, p: &Palette, scene: &Scene, row: &Row, look: &Look) -> Touch
         ui.set_width(NAMES);
         ui.set_height(look.height);
         ui.spacing_mut().item_spacing.y = 2.0;
-        ui.add_space((look.height / 2.0 - 22.0).max(0.0));
+        ui.add_space((look.height / 2.0 - 23.0).max(0.0));
         ui.label(strong(row.kind.title(), size::LABEL + 1.0).color(p.text));
         // The value may need two lines: "p50 6.1 · p95 9.8 ms".
         for part in row.value.split(" · ") {
