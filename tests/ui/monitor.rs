@@ -80,6 +80,65 @@ fn curves_can_be_held_walked_through_and_let_go() {
     assert!(w.harness.query_by_label("Hold the curves").is_some() && combo_shows(&w, "60 s"));
 }
 
+/// Mouse and wheel on the curves: drag looks back, the wheel zooms around the pointer, a double click
+/// shows now, a click on a request marks it.
+#[test]
+fn the_mouse_drags_zooms_and_marks() {
+    let mut w = monitor(vec2(1280.0, 800.0));
+    w.until_label("CPU plot: ");
+    ask(&mut w);
+    w.until_label("Latency plot: cold start");
+    let plot = w.harness.get_by_label_contains("CPU plot: ").rect();
+    let press = |pos, pressed| egui::Event::PointerButton {
+        pos,
+        button: egui::PointerButton::Primary,
+        pressed,
+        modifiers: Modifiers::NONE,
+    };
+    let from = plot.center();
+    let to = from + vec2(plot.width() / 4.0, 0.0);
+    for event in [egui::Event::PointerMoved(from), press(from, true), egui::Event::PointerMoved(to), press(to, false)] {
+        w.harness.event(event);
+        w.harness.run_steps(1);
+    }
+    assert!(w.harness.query_by_label("Show what happens now").is_some(), "what is dragged is held");
+    w.until_label("At the cursor");
+    w.harness.key_press(Key::Home);
+    w.harness.run_steps(2);
+    let wheel = egui::Event::MouseWheel {
+        unit: egui::MouseWheelUnit::Point,
+        delta: vec2(0.0, 400.0),
+        source: egui::MouseWheelSource::Unknown,
+        phase: egui::TouchPhase::Move,
+        modifiers: Modifiers::NONE,
+    };
+    w.harness.event(egui::Event::PointerMoved(to));
+    w.harness.run_steps(1);
+    w.harness.event(wheel);
+    w.harness.run_steps(8);
+    assert!(!combo_shows(&w, "60 s"), "the wheel zooms");
+    w.harness.key_press(Key::Home);
+    w.harness.run_steps(2);
+    // The request is the newest thing: its band lies close to the right edge.
+    w.harness.key_press(Key::Plus);
+    w.harness.run_steps(1);
+    let plot = w.harness.get_by_label_contains("CPU plot: ").rect();
+    w.until("a mark", |h| h.query_by_label_contains("CPU plot: ").is_some());
+    let edge = plot.right_center() - vec2(plot.width() * 0.02, 0.0);
+    for step in 0..40u8 {
+        let at = edge - vec2(f32::from(step) * plot.width() * 0.02, 0.0);
+        for event in [egui::Event::PointerMoved(at), press(at, true), press(at, false)] {
+            w.harness.event(event);
+            w.harness.run_steps(1);
+        }
+        w.harness.run_steps(1);
+        if w.harness.query_by_label_contains("stages in order").is_some() {
+            return;
+        }
+    }
+    panic!("no click met the request");
+}
+
 fn combo_shows(w: &Window, text: &str) -> bool {
     w.harness
         .query_by_label("Time window")

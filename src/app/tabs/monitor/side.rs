@@ -6,7 +6,7 @@ use crate::app::theme::{Palette, figures, size, strong};
 use crate::app::widgets::icons::{self, Icon};
 use crate::app::widgets::{explain, flame, histogram, millis, note, stages};
 use crate::telemetry::sampler::lock;
-use crate::telemetry::scene::{MemoryPart, Reading, memory_parts, readings_at};
+use crate::telemetry::scene::{MemoryPart, Reading, memory_parts, readings_at, span_at};
 use crate::telemetry::span::{Outcome, Span};
 use crate::telemetry::statistics::Statistics;
 use crate::telemetry::stats::{Bin, histogram as bins_of};
@@ -39,9 +39,11 @@ impl MonitorTab {
         let cursor = self.hovered.or(self.pinned);
         let (time, is_now) = (cursor.unwrap_or(newest), cursor.is_none());
         let marked = self.marked.and_then(|id| store.span(id)).copied();
+        let under = self.hovered.and_then(|time| span_at(&store, &view, time, view.window * 0.004));
+        let under = under.and_then(|id| store.span(id)).copied().or(marked);
         let statistics = store.statistics(view.from(), view.to, view.filter);
         Shown {
-            readings: readings_at(&store, time, if is_now { time } else { view.to }, marked.as_ref()),
+            readings: readings_at(&store, time, if is_now { time } else { view.to }, under.as_ref()),
             span: marked,
             model: marked.map_or_else(String::new, |s| store.name_of(s.model).to_owned()),
             memory: memory_parts(&store, time),
