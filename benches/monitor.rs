@@ -159,6 +159,13 @@ fn frames(store: &SharedStore, width: f32, height: f32) -> (Vec<f64>, Vec<f64>) 
         let layout = begun.elapsed().as_secs_f64() * 1e3;
         let meshes = ctx.tessellate(output.shapes, output.pixels_per_point);
         assert!(!meshes.is_empty());
+        if frame == 100 {
+            let count = |m: &egui::ClippedPrimitive| match &m.primitive {
+                egui::epaint::Primitive::Mesh(mesh) => mesh.vertices.len(),
+                egui::epaint::Primitive::Callback(_) => 0,
+            };
+            println!("{} vertices in {} meshes", meshes.iter().map(count).sum::<usize>(), meshes.len());
+        }
         // The first frames measure text for the first time.
         if frame >= 20 {
             laid.push(layout);

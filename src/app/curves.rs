@@ -73,7 +73,7 @@ pub fn draw(ui: &mut Ui, p: &Palette, scene: &Scene, row: &Row, look: &Look) -> 
             plot.set_plot_bounds_y(row.bottom..=row.top);
             bands(plot, p, scene);
             events(plot, p, scene);
-            lines(plot, p, row);
+            lines(plot, p, scene, row);
             dots(plot, p, row);
             if let Some(time) = look.cursor {
                 plot.vline(
@@ -133,7 +133,7 @@ fn events(plot: &mut egui_plot::PlotUi<'_>, p: &Palette, scene: &Scene) {
     }
 }
 
-fn lines(plot: &mut egui_plot::PlotUi<'_>, p: &Palette, row: &Row) {
+fn lines(plot: &mut egui_plot::PlotUi<'_>, p: &Palette, scene: &Scene, row: &Row) {
     for (level, _) in &row.levels {
         let color = p.muted.gamma_multiply(0.6);
         plot.hline(HLine::new("", *level).color(color).width(1.0).style(LineStyle::dashed_loose()).allow_hover(false));
@@ -142,7 +142,11 @@ fn lines(plot: &mut egui_plot::PlotUi<'_>, p: &Palette, row: &Row) {
         let color = hue(p, line.hue);
         for piece in line.curve.pieces() {
             if line.style == Style::Area {
-                plot.add(shade(piece, row.bottom).fill_color(color.gamma_multiply(0.18)).allow_hover(false));
+                plot.add(
+                    shade(piece, row.bottom, (scene.to - scene.from) / 400.0)
+                        .fill_color(color.gamma_multiply(0.18))
+                        .allow_hover(false),
+                );
             }
             let points: PlotPoints<'_> = piece.to_vec().into();
             let drawn = Line::new(line.name.as_str(), points).allow_hover(false);
@@ -156,8 +160,20 @@ fn lines(plot: &mut egui_plot::PlotUi<'_>, p: &Palette, row: &Row) {
 
 /// The area below a line. It is drawn apart from it: a line with a fill of its own is not merged into few points per
 /// pixel, and takes several times as long.
-fn shade(piece: &[[f64; 2]], bottom: f64) -> FilledArea {
-    let [xs, ys] = [0, 1].map(|axis| piece.iter().map(|p| p[axis]).collect::<Vec<f64>>());
+///
+/// Its edge follows the upper ends of the line: of points closer than `near` seconds the highest.
+fn shade(piece: &[[f64; 2]], bottom: f64, near: f64) -> FilledArea {
+    let (mut xs, mut ys): (Vec<f64>, Vec<f64>) = (Vec::new(), Vec::new());
+    for (i, [x, y]) in piece.iter().copied().enumerate() {
+        // The first and the last point stay where they are.
+        match (xs.last(), ys.last_mut()) {
+            (Some(last), Some(top)) if xs.len() > 1 && i + 1 < piece.len() && x - last < near => *top = top.max(y),
+            _ => {
+                xs.push(x);
+                ys.push(y);
+            }
+        }
+    }
     FilledArea::new("", &xs, &vec![bottom; xs.len()], &ys)
 }
 

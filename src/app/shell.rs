@@ -51,9 +51,10 @@ impl App {
                         self.pulse.ui(ui, p, &mut self.settings, &self.store);
                     }
                 });
-            if self.pulse.is_moving() {
-                ui.ctx().request_repaint_after(self.pace());
-            }
+        }
+        let own = self.tabs[self.current].has_side();
+        if own || (self.pulse.is_moving() && (wide || self.settings.pulse_open)) {
+            ui.ctx().request_repaint_after(self.pace());
         }
         let margin = if wide { Margin::symmetric(28, 20) } else { Margin::symmetric(20, 14) };
         CentralPanel::default().frame(Frame::new().fill(p.ground).inner_margin(margin)).show(ui, |ui| {

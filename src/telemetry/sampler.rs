@@ -88,6 +88,7 @@ impl Loop {
             store.describe(self.sources.channels(), self.sources.facts());
         }
         store.push_row(time, self.sources.row());
+        store.set_read_at(self.sources.read_at());
         if self.count % SLOW == SLOW - 1 {
             self.watch.look(&mut store, time);
         }

@@ -161,6 +161,11 @@ impl Store {
         }
     }
 
+    /// Notes when each channel was really read: a value that is read rarely is repeated in between.
+    pub fn set_read_at(&mut self, times: &[f64]) {
+        self.seen.iter_mut().zip(times).for_each(|(seen, time)| *seen = *time);
+    }
+
     /// Adds a request that has ended; the oldest falls out. The number of its model's name comes
     /// from [`Store::name_of`].
     pub fn push_span(&mut self, mut span: Span) {

@@ -324,3 +324,29 @@ fn doctor_names_sensors_and_what_is_not_there() {
     let said = json.to_string();
     assert!(said.contains("AMD Ryzen 5 5600G") && said.contains("no Tegra GPU") && said.contains("CPU package"));
 }
+
+/// One reading of a group fails while the others go on: its ages grows, and it is found at another place.
+#[test]
+fn a_single_reading_that_fails_is_looked_for_elsewhere() {
+    let tree = tempfile::tempdir().expect("folder");
+    copy(&board("orin-nano-jp6"), tree.path(), &mut Vec::new());
+    let load = tree.path().join("sys/devices/platform/gpu.0/load");
+    std::fs::remove_file(load.with_file_name("load.frames")).expect("frames");
+    let mut read = Read::open(tree.path());
+    read.until(2);
+    let place = read.sources.channels().iter().position(|c| c.key == Key::Gpu(0)).expect("GPU");
+    let clock = read.sources.channels().iter().position(|c| c.key == Key::GpuClock(0)).expect("clock");
+    // The clock is read once a second: its age says so.
+    let ages = |read: &Read| [place, clock].map(|i| f64::from(read.tick - 1) * 0.1 - read.sources.read_at()[i]);
+    let [load_age, clock_age] = ages(&read);
+    assert!(load_age < 0.05 && (0.35..=1.0).contains(&clock_age), "{load_age} {clock_age}");
+    std::fs::write(&load, "").expect("silent");
+    let other = tree.path().join("sys/class/devfreq/17000000.gpu/device/load");
+    std::fs::write(&other, "420\n").expect("the older place");
+    read.until(5);
+    assert_eq!(read.value(Key::Gpu(0)), None);
+    assert!(ages(&read)[0] > 2.9 && ages(&read)[1] <= 1.0);
+    read.until(9);
+    assert_eq!(read.value(Key::Gpu(0)), Some(42.0));
+    assert_eq!(read.sources.channels()[place].source, "/sys/class/devfreq/17000000.gpu/device/load");
+}

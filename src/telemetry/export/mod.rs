@@ -30,6 +30,8 @@ pub struct Snapshot {
     /// the fine readings stands there as means of seconds.
     pub times: Vec<f64>,
     pub values: Vec<Vec<f32>>,
+    /// Seconds since each channel was read, when this was taken.
+    pub ages: Vec<Option<f64>>,
     pub spans: Vec<Span>,
     pub models: Vec<String>,
     pub energies: Vec<(u64, Energy)>,
@@ -75,6 +77,7 @@ impl Snapshot {
             from,
             to,
             channels: store.channels().to_vec(),
+            ages: (0..store.channels().len()).map(|i| store.age(i, store.newest().unwrap_or(0.0))).collect(),
             times,
             values,
             spans,
@@ -112,12 +115,6 @@ impl Snapshot {
             last: values().next_back()?,
             n,
         })
-    }
-
-    /// Seconds since the channel was read, at the end of the range.
-    pub fn age(&self, channel: usize) -> Option<f64> {
-        let row = self.values[channel].iter().rposition(|v| v.is_finite())?;
-        Some((self.to - self.times[row]).max(0.0))
     }
 }
 

@@ -117,7 +117,7 @@ fn round(value: f64) -> f64 {
 fn channel(snapshot: &Snapshot, index: usize, samples: bool) -> Value {
     let mut out = json!(snapshot.channels[index]);
     out["unit"] = snapshot.channels[index].unit.name().into();
-    out["age_s"] = snapshot.age(index).map(round).into();
+    out["age_s"] = snapshot.ages[index].map(round).into();
     out["values"] = json!(snapshot.summary(index));
     if samples {
         // What is absent is null.

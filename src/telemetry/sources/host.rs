@@ -231,6 +231,10 @@ impl Source for Clock {
         &self.channels
     }
 
+    fn is_fresh(&self, _: usize) -> bool {
+        self.rhythm.was_due
+    }
+
     fn read(&mut self, now: f64, buffer: &mut [u8], row: &mut [f32]) {
         if self.rhythm.is_due(now) {
             self.held = match &mut self.info {

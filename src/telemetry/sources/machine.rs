@@ -3,31 +3,37 @@
 use super::files::Root;
 use crate::telemetry::channel::{Channel, Facts, Key};
 
-/// Everything that is known. Channels say what GPUs there are.
+/// What does not change: everything but power modes and GPUs.
 pub(super) fn facts(root: &Root, channels: &[Channel]) -> Facts {
     let board = root.text("/proc/device-tree/model");
     let info = root.text("/proc/cpuinfo").unwrap_or_default();
     let cpu = info.lines().find(|l| l.starts_with("model name")).and_then(|l| l.split(':').nth(1));
     let l4t = root.text("/etc/nv_tegra_release").and_then(|t| release(&t));
-    let jetpack = l4t.as_deref().and_then(jetpack).map(str::to_owned);
-    let modes = root.text("/etc/nvpmodel.conf").map(|t| power_modes(&t)).unwrap_or_default();
-    // Such as "pmode:0002".
-    let status = root.text("/var/lib/nvpmodel/status");
-    let mode: Option<u32> = status.and_then(|t| t.rsplit(':').next()?.trim().parse().ok());
-    let name = |id: u32| modes.iter().find(|m| m.0 == id).map(|m| m.1.clone());
-    let gpus: Vec<String> = channels.iter().filter(|c| matches!(c.key, Key::Gpu(_))).map(|c| c.name.clone()).collect();
     Facts {
         machine: board.or(cpu.map(|c| c.trim().to_owned())).unwrap_or_else(|| "a computer without a name".into()),
         cores: channels.iter().filter(|c| matches!(c.key, Key::Core(_))).count(),
         unified: l4t.is_some() || channels.iter().any(|c| c.key == Key::NvMap),
-        jetpack,
+        jetpack: l4t.as_deref().and_then(jetpack).map(str::to_owned),
         l4t,
-        faster_mode: mode.and_then(|id| fastest(&modes).filter(|best| best.0 != id)),
-        power_mode: mode.map(|id| name(id).unwrap_or_else(|| format!("mode {id}"))),
-        gpus,
         kernel: root.text("/proc/sys/kernel/osrelease").unwrap_or_default(),
-        absent: Vec::new(),
+        ..Facts::default()
     }
+}
+
+/// Names of the GPUs that are read.
+pub(super) fn gpus(channels: &[Channel]) -> Vec<String> {
+    channels.iter().filter(|c| matches!(c.key, Key::Gpu(_))).map(|c| c.name.clone()).collect()
+}
+
+/// The power mode in use, and the one that allows most, if it is another.
+pub(super) fn power_modes(root: &Root) -> (Option<String>, Option<(u32, String)>) {
+    // Such as "pmode:0002".
+    let status = root.text("/var/lib/nvpmodel/status");
+    let Some(mode) = status.and_then(|t| t.rsplit(':').next()?.trim().parse::<u32>().ok()) else { return (None, None) };
+    let modes = root.text("/etc/nvpmodel.conf").map(|t| modes(&t)).unwrap_or_default();
+    let name = modes.iter().find(|m| m.0 == mode).map(|m| m.1.clone());
+    let faster = fastest(&modes).filter(|best| best.0 != mode);
+    (Some(name.unwrap_or_else(|| format!("mode {mode}"))), faster)
 }
 
 /// "R36.4.3" of `# R36 (release), REVISION: 4.3, GCID: …`.
@@ -50,7 +56,7 @@ fn jetpack(release: &str) -> Option<&'static str> {
 }
 
 /// Number and name of the modes in `nvpmodel.conf`: `< POWER_MODEL ID=0 NAME=15W >`.
-fn power_modes(text: &str) -> Vec<(u32, String)> {
+fn modes(text: &str) -> Vec<(u32, String)> {
     let value = |line: &str, name: &str| line.split(name).nth(1)?.split_ascii_whitespace().next().map(str::to_owned);
     let mode = |line: &str| Some((value(line, "ID=")?.parse().ok()?, value(line, "NAME=")?));
     text.lines().filter(|l| l.trim_start().starts_with("< POWER_MODEL")).filter_map(mode).collect()
@@ -79,10 +85,10 @@ mod tests {
         assert_eq!(jetpack("R36.4.3"), Some("JetPack 6"));
         assert_eq!(jetpack("R99.1"), None);
         let conf = "< POWER_MODEL ID=0 NAME=15W >\nCPU_ONLINE CORE_0 1\n< POWER_MODEL ID=1 NAME=25W >\n< POWER_MODEL ID=2 NAME=MAXN_SUPER >\n< POWER_MODEL ID=3 NAME=7W >\n< PM_CONFIG DEFAULT=0 >";
-        let modes = power_modes(conf);
+        let modes = modes(conf);
         assert_eq!(modes.len(), 4);
         assert_eq!(fastest(&modes), Some((2, "MAXN_SUPER".into())));
         assert_eq!(fastest(&modes[..2]), Some((1, "25W".into())));
-        assert_eq!(fastest(&power_modes("")), None);
+        assert_eq!(fastest(&super::modes("")), None);
     }
 }

@@ -14,10 +14,11 @@ use std::path::{Path, PathBuf};
 
 /// Most channels that are kept; what is found beyond them is left out.
 pub const MOST_CHANNELS: usize = 160;
-/// Seconds after which a group that gives nothing is looked for again.
+/// Seconds after which a group is looked for again that gives something no more; twice as long each
+/// time it is in vain.
 const AGAIN: f64 = 5.0;
-/// The same for a group that was never there.
-const RARELY: f64 = 30.0;
+/// The longest such time, and that for a group that was never there.
+const RARELY: f64 = 40.0;
 /// Rails from this number on count whole devices, and are summed up.
 const WHOLE: u8 = 100;
 
@@ -62,6 +63,12 @@ trait Source: Send {
     /// Reads into `row`, one place per channel; what is not written is absent. `buffer` is room
     /// for a file's text.
     fn read(&mut self, now: f64, buffer: &mut [u8], row: &mut [f32]);
+
+    /// Whether the last call read the channel at this place anew, and did not repeat a value that is
+    /// read more rarely.
+    fn is_fresh(&self, _place: usize) -> bool {
+        true
+    }
 }
 
 /// A source, or why there is none.
@@ -76,14 +83,15 @@ struct Group {
     /// Places of its channels among all; none for what another group gives already.
     columns: Vec<Option<usize>>,
     row: Vec<f32>,
+    /// When it is looked for again at the earliest, and how long it is left alone after that.
     next: f64,
-    good: f64,
+    pause: f64,
 }
 
 impl Group {
     fn new(name: &'static str, find: impl FnMut(&Root) -> Found + Send + 'static) -> Self {
         let (source, why, columns, row) = (None, String::new(), Vec::new(), Vec::new());
-        Self { name, find: Box::new(find), source, why, columns, row, next: 0.0, good: 0.0 }
+        Self { name, find: Box::new(find), source, why, columns, row, next: 0.0, pause: AGAIN }
     }
 }
 
@@ -93,6 +101,8 @@ pub struct Sources {
     groups: Vec<Group>,
     channels: Vec<Channel>,
     row: Vec<f32>,
+    /// When each channel was last read.
+    read_at: Vec<f64>,
     buffer: Box<[u8]>,
     facts: Facts,
     facts_next: f64,
@@ -127,6 +137,7 @@ impl Sources {
             groups,
             channels: Vec::new(),
             row: Vec::with_capacity(MOST_CHANNELS),
+            read_at: Vec::with_capacity(MOST_CHANNELS),
             buffer: vec![0; LIMIT].into_boxed_slice(),
             facts: Facts::default(),
             facts_next: 0.0,
@@ -136,6 +147,7 @@ impl Sources {
             sources.look_for(index, 0.0);
         }
         sources.find_sum();
+        sources.facts = machine::facts(&sources.root, &sources.channels);
         sources.learn(0.0);
         sources
     }
@@ -160,46 +172,60 @@ impl Sources {
         &self.row
     }
 
+    /// When each channel was last read; before any time if it never was.
+    pub fn read_at(&self) -> &[f64] {
+        &self.read_at
+    }
+
     /// Reads everything at `now` (seconds since the first reading): a value per channel, not a
     /// number where it is absent.
     pub fn read(&mut self, now: f64) -> &[f32] {
         self.row.clear();
         self.row.resize(self.channels.len(), f32::NAN);
         for index in 0..self.groups.len() {
-            let group = &mut self.groups[index];
-            if let Some(source) = &mut group.source {
-                group.row.fill(f32::NAN);
-                source.read(now, &mut self.buffer, &mut group.row);
-                for (column, value) in group.columns.iter().zip(&group.row) {
-                    let Some(column) = *column else { continue };
-                    self.row[column] = *value;
-                    if value.is_finite() {
-                        group.good = now;
-                    }
-                }
-            }
-            let silent = group.source.is_none() || now - group.good > AGAIN;
-            if silent && now >= group.next {
+            if self.read_group(index, now) && now >= self.groups[index].next {
                 self.look_for(index, now);
                 self.find_sum();
                 self.row.resize(self.channels.len(), f32::NAN);
             }
         }
-        self.sum_up();
+        self.sum_up(now);
         if now >= self.facts_next {
             self.learn(now);
         }
         &self.row
     }
 
+    /// Reads a group. True if it has no source, or one that gives something no more that it gave.
+    fn read_group(&mut self, index: usize, now: f64) -> bool {
+        let group = &mut self.groups[index];
+        let Some(source) = &mut group.source else { return true };
+        group.row.fill(f32::NAN);
+        source.read(now, &mut self.buffer, &mut group.row);
+        let mut is_silent = false;
+        for (place, (column, value)) in group.columns.iter().zip(&group.row).enumerate() {
+            let Some(column) = *column else { continue };
+            self.row[column] = *value;
+            let at = &mut self.read_at[column];
+            if value.is_finite() && (source.is_fresh(place) || *at == f64::NEG_INFINITY) {
+                *at = now;
+            }
+            is_silent |= at.is_finite() && now - *at > AGAIN;
+        }
+        if !is_silent {
+            group.pause = AGAIN;
+        }
+        is_silent
+    }
+
     /// Looks for a group's source, and gives its channels their places.
     fn look_for(&mut self, index: usize, now: f64) {
         let group = &mut self.groups[index];
-        let seldom = group.source.is_none() && group.columns.is_empty();
-        group.next = now + if seldom { RARELY } else { AGAIN };
-        group.good = now;
         match (group.find)(&self.root) {
-            Err(why) => group.why = why,
+            Err(why) => {
+                group.why = why;
+                group.source = None;
+            }
             Ok(source) => {
                 let mine = std::mem::take(&mut group.columns);
                 for channel in source.channels() {
@@ -212,6 +238,7 @@ impl Sources {
                         self.channels[place] = channel.clone();
                     } else if free {
                         self.channels.push(channel.clone());
+                        self.read_at.push(f64::NEG_INFINITY);
                     }
                 }
                 group.row = vec![f32::NAN; source.channels().len()];
@@ -220,6 +247,9 @@ impl Sources {
                 self.revision += 1;
             }
         }
+        let was_never_there = group.columns.is_empty();
+        group.next = now + if was_never_there { RARELY } else { group.pause };
+        group.pause = (2.0 * group.pause).min(RARELY);
     }
 
     /// The devices whose power is known make a channel of their own.
@@ -237,27 +267,37 @@ impl Sources {
         let source =
             if let [one] = names.as_slice() { (*one).to_owned() } else { format!("sum of {}", names.join(", ")) };
         self.channels.push(Channel::new(Key::Power, "power", Unit::Watts, source).every(period).up_to(limit));
+        self.read_at.push(f64::NEG_INFINITY);
         self.revision += 1;
     }
 
     /// Fills in the sum, while all its parts are there.
-    fn sum_up(&mut self) {
+    fn sum_up(&mut self, now: f64) {
         if !self.channels.iter().any(is_whole) {
             return;
         }
         let Some(place) = self.channels.iter().position(|c| c.key == Key::Power) else { return };
         if self.row[place].is_nan() {
-            self.row[place] = self.channels.iter().zip(&self.row).filter(|(c, _)| is_whole(c)).map(|(_, v)| *v).sum();
+            let sum = self.channels.iter().zip(&self.row).filter(|(c, _)| is_whole(c)).map(|(_, v)| *v).sum::<f32>();
+            self.row[place] = sum;
+            if sum.is_finite() {
+                self.read_at[place] = now;
+            }
         }
     }
 
+    /// Brings what may change of the facts up to date.
     fn learn(&mut self, now: f64) {
         self.facts_next = now + AGAIN;
-        let mut facts = machine::facts(&self.root, &self.channels);
+        let (power_mode, faster_mode) = machine::power_modes(&self.root);
         let missing = self.groups.iter().filter(|g| g.source.is_none());
-        facts.absent = missing.map(|g| (g.name.to_owned(), g.why.clone())).collect();
-        if facts != self.facts {
-            self.facts = facts;
+        let absent: Vec<_> = missing.map(|g| (g.name.to_owned(), g.why.clone())).collect();
+        let gpus = machine::gpus(&self.channels);
+        let facts = &mut self.facts;
+        if (&power_mode, &faster_mode, &absent, &gpus)
+            != (&facts.power_mode, &facts.faster_mode, &facts.absent, &facts.gpus)
+        {
+            (facts.power_mode, facts.faster_mode, facts.absent, facts.gpus) = (power_mode, faster_mode, absent, gpus);
             self.revision += 1;
         }
     }
@@ -271,11 +311,13 @@ fn is_whole(channel: &Channel) -> bool {
 struct Rhythm {
     period: f64,
     next: f64,
+    /// Whether it was due when it was last asked.
+    was_due: bool,
 }
 
 impl Rhythm {
     fn new(period: f64) -> Self {
-        Self { period, next: f64::NEG_INFINITY }
+        Self { period, next: f64::NEG_INFINITY, was_due: false }
     }
 
     fn is_due(&mut self, now: f64) -> bool {
@@ -284,6 +326,7 @@ impl Rhythm {
             // A little early, so that a period of whole ticks is met by the tick that is meant.
             self.next = now + self.period - 0.02;
         }
+        self.was_due = due;
         due
     }
 }

@@ -75,6 +75,10 @@ impl Source for Monitors {
         &self.channels
     }
 
+    fn is_fresh(&self, _: usize) -> bool {
+        self.rhythm.was_due
+    }
+
     fn read(&mut self, now: f64, _: &mut [u8], row: &mut [f32]) {
         if self.rhythm.is_due(now) {
             for (rail, held) in self.rails.iter_mut().zip(&mut self.held[1..]) {
@@ -134,6 +138,10 @@ pub(super) fn find_package(root: &Root) -> Found {
 impl Source for Package {
     fn channels(&self) -> &[Channel] {
         &self.channels
+    }
+
+    fn is_fresh(&self, _: usize) -> bool {
+        self.rhythm.was_due
     }
 
     fn read(&mut self, now: f64, _: &mut [u8], row: &mut [f32]) {

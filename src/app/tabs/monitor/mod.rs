@@ -16,6 +16,7 @@ use crate::telemetry::scene::{RowKind, Scene, View, span_at};
 use crate::telemetry::statistics::{Filter, Rate};
 use crate::telemetry::store::Store;
 use egui::Ui;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 /// Shortest and longest time that the curves show, seconds.
@@ -78,6 +79,15 @@ pub struct MonitorTab {
     /// Width of the plots in the last frame.
     pixels: usize,
     saving: Saving,
+    /// What this frame shows, with the frame's number: stage and side show the same.
+    shown: Option<(u64, Shown)>,
+}
+
+/// What a frame shows.
+#[derive(Clone)]
+struct Shown {
+    view: Arc<View>,
+    scene: Arc<Scene>,
 }
 
 impl Tab for MonitorTab {
@@ -161,12 +171,18 @@ impl MonitorTab {
         RowKind::MONITOR.into_iter().filter(|k| !hidden.iter().any(|h| h == k.title())).collect()
     }
 
-    /// The scene under one lock.
-    fn scene(&self, cx: &Cx<'_>) -> (View, Scene) {
+    /// What this frame shows: collected once, under one lock.
+    fn shown(&mut self, cx: &Cx<'_>) -> Shown {
+        let frame = cx.ctx.cumulative_pass_nr();
+        if let Some((_, shown)) = self.shown.as_ref().filter(|s| s.0 == frame) {
+            return shown.clone();
+        }
         let store = lock(cx.store);
         let view = self.view(&store, cx);
-        let scene = Scene::collect(&store, &view, &Self::rows(cx));
-        (view, scene)
+        let scene = Arc::new(Scene::collect(&store, &view, &Self::rows(cx)));
+        let shown = Shown { view: Arc::new(view), scene };
+        self.shown = Some((frame, shown.clone()));
+        shown
     }
 
     /// Does what a person did to a plot.

@@ -1,6 +1,6 @@
 //! Beside the plots: values at the cursor, the marked request, memory, latencies, what is wrong.
 
-use super::MonitorTab;
+use super::{MonitorTab, Shown};
 use crate::app::tabs::Cx;
 use crate::app::theme::{Palette, figures, size, strong};
 use crate::app::widgets::icons::{self, Icon};
@@ -16,8 +16,8 @@ use egui::{Align, Color32, Layout, Rect, RichText, Role, ScrollArea, Sense, Ui, 
 /// Bars of the histogram.
 const BARS: usize = 16;
 
-/// All that is shown, copied under one lock.
-struct Shown {
+/// All that stands beside the plots, copied under one lock.
+struct Facts {
     readings: Vec<Reading>,
     span: Option<Span>,
     /// The marked request's model.
@@ -32,24 +32,23 @@ struct Shown {
 }
 
 impl MonitorTab {
-    fn look_up(&self, cx: &Cx<'_>) -> Shown {
+    fn look_up(&mut self, cx: &Cx<'_>) -> Facts {
+        let Shown { view, scene } = self.shown(cx);
         let store = lock(cx.store);
-        let view = self.view(&store, cx);
         let newest = store.newest().unwrap_or(0.0).min(view.to);
         let cursor = self.hovered.or(self.pinned);
         let (time, is_now) = (cursor.unwrap_or(newest), cursor.is_none());
         let marked = self.marked.and_then(|id| store.span(id)).copied();
         let under = self.hovered.and_then(|time| span_at(&store, &view, time, view.window * 0.004));
         let under = under.and_then(|id| store.span(id)).copied().or(marked);
-        let statistics = store.statistics(view.from(), view.to, view.filter);
-        Shown {
+        Facts {
             readings: readings_at(&store, time, if is_now { time } else { view.to }, under.as_ref()),
             span: marked,
             model: marked.map_or_else(String::new, |s| store.name_of(s.model).to_owned()),
             memory: memory_parts(&store, time),
             unified: store.facts().unified,
             bins: bins_of(&store.latencies(view.from(), view.to, view.filter), BARS),
-            statistics,
+            statistics: scene.statistics.clone(),
             warnings: store.warnings().to_vec(),
             cost: store.cost(),
             is_now,
@@ -184,7 +183,7 @@ fn memory(ui: &mut Ui, p: &Palette, parts: &[MemoryPart]) {
     }
 }
 
-fn latencies(ui: &mut Ui, p: &Palette, shown: &Shown) {
+fn latencies(ui: &mut Ui, p: &Palette, shown: &Facts) {
     let s = &shown.statistics;
     let Some(percentiles) = &s.latency else {
         ui.label(strong("Latency", size::BODY));

@@ -1,6 +1,6 @@
 //! The stage: controls, the plots, the time axis.
 
-use super::{Export, MonitorTab, PICTURES};
+use super::{Export, MonitorTab, PICTURES, Shown};
 use crate::app::curves::{self, Look, Touched};
 use crate::app::pulse::name_of;
 use crate::app::settings::LONG_WINDOWS;
@@ -43,7 +43,7 @@ impl MonitorTab {
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
             // The scroll bar lies over the content.
             self.pixels = (ui.available_width() - NAMES).max(100.0) as usize;
-            let (view, scene) = self.scene(cx);
+            let Shown { view, scene } = self.shown(cx);
             let count = scene.rows.len().max(1) as f32;
             let height = ((room - AXIS - 4.0) / count - GAP).clamp(LOW, HIGH);
             let cursor = self.hovered.or(self.pinned);
@@ -108,7 +108,7 @@ impl MonitorTab {
     fn task_choice(&mut self, ui: &mut Ui, cx: &Cx<'_>) {
         let tasks = {
             let store = lock(cx.store);
-            store.tasks_between(0.0, f64::INFINITY)
+            store.sessions().all().iter().map(|s| s.task).collect::<Vec<_>>()
         };
         if tasks.len() < 2 && self.task.is_none() {
             return;
