@@ -7,7 +7,7 @@ use super::widgets::icons::{self, Icon};
 use super::widgets::{explain, millis, note, stages};
 use crate::telemetry::sampler::{SharedStore, lock};
 use crate::telemetry::scene::{RowKind, Scene, View, span_at};
-use crate::telemetry::span::{Outcome, Span};
+use crate::telemetry::span::Span;
 use crate::telemetry::statistics::Filter;
 use egui::{ComboBox, ScrollArea, Ui};
 
@@ -139,22 +139,15 @@ fn request_card(ui: &mut Ui, p: &Palette, span: &Span) {
     card(p).inner_margin(egui::Margin::same(12)).show(ui, |ui| {
         ui.horizontal(|ui| {
             ui.label(strong(format!("Request {}", span.id), size::LABEL));
-            let end = match span.outcome {
-                Outcome::Done => "",
-                Outcome::Cancelled => " · stopped",
-                Outcome::Failed => " · failed",
-            };
+            let end = span.outcome.remark().map_or_else(String::new, |r| format!(" · {r}"));
             note(ui, p, format!("{}{end}", span.task));
             ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
                 note(ui, p, millis(span.total_ms));
             });
         });
         stages::bar(ui, p, &span.sums());
-        if span.generated > 0 {
-            let rate = span.tokens_per_second.map_or_else(String::new, |rate| format!(" · {rate:.0} tokens/s"));
-            note(ui, p, format!("{} tokens read · {} written{rate}", span.tokens, span.generated));
-        } else if span.done > 1 || span.batch > 1 {
-            note(ui, p, format!("{} texts · {} tokens · up to {} in one step", span.done, span.tokens, span.batch));
+        if span.generated > 0 || span.done > 1 || span.batch > 1 {
+            note(ui, p, span.counts());
         }
     });
 }

@@ -18,6 +18,17 @@ pub enum Outcome {
     Failed,
 }
 
+impl Outcome {
+    /// What is to be said of it, if it is not simply done.
+    pub fn remark(self) -> Option<&'static str> {
+        match self {
+            Self::Done => None,
+            Self::Cancelled => Some("stopped"),
+            Self::Failed => Some("failed"),
+        }
+    }
+}
+
 /// Whether a request's time says something about the model's speed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -27,6 +38,17 @@ pub enum Heat {
     /// One of the first after that: memory and caches are not as they will be.
     Warming,
     Warm,
+}
+
+impl Heat {
+    /// In words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cold => "cold start",
+            Self::Warming => "warming up",
+            Self::Warm => "warm",
+        }
+    }
 }
 
 /// A stretch of a request's time.
@@ -112,6 +134,17 @@ impl Span {
     /// Whether it waited for a model to be read.
     pub fn has_loaded(&self) -> bool {
         self.sums[1] > 0.0
+    }
+
+    /// What it read and wrote, in words.
+    pub fn counts(&self) -> String {
+        if self.generated > 0 {
+            let rate = self.tokens_per_second.map_or_else(String::new, |rate| format!(" · {rate:.0} tokens/s"));
+            return format!("{} tokens read · {} written{rate}", self.tokens, self.generated);
+        }
+        let texts = if self.done == 1 { "1 text".to_owned() } else { format!("{} texts", self.done) };
+        let batch = if self.batch > 1 { format!(" · up to {} in one step", self.batch) } else { String::new() };
+        format!("{texts} · {} tokens{batch}", self.tokens)
     }
 
     /// The stages that it had, with their milliseconds.

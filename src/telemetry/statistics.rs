@@ -199,11 +199,6 @@ impl Sessions {
     pub fn all(&self) -> &[Session] {
         &self.0
     }
-
-    /// Requests that ended so.
-    pub fn ended(&self, outcome: Outcome) -> usize {
-        self.0.iter().map(|s| s.ended[outcome as usize]).sum()
-    }
 }
 
 /// What throughput counts.

@@ -16,6 +16,7 @@ use super::statistics::{Filter, Rate, Statistics};
 use super::stats::Percentiles;
 use super::store::Store;
 use super::warnings::Warning;
+use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 /// Everything that is known about a stretch of time, copied out of the store so that writing it
@@ -34,7 +35,8 @@ pub struct Snapshot {
     pub ages: Vec<Option<f64>>,
     pub spans: Vec<Span>,
     pub models: Vec<String>,
-    pub energies: Vec<(u64, Energy)>,
+    /// By request.
+    pub energies: HashMap<u64, Energy>,
     pub marks: Vec<Mark>,
     pub statistics: Statistics,
     /// The same, task by task.
@@ -82,7 +84,7 @@ impl Snapshot {
             values,
             spans,
             models: (0..=most).map(|i| store.name_of(i).to_owned()).collect(),
-            energies: store.energies(from, to),
+            energies: store.energies(from, to).into_iter().collect(),
             marks,
             statistics: store.statistics(from, to, filter),
             tasks: store.tasks_between(from, to).into_iter().filter(|t| filter.fits(t)).map(of_task).collect(),
@@ -101,7 +103,7 @@ impl Snapshot {
 
     /// Joules of the request with this id, if they are known.
     pub fn energy(&self, id: u64) -> Option<Energy> {
-        self.energies.iter().find(|e| e.0 == id).map(|e| e.1)
+        self.energies.get(&id).copied()
     }
 
     /// Least, mean, greatest and last value of a channel, and how many there are.
@@ -133,22 +135,18 @@ fn readings(store: &Store, from: f64, to: f64) -> (Vec<f64>, Vec<Vec<f32>>) {
     let width = store.channels().len();
     let (mut times, mut values) = (Vec::new(), vec![Vec::new(); width]);
     let fine_from = store.fine.oldest().unwrap_or(f64::INFINITY);
-    for row in store.coarse.first_at(from)..store.coarse.len() {
-        let time = store.coarse.time(row);
-        if time > to.min(fine_from) {
-            break;
+    let coarse = (store.coarse.first_at(from), store.coarse.first_at(to.min(fine_from) + 1e-9));
+    let fine = (store.fine.first_at(from), store.fine.first_at(to + 1e-9));
+    for (column, out) in values.iter_mut().enumerate() {
+        for (_, cells) in store.coarse.pieces(column, coarse.0, coarse.1) {
+            out.extend(cells.iter().map(|c| c.mean));
         }
-        times.push(time);
-        values.iter_mut().enumerate().for_each(|(c, v)| v.push(store.coarse.value(c, row).mean));
-    }
-    for row in store.fine.first_at(from)..store.fine.len() {
-        let time = store.fine.time(row);
-        if time > to {
-            break;
+        for (_, readings) in store.fine.pieces(column, fine.0, fine.1) {
+            out.extend_from_slice(readings);
         }
-        times.push(time);
-        values.iter_mut().enumerate().for_each(|(c, v)| v.push(store.fine.value(c, row)));
     }
+    times.extend((coarse.0..coarse.1).map(|row| store.coarse.time(row)));
+    times.extend((fine.0..fine.1).map(|row| store.fine.time(row)));
     (times, values)
 }
 

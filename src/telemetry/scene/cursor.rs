@@ -1,6 +1,5 @@
 //! Everything that is known about one moment.
 
-use super::rows::heat_name;
 use crate::telemetry::channel::{Key, Unit, bytes, millis};
 use crate::telemetry::span::Span;
 use crate::telemetry::store::Store;
@@ -23,7 +22,7 @@ pub fn readings_at(store: &Store, time: f64, now: f64, span: Option<&Span>) -> V
     add("time", Some(if now - time < 0.05 { "now".into() } else { format!("−{:.1} s", now - time) }));
     if let Some(span) = span {
         add("request", Some(format!("{} · {}", span.id, span.task)));
-        add("latency", Some(format!("{} · {}", millis(span.total_ms), heat_name(span.heat))));
+        add("latency", Some(format!("{} · {}", millis(span.total_ms), span.heat.name())));
         add("first token", span.ttft_ms.map(millis));
         add("batch", Some(span.batch.to_string()).filter(|_| span.batch > 0));
         let energy = store.energy_of(span);

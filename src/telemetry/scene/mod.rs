@@ -211,11 +211,6 @@ impl Scene {
         scene.rows = kinds.iter().filter_map(|kind| rows::row(*kind, store, view, &scene)).collect();
         scene
     }
-
-    /// The plot of this kind.
-    pub fn row(&self, kind: RowKind) -> Option<&Row> {
-        self.rows.iter().find(|r| r.kind == kind)
-    }
 }
 
 /// The request at `time`, or the nearest one within `reach` seconds.

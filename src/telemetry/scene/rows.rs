@@ -3,7 +3,7 @@
 use super::{Dot, Hue, Line, Row, RowKind, Scene, Style, View};
 use crate::telemetry::channel::{Channel, Key, Unit, millis};
 use crate::telemetry::curve::Curve;
-use crate::telemetry::span::{Heat, Outcome};
+use crate::telemetry::span::Outcome;
 use crate::telemetry::statistics::Statistics;
 use crate::telemetry::store::Store;
 
@@ -132,6 +132,7 @@ fn throughput(store: &Store, view: &View, scene: &Scene) -> Row {
 fn memory(store: &Store, view: &View) -> Option<Row> {
     let mut all: Vec<Line> = line(store, view, Key::ProcessMemory, Hue::Memory, Style::Area).into_iter().collect();
     all.extend(line(store, view, Key::Weights, Hue::Muted, Style::Line));
+    all.extend(line(store, view, Key::Caches, Hue::Latency, Style::Line).filter(|l| l.curve.top(0.0) > 0.0));
     all.retain(|l| !l.curve.points.is_empty());
     if all.is_empty() {
         return None;
@@ -243,13 +244,4 @@ fn limit(channel: Option<&Channel>, row: &Row) -> Vec<(f64, String)> {
     let limit =
         channel.and_then(|c| Some((f64::from(c.limit?), format!("limit {}", c.unit.show(f64::from(c.limit?))))));
     limit.into_iter().filter(|l| l.0 <= row.top).collect()
-}
-
-/// Whether a request belongs to the warm ones; here because rows and cursor say it alike.
-pub(super) fn heat_name(heat: Heat) -> &'static str {
-    match heat {
-        Heat::Cold => "cold start",
-        Heat::Warming => "warming up",
-        Heat::Warm => "warm",
-    }
 }

@@ -7,7 +7,7 @@ use crate::app::widgets::icons::{self, Icon};
 use crate::app::widgets::{explain, flame, histogram, millis, note, stages};
 use crate::telemetry::sampler::lock;
 use crate::telemetry::scene::{MemoryPart, Reading, memory_parts, readings_at, span_at};
-use crate::telemetry::span::{Outcome, Span};
+use crate::telemetry::span::Span;
 use crate::telemetry::statistics::Statistics;
 use crate::telemetry::stats::{Bin, histogram as bins_of};
 use crate::telemetry::warnings::{Level, Warning};
@@ -63,7 +63,9 @@ impl MonitorTab {
             ui.horizontal(|ui| {
                 ui.label(strong(if shown.is_now { "Now" } else { "At the cursor" }, size::BODY));
                 ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                    ui.spacing_mut().interact_size.y = 28.0;
+                    if !cx.settings.touch {
+                        ui.spacing_mut().interact_size.y = 28.0;
+                    }
                     if icons::quiet(ui, p, Icon::Right, "Next request").clicked() {
                         self.walk(1, cx);
                     }
@@ -97,15 +99,11 @@ impl MonitorTab {
     fn request(&mut self, ui: &mut Ui, p: &Palette, span: &Span, model: &str) {
         rule(ui);
         ui.horizontal(|ui| {
-            let end = match span.outcome {
-                Outcome::Done => "",
-                Outcome::Cancelled => ", stopped",
-                Outcome::Failed => ", failed",
-            };
+            let end = span.outcome.remark().map_or_else(String::new, |r| format!(", {r}"));
             ui.label(strong(format!("Request {}{end}", span.id), size::BODY));
             explain(ui, "this picture", "Time runs from left to right: the whole request, its stages where they were, and below the forward steps with how many texts shared one. Where nothing is drawn it waited for others.");
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                if super::view::small(ui, "×").accessible_name("Unmark").clicked() {
+                if ui.button("×").accessible_name("Unmark").clicked() {
                     self.marked = None;
                     self.pinned = None;
                 }
@@ -114,12 +112,7 @@ impl MonitorTab {
         note(ui, p, format!("{model} · {} · {}", span.device, span.precision));
         flame::show(ui, p, span);
         stages::bar(ui, p, &span.sums());
-        let mut words = vec![format!("{} texts, {} tokens read", span.done, span.tokens)];
-        if span.generated > 0 {
-            let rate = span.tokens_per_second.map_or_else(String::new, |r| format!(", {r:.0} tokens/s"));
-            words.push(format!("{} written{rate}", span.generated));
-        }
-        note(ui, p, words.join(" · "));
+        note(ui, p, span.counts());
         if span.mate_count > 0 {
             let ids: Vec<String> = span.mates().iter().map(u64::to_string).collect();
             let more = if span.mate_count > ids.len() { " and others" } else { "" };

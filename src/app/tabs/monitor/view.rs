@@ -11,7 +11,7 @@ use crate::app::widgets::{explain, note};
 use crate::telemetry::sampler::lock;
 use crate::telemetry::scene::{Row, RowKind, Scene};
 use crate::telemetry::statistics::Rate;
-use egui::{Align, Align2, Button, ComboBox, FontId, Layout, ScrollArea, Ui, vec2};
+use egui::{Align, Align2, ComboBox, FontId, Layout, ScrollArea, Ui, vec2};
 
 /// Width of the column with names.
 const NAMES: f32 = 126.0;
@@ -201,9 +201,4 @@ fn axis(ui: &mut Ui, p: &Palette, scene: &Scene, live: bool) {
         let x = left + share * (rect.right() - left);
         ui.painter().text(egui::pos2(x, rect.top()), align, text, font.clone(), p.muted);
     }
-}
-
-/// A small button of a row.
-pub(super) fn small(ui: &mut Ui, text: &str) -> egui::Response {
-    ui.add(Button::new(text).small())
 }
