@@ -51,8 +51,8 @@ struct Common {
     /// CPU threads (default: one per core)
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
-    /// How weights are kept: f32 is exact, f16 takes half the memory, int8 a quarter and is fastest (translations and
-    /// T5 on CPU; others keep f16) (default: f32 on CPU, f16 on CUDA)
+    /// How weights are kept: f32 is exact, f16 takes half the memory, int8 a quarter and is fastest (encoders,
+    /// translations and T5, on CPUs with AVX-512 VNNI; others keep f16) (default: f32 on CPU, f16 on CUDA)
     #[arg(long, global = true, value_enum)]
     precision: Option<Weights>,
     /// Tokens that prompt and answer may have together (default: what the model allows, up to 4096);

@@ -81,7 +81,7 @@ pub fn run(
         task: plan.task,
         model: entry.id.clone(),
         device: runtime.report.name.clone(),
-        precision: runtime.precision(),
+        precision: network.precision().unwrap_or(runtime.precision()),
         threads: runtime.report.threads,
         warm_up: WARM_UP,
         cells,

@@ -35,6 +35,30 @@ fn ask(engine: &Engine, task: &'static str, input: Input, options: &Options) -> 
     Query { task, model: None, options }.ask(engine, input).expect(task).0
 }
 
+/// Bytes instead of floats: the same answers, and the report says what was used.
+#[test]
+fn bytes_answer_as_floats_do() {
+    use glossa::nn::kernels::gemm::Precision;
+    use glossa::nn::kernels::{Isa, int8::is_fast};
+    let engine = |precision| {
+        let config = EngineConfig { precision: Some(precision), ..EngineConfig::new(library()) };
+        Engine::start(EngineConfig { device: glossa::nn::runtime::DeviceChoice::Cpu, ..config }).expect("engine")
+    };
+    let (floats, bytes) = (engine(Precision::F32), engine(Precision::Int8));
+    let options = Options::default();
+    let query = Query { task: "sentiment", model: None, options: &options };
+    for text in
+        ["I love this place!", "A slow start, but the acting is superb.", "The jokes fall flat.", "It is a film."]
+    {
+        let (exact, report) = query.ask(&floats, text.into()).expect("floats");
+        assert_eq!(report.precision, "f32");
+        let (rounded, report) = query.ask(&bytes, text.into()).expect("bytes");
+        assert_eq!(report.precision, if is_fast(Isa::detect()) { "int8" } else { "f16" });
+        let (a, b) = (exact.scores().expect("scores").top(), rounded.scores().expect("scores").top());
+        assert!(a.0 == b.0 && (a.1 - b.1).abs() < 0.1, "{text}: {a:?} {b:?}");
+    }
+}
+
 #[test]
 fn plain_sentences_are_classified_as_anybody_would() {
     let engine = Engine::start(EngineConfig::new(library())).expect("engine");

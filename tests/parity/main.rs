@@ -106,6 +106,16 @@ fn half_precision_weights_stay_close() {
     }
 }
 
+/// Bytes for weights and activations, where the CPU is fast at that; elsewhere halves.
+#[test]
+fn bytes_stay_close() {
+    for name in CHECKPOINTS {
+        for threads in [1, 3] {
+            check(name, cpu(Isa::detect(), threads, Precision::Int8), 1.5e-1, "bytes");
+        }
+    }
+}
+
 #[test]
 fn tokenizers_give_the_same_ids_from_either_file() {
     for name in CHECKPOINTS {

@@ -9,9 +9,12 @@
 use super::Sequence;
 use super::config::Config;
 use super::weights::{Embeddings, HeadKind, Keep, Layer, Linear, Norm, Reader};
+use super::workspace::{Buffers, Workspace};
+use crate::nn::kernels::arena::Arena;
 use crate::nn::kernels::attention::{Attention, Scratch, attention};
-use crate::nn::kernels::gemm::{Epilogue, Gemm, Packed, Precision, gemm, linear};
+use crate::nn::kernels::gemm::{Epilogue, Packed, Precision, linear};
 use crate::nn::kernels::math::{Activation, LayerNormArgs, layer_norm};
+use crate::nn::kernels::matrix::{Matrix, Product};
 use crate::nn::kernels::team::{Member, Team};
 use crate::nn::kernels::{Isa, Shared};
 use crate::nn::{NnError, lock};
@@ -27,11 +30,11 @@ const TEAM_TOKENS: usize = 1024;
 const ROWS_WORTH_SPLITTING: usize = 96;
 
 struct PackedLayer {
-    qkv: Packed,
-    out: Packed,
+    qkv: Matrix,
+    out: Matrix,
     norm_attention: Norm,
-    up: Packed,
-    down: Packed,
+    up: Matrix,
+    down: Matrix,
     norm_output: Norm,
 }
 
@@ -51,30 +54,6 @@ pub struct CpuEncoder {
     head: PackedHead,
     /// One workspace per thread; the first also serves the whole team.
     workspaces: Vec<Mutex<Workspace>>,
-}
-
-/// Activations of one group: `[tokens, width]` each.
-#[derive(Default)]
-struct Workspace {
-    x: Vec<f32>,
-    qkv: Vec<f32>,
-    context: Vec<f32>,
-    wide: Vec<f32>,
-    starts: Vec<usize>,
-}
-
-/// Raw parts of a workspace, for the members of a team.
-struct Buffers<'a> {
-    x: Shared,
-    qkv: Shared,
-    context: Shared,
-    wide: Shared,
-    /// First token of each sequence, and the total.
-    starts: &'a [usize],
-    /// Next (sequence, head) to attend to, one counter per layer.
-    next: Vec<AtomicUsize>,
-    /// What the head reads.
-    kept: Mutex<Vec<f32>>,
 }
 
 impl CpuEncoder {
@@ -100,14 +79,21 @@ impl CpuEncoder {
             out: head.out.map(pack),
         };
         let mut layers = Vec::with_capacity(config.layers);
+        let arena = Arena::default();
         for index in 0..config.layers {
             progress(index as f32 / config.layers as f32)?;
             let Layer { qkv, out, norm_attention, up, down, norm_output } = reader.layer(index)?;
-            let (qkv, out, up, down) = (pack(qkv), pack(out), pack(up), pack(down));
+            let [qkv, out, up, down] = [qkv, out, up, down]
+                .map(|l| Matrix::from_floats(isa, &arena, (&l.weight, &l.bias), l.inputs, precision));
             layers.push(PackedLayer { qkv, out, norm_attention, up, down, norm_output });
         }
         let workspaces = (0..team.threads()).map(|_| Mutex::default()).collect();
         Ok(Self { config, isa, team, embeddings, layers, head, workspaces })
+    }
+
+    /// Whether its layers compute in bytes. Embeddings, norms, attention and the head do not.
+    pub fn in_bytes(&self) -> bool {
+        self.layers.iter().any(|l| matches!(l.qkv, Matrix::Int8(_)))
     }
 
     /// Bytes of packed weights and tables (the mapped word table counts in full).
@@ -190,12 +176,13 @@ impl CpuEncoder {
     fn forward(&self, me: &Member<'_>, batch: &[Sequence<'_>], b: &Buffers<'_>) {
         let tokens = *b.starts.last().unwrap_or(&0);
         let mut scratch = Scratch::default();
+        let codes = &mut Vec::new();
         self.embed(me, batch, b);
         me.wait();
         for (index, layer) in self.layers.iter().enumerate() {
             // SAFETY: every product reads buffers that no stage before the next barrier writes.
             unsafe {
-                self.product(me, b.x, &layer.qkv, b.qkv, tokens, Epilogue::None);
+                self.product(me, codes, (b.x, tokens), &layer.qkv, b.qkv, Epilogue::None);
             }
             me.wait();
             let last = self.head.keep == Keep::First && index + 1 == self.layers.len();
@@ -209,18 +196,18 @@ impl CpuEncoder {
             }
             // SAFETY: as above.
             unsafe {
-                self.product(me, b.context, &layer.out, b.x, rows, Epilogue::Accumulate);
+                self.product(me, codes, (b.context, rows), &layer.out, b.x, Epilogue::Accumulate);
             }
             me.wait();
             self.normalize(me, b.x, rows, &layer.norm_attention);
             me.wait();
             let act = Epilogue::Activate(self.config.activation);
             // SAFETY: as above.
-            unsafe { self.product(me, b.x, &layer.up, b.wide, rows, act) };
+            unsafe { self.product(me, codes, (b.x, rows), &layer.up, b.wide, act) };
             me.wait();
             // SAFETY: as above.
             unsafe {
-                self.product(me, b.wide, &layer.down, b.x, rows, Epilogue::Accumulate);
+                self.product(me, codes, (b.wide, rows), &layer.down, b.x, Epilogue::Accumulate);
             }
             me.wait();
             self.normalize(me, b.x, rows, &layer.norm_output);
@@ -270,22 +257,29 @@ impl CpuEncoder {
     }
 
     /// # Safety
-    /// `a` holds `rows` rows of `weight.k`, `c` of `weight.n`; no other stage touches `c` until the
-    /// next barrier.
-    unsafe fn product(&self, me: &Member<'_>, a: Shared, weight: &Packed, c: Shared, rows: usize, epilogue: Epilogue) {
+    /// `a` holds `rows` rows as wide as `weight` reads, `c` as it writes; no other stage touches `c` until
+    /// the next barrier.
+    unsafe fn product(
+        &self,
+        me: &Member<'_>,
+        scratch: &mut Vec<f32>,
+        (a, rows): (Shared, usize),
+        weight: &Matrix,
+        c: Shared,
+        epilogue: Epilogue,
+    ) {
         let by_rows = rows >= ROWS_WORTH_SPLITTING * me.count;
         let all = weight.panel_count();
-        let g = Gemm {
+        let p = Product {
             a: a.0,
-            lda: weight.k,
-            weight,
             c,
             rows: if by_rows { me.part(rows) } else { 0..rows },
             panels: if by_rows { 0..all } else { me.part(all) },
             epilogue,
+            scratch,
         };
         // SAFETY: shapes as above; members have disjoint rows or disjoint panels.
-        unsafe { gemm(self.isa, &g) };
+        unsafe { weight.product(self.isa, p) };
     }
 
     fn attend(&self, b: &Buffers<'_>, layer: usize, scratch: &mut Scratch) {
@@ -343,35 +337,6 @@ impl CpuEncoder {
         let rows = unsafe { std::slice::from_raw_parts_mut(x.0.add(rows.start * width), rows.len() * width) };
         let (gamma, beta, eps) = (&norm.gamma[..], &norm.beta[..], self.config.eps);
         layer_norm(self.isa, LayerNormArgs { rows, width, gamma, beta, eps });
-    }
-}
-
-impl Workspace {
-    /// Buffers large enough for `batch`.
-    fn fit(&mut self, config: &Config, batch: &[Sequence<'_>]) -> Buffers<'_> {
-        self.starts.clear();
-        self.starts.push(0);
-        let mut total = 0;
-        for sequence in batch {
-            total += sequence.ids.len();
-            self.starts.push(total);
-        }
-        let h = config.hidden;
-        let buffer = |v: &mut Vec<f32>, width: usize| {
-            if v.len() < total * width {
-                v.resize(total * width, 0.0);
-            }
-            Shared(v.as_mut_ptr())
-        };
-        Buffers {
-            x: buffer(&mut self.x, h),
-            qkv: buffer(&mut self.qkv, 3 * h),
-            context: buffer(&mut self.context, h),
-            wide: buffer(&mut self.wide, config.intermediate),
-            starts: &self.starts,
-            next: (0..config.layers).map(|_| AtomicUsize::new(0)).collect(),
-            kept: Mutex::default(),
-        }
     }
 }
 

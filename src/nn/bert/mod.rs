@@ -9,6 +9,7 @@ pub mod config;
 pub mod cpu;
 pub mod device;
 pub mod weights;
+mod workspace;
 
 use super::NnError;
 use super::kernels::Isa;
@@ -90,6 +91,14 @@ impl Encoder {
         match &self.backend {
             Backend::Cpu(e) => e.bytes(),
             Backend::Device(e) => e.bytes(),
+        }
+    }
+
+    /// The type that its layers are kept in, where it is not the runtime's.
+    pub fn precision(&self) -> Option<&'static str> {
+        match &self.backend {
+            Backend::Cpu(e) => e.in_bytes().then_some("int8"),
+            Backend::Device(_) => None,
         }
     }
 

@@ -53,6 +53,17 @@ impl Matrix {
         Self::Float(Packed::placed(isa, Some(arena), &weight.to_f32(), bias, weight.shape()[1], precision))
     }
 
+    /// Packs row-major floats `[n, k]` as `kept` says; bytes where they are fast, else halves.
+    ///
+    /// # Panics
+    /// As [`Self::new`].
+    pub fn from_floats(isa: Isa, arena: &Arena, (weight, bias): (&[f32], &[f32]), k: usize, kept: Precision) -> Self {
+        if kept == Precision::Int8 && is_fast(isa) {
+            return Self::Int8(Int8::new(isa, arena, weight, bias, k));
+        }
+        Self::Float(Packed::new(isa, weight, bias, k, kept))
+    }
+
     /// Output columns.
     pub fn n(&self) -> usize {
         match self {
