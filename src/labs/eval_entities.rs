@@ -29,7 +29,10 @@ pub struct Counts {
 /// Precision, recall and F1 of one type, or of all.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Score {
+    /// Not just "precision": in the same JSON object that is how weights are kept.
+    #[serde(rename = "entity_precision")]
     pub precision: f64,
+    #[serde(rename = "entity_recall")]
     pub recall: f64,
     pub f1: f64,
     /// Entities in the data.

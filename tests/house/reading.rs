@@ -295,6 +295,8 @@ fn evaluations_count_as_the_official_scripts_do() {
     let report: Value = serde_json::from_str(&stdout(&output)).expect("json");
     // Two of three are right; the third is an organisation to the model.
     assert_eq!((&report["n"], &report["support"]), (&3.into(), &3.into()), "{report}");
+    // The weights' precision and the entities' stood under one name once: a reader saw only the second.
+    assert!(report["precision"] == "f32" && report["entity_precision"].is_f64(), "{report}");
     assert!((report["f1"].as_f64().expect("f1") - 2.0 / 3.0).abs() < 1e-9, "{report}");
     let squad = r#"{"question": "Who visited Paris?", "context": "Angela Merkel visited Paris.", "answers": [{"text": "Merkel", "start": 7}, {"text": "Angela Merkel", "start": 0}]}"#;
     std::fs::write(path("q.jsonl"), squad).expect("file");
