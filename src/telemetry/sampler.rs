@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// Time between two readings.
 pub const PERIOD: Duration = Duration::from_millis(100);
 /// The same in seconds.
-pub const PERIOD_SECS: f32 = 0.1;
+pub const PERIOD_SECS: f32 = PERIOD.as_secs_f32();
 /// Readings between two looks at what is wrong, and at the sampler's own cost.
 const SLOW: u32 = 10;
 

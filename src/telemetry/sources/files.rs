@@ -41,11 +41,7 @@ impl Root {
         let listed = std::fs::read_dir(self.at(folder)).into_iter().flatten().flatten();
         let fits = |e: &std::fs::DirEntry| e.file_name().to_string_lossy().starts_with(prefix);
         let mut all: Vec<PathBuf> = listed.filter(fits).map(|e| e.path()).collect();
-        let order = |p: &PathBuf| {
-            let name = p.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-            (name.chars().filter(char::is_ascii_digit).collect::<String>().parse::<u64>().unwrap_or(0), name)
-        };
-        all.sort_by_key(order);
+        all.sort_by_key(|p| (number_in(p), p.clone()));
         all
     }
 
@@ -53,6 +49,12 @@ impl Root {
     pub fn shown(&self, path: &Path) -> String {
         path.strip_prefix(&self.0).map_or_else(|_| path.display().to_string(), |p| format!("/{}", p.display()))
     }
+}
+
+/// The number in a path's last name, such as 3 of `thermal_zone3`; 0 without one.
+pub fn number_in(path: &Path) -> u64 {
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    name.chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap_or(0)
 }
 
 /// A small file's text without zeros and white space around it.

@@ -1,7 +1,7 @@
 //! The GPU of a Jetson, from sysfs.
 
 use super::files::{Reader, Root};
-use super::{Found, Rhythm, Source};
+use super::{Found, Source};
 use crate::telemetry::channel::{Channel, Key, Unit};
 use std::path::PathBuf;
 
@@ -14,8 +14,6 @@ struct Gpu {
     load: Option<Reader>,
     /// Hz.
     clock: Option<Reader>,
-    held_clock: f32,
-    rhythm: Rhythm,
 }
 
 pub(super) fn find(root: &Root) -> Found {
@@ -41,7 +39,7 @@ pub(super) fn find(root: &Root) -> Found {
         let channel = Channel::new(Key::GpuClock(0), "GPU clock", Unit::Megahertz, source);
         channels.push(channel.every(1.0).up_to(max));
     }
-    Ok(Box::new(Gpu { channels, load, clock, held_clock: f32::NAN, rhythm: Rhythm::new(1.0) }))
+    Ok(Box::new(Gpu { channels, load, clock }))
 }
 
 /// The folder of the GPU's clock.
@@ -60,23 +58,17 @@ impl Source for Gpu {
         &self.channels
     }
 
-    fn is_fresh(&self, place: usize) -> bool {
-        // The load, which comes first where there is one, is read every time.
-        (place == 0 && self.load.is_some()) || self.rhythm.was_due
-    }
-
-    fn read(&mut self, now: f64, _: &mut [u8], row: &mut [f32]) {
+    fn read(&mut self, now: f64, due: &[bool], _: &mut [u8], row: &mut [f32]) {
         let mut place = 0;
         if let Some(load) = &mut self.load {
             row[place] =
                 load.number(now).filter(|v| (0.0..=1000.0).contains(v)).map_or(f32::NAN, |v| (v / 10.0) as f32);
             place += 1;
         }
-        if let Some(clock) = &mut self.clock {
-            if self.rhythm.is_due(now) {
-                self.held_clock = clock.number(now).map_or(f32::NAN, |hz| (hz / 1e6) as f32);
-            }
-            row[place] = self.held_clock;
+        if let Some(clock) = &mut self.clock
+            && due[place]
+        {
+            row[place] = clock.number(now).map_or(f32::NAN, |hz| (hz / 1e6) as f32);
         }
     }
 }

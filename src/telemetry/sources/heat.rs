@@ -1,12 +1,12 @@
 //! Temperatures with their limits, what holds the clocks back, and the fan.
 
 use super::files::{Reader, Root, text_of};
-use super::{Found, Rhythm, Source, number_of};
+use super::{Found, Source, number_of};
 use crate::telemetry::channel::{Channel, Key, Unit};
 use std::path::{Path, PathBuf};
 
 /// Heat and fans move slowly, and some of their sensors answer slowly.
-const PERIOD: f64 = 1.0;
+const PERIOD: f32 = 1.0;
 /// Zones that are followed.
 const MOST_ZONES: usize = 24;
 /// Cooling devices that are followed: PCs have one per core, which move together.
@@ -19,15 +19,12 @@ struct Numbers {
     channels: Vec<Channel>,
     files: Vec<(Reader, f64)>,
     sane: std::ops::Range<f64>,
-    held: Vec<f32>,
-    rhythm: Rhythm,
 }
 
 impl Numbers {
     fn source(found: Vec<(Channel, PathBuf, f64)>, sane: std::ops::Range<f64>) -> Box<dyn Source> {
-        let held = vec![f32::NAN; found.len()];
         let (channels, files) = found.into_iter().map(|(c, path, scale)| (c, (Reader::new(path), scale))).unzip();
-        Box::new(Self { channels, files, sane, held, rhythm: Rhythm::new(PERIOD) })
+        Box::new(Self { channels, files, sane })
     }
 }
 
@@ -36,18 +33,11 @@ impl Source for Numbers {
         &self.channels
     }
 
-    fn is_fresh(&self, _: usize) -> bool {
-        self.rhythm.was_due
-    }
-
-    fn read(&mut self, now: f64, _: &mut [u8], row: &mut [f32]) {
-        if self.rhythm.is_due(now) {
-            for ((file, scale), held) in self.files.iter_mut().zip(&mut self.held) {
-                let value = file.number(now).map(|v| v * *scale).filter(|v| self.sane.contains(v));
-                *held = value.map_or(f32::NAN, |v| v as f32);
-            }
+    fn read(&mut self, now: f64, due: &[bool], _: &mut [u8], row: &mut [f32]) {
+        for (((file, scale), value), _) in self.files.iter_mut().zip(row).zip(due).filter(|(_, due)| **due) {
+            let read = file.number(now).map(|v| v * *scale).filter(|v| self.sane.contains(v));
+            *value = read.map_or(f32::NAN, |v| v as f32);
         }
-        row.copy_from_slice(&self.held);
     }
 }
 
@@ -61,7 +51,7 @@ pub(super) fn find(root: &Root) -> Found {
         let kind = text_of(&zone.join("type")).unwrap_or_else(|| "zone".into());
         let name = kind.trim_end_matches("-thermal").to_owned();
         let key = Key::Temperature(number_of(&zone));
-        let channel = Channel::new(key, name, Unit::Celsius, root.shown(&file)).every(PERIOD as f32);
+        let channel = Channel::new(key, name, Unit::Celsius, root.shown(&file)).every(PERIOD);
         found.push((channel.up_to(limit_of(&zone)), file, 1e-3));
     }
     // PCs have their best sensor of the CPU elsewhere.
@@ -73,7 +63,7 @@ pub(super) fn find(root: &Root) -> Found {
         }
         let key = Key::Temperature(100u8.saturating_add(number_of(&monitor)));
         let limit = Reader::new(monitor.join("temp1_crit")).number(0.0).map(|v| (v / 1e3) as f32);
-        let channel = Channel::new(key, "CPU", Unit::Celsius, root.shown(&file)).every(PERIOD as f32);
+        let channel = Channel::new(key, "CPU", Unit::Celsius, root.shown(&file)).every(PERIOD);
         found.push((channel.up_to(limit), file, 1e-3));
     }
     if found.is_empty() {
@@ -105,7 +95,7 @@ pub(super) fn find_throttling(root: &Root) -> Found {
         let file = device.join("cur_state");
         let key = Key::Throttle(number_of(&device));
         let channel = Channel::new(key, format!("held back: {kind}"), Unit::Percent, root.shown(&file));
-        found.push((channel.every(PERIOD as f32).up_to(Some(100.0)), file, 100.0 / max));
+        found.push((channel.every(PERIOD).up_to(Some(100.0)), file, 100.0 / max));
     }
     let mut counters: Vec<PathBuf> = Vec::new();
     for monitor in root.entries("/sys/class/hwmon", "hwmon") {
@@ -115,7 +105,7 @@ pub(super) fn find_throttling(root: &Root) -> Found {
     for (i, file) in counters.into_iter().filter(|p| p.exists()).enumerate() {
         let key = Key::Alarms(u8::try_from(i).unwrap_or(u8::MAX));
         let name = if file.to_string_lossy().contains("event_cnt") { "over-current events" } else { "heat events" };
-        let channel = Channel::new(key, name, Unit::Count, root.shown(&file)).every(PERIOD as f32);
+        let channel = Channel::new(key, name, Unit::Count, root.shown(&file)).every(PERIOD);
         found.push((channel, file, 1.0));
     }
     if found.is_empty() {
@@ -132,12 +122,12 @@ pub(super) fn find_fan(root: &Root) -> Found {
         let turns = ["fan1_input", "rpm"].map(|n| monitor.join(n)).into_iter().find(|p| p.exists());
         if let Some(file) = turns {
             let channel = Channel::new(Key::Fan(number), "fan", Unit::Rpm, root.shown(&file));
-            found.push((channel.every(PERIOD as f32), file, 1.0));
+            found.push((channel.every(PERIOD), file, 1.0));
         }
         let file = monitor.join("pwm1");
         if file.exists() {
             let channel = Channel::new(Key::Fan(number + 1), "fan drive", Unit::Percent, root.shown(&file));
-            found.push((channel.every(PERIOD as f32).up_to(Some(100.0)), file, 100.0 / 255.0));
+            found.push((channel.every(PERIOD).up_to(Some(100.0)), file, 100.0 / 255.0));
         }
     }
     if found.is_empty() {

@@ -2,7 +2,7 @@
 //! that reads `/proc` and nothing else, and allocates at every reading.
 
 use super::files::{Reader, Root};
-use super::{Found, Rhythm, Source};
+use super::{Found, Source};
 use crate::telemetry::channel::{Channel, Key, Unit};
 use std::collections::VecDeque;
 
@@ -95,7 +95,8 @@ impl Source for Host {
         &self.channels
     }
 
-    fn read(&mut self, now: f64, buffer: &mut [u8], row: &mut [f32]) {
+    fn read(&mut self, now: f64, _: &[bool], buffer: &mut [u8], row: &mut [f32]) {
+        row.fill(f32::NAN);
         let first_core = 5 + usize::from(self.has_nvmap);
         // The oldest counters' room is used again.
         let mut ticks = if self.past.len() > SPAN { self.past.pop_front() } else { None }.unwrap_or_default();
@@ -202,8 +203,6 @@ struct Clock {
     cores: Vec<Reader>,
     /// Where there is no cpufreq (virtual machines): `/proc/cpuinfo`.
     info: Option<Reader>,
-    rhythm: Rhythm,
-    held: f32,
 }
 
 pub(super) fn find_clock(root: &Root) -> Found {
@@ -223,7 +222,7 @@ pub(super) fn find_clock(root: &Root) -> Found {
         limit = max.and_then(|khz| Some(khz.parse::<f32>().ok()? / 1e3));
     }
     let channel = Channel::new(Key::CpuClock, "CPU clock", Unit::Megahertz, source).every(1.0).up_to(limit);
-    Ok(Box::new(Clock { channels: vec![channel], cores, info, rhythm: Rhythm::new(1.0), held: f32::NAN }))
+    Ok(Box::new(Clock { channels: vec![channel], cores, info }))
 }
 
 impl Source for Clock {
@@ -231,25 +230,21 @@ impl Source for Clock {
         &self.channels
     }
 
-    fn is_fresh(&self, _: usize) -> bool {
-        self.rhythm.was_due
-    }
-
-    fn read(&mut self, now: f64, buffer: &mut [u8], row: &mut [f32]) {
-        if self.rhythm.is_due(now) {
-            self.held = match &mut self.info {
-                Some(info) => info.read(now, buffer).and_then(megahertz).unwrap_or(f32::NAN),
-                None => {
-                    let (mut sum, mut n) = (0.0, 0.0);
-                    for khz in self.cores.iter_mut().filter_map(|core| core.number(now)) {
-                        sum += khz / 1e3;
-                        n += 1.0;
-                    }
-                    (sum / n) as f32
-                }
-            };
+    fn read(&mut self, now: f64, due: &[bool], buffer: &mut [u8], row: &mut [f32]) {
+        if !due[0] {
+            return;
         }
-        row[0] = self.held;
+        row[0] = match &mut self.info {
+            Some(info) => info.read(now, buffer).and_then(megahertz).unwrap_or(f32::NAN),
+            None => {
+                let (mut sum, mut n) = (0.0, 0.0);
+                for khz in self.cores.iter_mut().filter_map(|core| core.number(now)) {
+                    sum += khz / 1e3;
+                    n += 1.0;
+                }
+                (sum / n) as f32
+            }
+        };
     }
 }
 

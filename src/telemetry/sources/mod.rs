@@ -60,15 +60,10 @@ trait Source: Send {
     /// What it reads, in order.
     fn channels(&self) -> &[Channel];
 
-    /// Reads into `row`, one place per channel; what is not written is absent. `buffer` is room
-    /// for a file's text.
-    fn read(&mut self, now: f64, buffer: &mut [u8], row: &mut [f32]);
-
-    /// Whether the last call read the channel at this place anew, and did not repeat a value that is
-    /// read more rarely.
-    fn is_fresh(&self, _place: usize) -> bool {
-        true
-    }
+    /// Reads into `row`, one place per channel, what is `due` by the channel's period; the rest of the row
+    /// keeps what it holds. What is due and cannot be read becomes absent. `buffer` is room for a
+    /// file's text.
+    fn read(&mut self, now: f64, due: &[bool], buffer: &mut [u8], row: &mut [f32]);
 }
 
 /// A source, or why there is none.
@@ -82,7 +77,10 @@ struct Group {
     why: String,
     /// Places of its channels among all; none for what another group gives already.
     columns: Vec<Option<usize>>,
+    /// The last values; when each is due again, and whether it is now.
     row: Vec<f32>,
+    read_next: Vec<f64>,
+    due: Vec<bool>,
     /// When it is looked for again at the earliest, and how long it is left alone after that.
     next: f64,
     pause: f64,
@@ -90,8 +88,18 @@ struct Group {
 
 impl Group {
     fn new(name: &'static str, find: impl FnMut(&Root) -> Found + Send + 'static) -> Self {
-        let (source, why, columns, row) = (None, String::new(), Vec::new(), Vec::new());
-        Self { name, find: Box::new(find), source, why, columns, row, next: 0.0, pause: AGAIN }
+        Self {
+            name,
+            find: Box::new(find),
+            source: None,
+            why: String::new(),
+            columns: Vec::new(),
+            row: Vec::new(),
+            read_next: Vec::new(),
+            due: Vec::new(),
+            next: 0.0,
+            pause: AGAIN,
+        }
     }
 }
 
@@ -200,14 +208,21 @@ impl Sources {
     fn read_group(&mut self, index: usize, now: f64) -> bool {
         let group = &mut self.groups[index];
         let Some(source) = &mut group.source else { return true };
-        group.row.fill(f32::NAN);
-        source.read(now, &mut self.buffer, &mut group.row);
+        let times = source.channels().iter().zip(&mut group.read_next).zip(&mut group.due);
+        for ((channel, next), due) in times {
+            *due = now >= *next;
+            if *due {
+                // A little early, so that a period of whole ticks is met by the tick that is meant.
+                *next = now + f64::from(channel.period) - 0.02;
+            }
+        }
+        source.read(now, &group.due, &mut self.buffer, &mut group.row);
         let mut is_silent = false;
         for (place, (column, value)) in group.columns.iter().zip(&group.row).enumerate() {
             let Some(column) = *column else { continue };
             self.row[column] = *value;
             let at = &mut self.read_at[column];
-            if value.is_finite() && (source.is_fresh(place) || *at == f64::NEG_INFINITY) {
+            if value.is_finite() && group.due[place] {
                 *at = now;
             }
             is_silent |= at.is_finite() && now - *at > AGAIN;
@@ -241,7 +256,10 @@ impl Sources {
                         self.read_at.push(f64::NEG_INFINITY);
                     }
                 }
-                group.row = vec![f32::NAN; source.channels().len()];
+                let count = source.channels().len();
+                group.row = vec![f32::NAN; count];
+                group.read_next = vec![f64::NEG_INFINITY; count];
+                group.due = vec![false; count];
                 group.why.clear();
                 group.source = Some(source);
                 self.revision += 1;
@@ -307,30 +325,6 @@ fn is_whole(channel: &Channel) -> bool {
     matches!(channel.key, Key::Rail(n) if n >= WHOLE)
 }
 
-/// When something that is read rarely is due.
-struct Rhythm {
-    period: f64,
-    next: f64,
-    /// Whether it was due when it was last asked.
-    was_due: bool,
-}
-
-impl Rhythm {
-    fn new(period: f64) -> Self {
-        Self { period, next: f64::NEG_INFINITY, was_due: false }
-    }
-
-    fn is_due(&mut self, now: f64) -> bool {
-        let due = now >= self.next;
-        if due {
-            // A little early, so that a period of whole ticks is met by the tick that is meant.
-            self.next = now + self.period - 0.02;
-        }
-        self.was_due = due;
-        due
-    }
-}
-
 /// What the app says of itself.
 struct OwnSource {
     reader: OwnReader,
@@ -356,8 +350,9 @@ impl Source for OwnSource {
         &self.channels
     }
 
-    fn read(&mut self, _: f64, _: &mut [u8], row: &mut [f32]) {
+    fn read(&mut self, _: f64, _: &[bool], _: &mut [u8], row: &mut [f32]) {
         let own = (self.reader)();
+        row.fill(f32::NAN);
         row[0] = own.weights as f32;
         row[1] = own.caches as f32;
         row[2] = own.queue as f32;
@@ -370,6 +365,5 @@ impl Source for OwnSource {
 
 /// The number of a path's last folder, such as 3 of `thermal_zone3`.
 fn number_of(path: &Path) -> u8 {
-    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    name.chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap_or(0)
+    u8::try_from(files::number_in(path)).unwrap_or(0)
 }

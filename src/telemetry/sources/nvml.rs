@@ -2,7 +2,7 @@
 //! without its driver, there is simply nothing here.
 
 use super::files::Root;
-use super::{Found, Rhythm, Source, WHOLE};
+use super::{Found, Source, WHOLE};
 use crate::telemetry::channel::{Channel, Key, Unit};
 use nvml_wrapper::Nvml;
 use nvml_wrapper::bitmasks::device::ThrottleReasons;
@@ -12,7 +12,7 @@ use nvml_wrapper::error::NvmlError;
 use std::path::Path;
 
 /// The library averages load over a sixth of a second or longer.
-const PERIOD: f64 = 0.2;
+const PERIOD: f32 = 0.2;
 /// GPUs that are followed.
 const MOST_GPUS: u32 = 8;
 /// Values of each, and how many of them are read at the faster rhythm.
@@ -25,9 +25,6 @@ struct Cards {
     cards: Vec<u32>,
     pid: u32,
     channels: Vec<Channel>,
-    held: Vec<f32>,
-    fast: Rhythm,
-    slow: Rhythm,
 }
 
 pub(super) fn find(root: &Root, library: Option<&Path>) -> Found {
@@ -63,7 +60,7 @@ pub(super) fn find(root: &Root, library: Option<&Path>) -> Found {
         let clock = device.max_clock_info(Clock::SM).ok().map(|mhz| mhz as f32);
         let source = format!("NVML, GPU {index}");
         let channel = |key, name: String, unit| Channel::new(key, name, unit, &source);
-        let (fast, slow) = (PERIOD as f32, 1.0);
+        let (fast, slow) = (PERIOD, 1.0);
         channels.extend([
             channel(Key::Gpu(n), name.clone(), Unit::Percent).every(fast).up_to(Some(100.0)),
             channel(Key::GpuMemory(n), format!("{name} memory"), Unit::Bytes).every(fast).up_to(total),
@@ -74,39 +71,7 @@ pub(super) fn find(root: &Root, library: Option<&Path>) -> Found {
             channel(Key::GpuOwn(n), format!("this app on {name}"), Unit::Bytes).every(slow).up_to(total),
         ]);
     }
-    let held = vec![f32::NAN; channels.len()];
-    let (fast, slow) = (Rhythm::new(PERIOD), Rhythm::new(1.0));
-    Ok(Box::new(Cards { nvml, cards, pid: std::process::id(), channels, held, fast, slow }))
-}
-
-impl Cards {
-    /// Reads what is due. A value that the card refuses is absent.
-    fn refresh(&mut self, now: f64) {
-        let (fast, slow) = (self.fast.is_due(now), self.slow.is_due(now));
-        for (&index, held) in self.cards.iter().zip(self.held.chunks_exact_mut(EACH)) {
-            let Ok(device) = self.nvml.device_by_index(index) else {
-                held.fill(f32::NAN);
-                continue;
-            };
-            if fast {
-                held[0] = device.utilization_rates().map_or(f32::NAN, |u| u.gpu as f32);
-                held[1] = device.memory_info().map_or(f32::NAN, |m| m.used as f32);
-                held[2] = device.power_usage().map_or(f32::NAN, |mw| mw as f32 / 1e3);
-            }
-            if slow {
-                held[3] = device.clock_info(Clock::SM).map_or(f32::NAN, |mhz| mhz as f32);
-                held[4] = device.temperature(TemperatureSensor::Gpu).map_or(f32::NAN, |t| t as f32);
-                held[5] =
-                    device.current_throttle_reasons().map_or(f32::NAN, |r| if is_slowed(r) { 100.0 } else { 0.0 });
-                let mine = device.running_compute_processes().ok().map(|all| {
-                    let mine = all.into_iter().filter(|p| p.pid == self.pid);
-                    mine.map(|p| if let UsedGpuMemory::Used(bytes) = p.used_gpu_memory { bytes } else { 0 })
-                        .sum::<u64>()
-                });
-                held[6] = mine.map_or(f32::NAN, |bytes| bytes as f32);
-            }
-        }
-    }
+    Ok(Box::new(Cards { nvml, cards, pid: std::process::id(), channels }))
 }
 
 /// Whether heat or the power supply lowers the clocks. An idle card's low clock is no throttling,
@@ -125,12 +90,28 @@ impl Source for Cards {
         &self.channels
     }
 
-    fn is_fresh(&self, place: usize) -> bool {
-        if place % EACH < FAST { self.fast.was_due } else { self.slow.was_due }
-    }
-
-    fn read(&mut self, now: f64, _: &mut [u8], row: &mut [f32]) {
-        self.refresh(now);
-        row.copy_from_slice(&self.held);
+    fn read(&mut self, _: f64, due: &[bool], _: &mut [u8], row: &mut [f32]) {
+        for (&index, (row, due)) in self.cards.iter().zip(row.chunks_exact_mut(EACH).zip(due.chunks_exact(EACH))) {
+            let Ok(device) = self.nvml.device_by_index(index) else {
+                row.fill(f32::NAN);
+                continue;
+            };
+            if due[0] {
+                row[0] = device.utilization_rates().map_or(f32::NAN, |u| u.gpu as f32);
+                row[1] = device.memory_info().map_or(f32::NAN, |m| m.used as f32);
+                row[2] = device.power_usage().map_or(f32::NAN, |mw| mw as f32 / 1e3);
+            }
+            if due[FAST] {
+                row[3] = device.clock_info(Clock::SM).map_or(f32::NAN, |mhz| mhz as f32);
+                row[4] = device.temperature(TemperatureSensor::Gpu).map_or(f32::NAN, |t| t as f32);
+                row[5] = device.current_throttle_reasons().map_or(f32::NAN, |r| if is_slowed(r) { 100.0 } else { 0.0 });
+                let mine = device.running_compute_processes().ok().map(|all| {
+                    let mine = all.into_iter().filter(|p| p.pid == self.pid);
+                    mine.map(|p| if let UsedGpuMemory::Used(bytes) = p.used_gpu_memory { bytes } else { 0 })
+                        .sum::<u64>()
+                });
+                row[6] = mine.map_or(f32::NAN, |bytes| bytes as f32);
+            }
+        }
     }
 }

@@ -1,11 +1,11 @@
 //! Power: the INA3221 monitors of Jetson boards, and the energy counter of x86 CPUs.
 
 use super::files::{Reader, Root, text_of};
-use super::{Found, Rhythm, Source, WHOLE};
+use super::{Found, Source, WHOLE};
 use crate::telemetry::channel::{Channel, Key, Unit};
 
 /// Seconds between two readings: the monitors average over longer than one tick of ours.
-const PERIOD: f64 = 0.2;
+const PERIOD: f32 = 0.2;
 /// Rails that carry all of a board's power.
 const TOTALS: [&str; 2] = ["VDD_IN", "POM_5V_IN"];
 /// Rails that are followed.
@@ -22,8 +22,6 @@ struct Monitors {
     rails: Vec<Rail>,
     /// The rail that is the total; else the sum is.
     total: Option<usize>,
-    held: Vec<f32>,
-    rhythm: Rhythm,
 }
 
 pub(super) fn find(root: &Root) -> Found {
@@ -59,15 +57,14 @@ pub(super) fn find(root: &Root) -> Found {
         Some(i) => (found[i].2.clone(), found[i].3),
         None => (format!("sum of {}", found.iter().map(|f| f.0.as_str()).collect::<Vec<_>>().join(", ")), None),
     };
-    let watts = |key, name: &str, source: &str| Channel::new(key, name, Unit::Watts, source).every(PERIOD as f32);
+    let watts = |key, name: &str, source: &str| Channel::new(key, name, Unit::Watts, source).every(PERIOD);
     let mut channels = vec![watts(Key::Power, "power", &whole.0).up_to(whole.1)];
     for (i, (label, _, source, limit)) in found.iter().enumerate() {
         let key = Key::Rail(u8::try_from(i).unwrap_or(0));
         channels.push(watts(key, label, source).up_to(*limit));
     }
-    let held = vec![f32::NAN; channels.len()];
     let rails = found.into_iter().map(|f| f.1).collect();
-    Ok(Box::new(Monitors { channels, rails, total, held, rhythm: Rhythm::new(PERIOD) }))
+    Ok(Box::new(Monitors { channels, rails, total }))
 }
 
 impl Source for Monitors {
@@ -75,22 +72,19 @@ impl Source for Monitors {
         &self.channels
     }
 
-    fn is_fresh(&self, _: usize) -> bool {
-        self.rhythm.was_due
-    }
-
-    fn read(&mut self, now: f64, _: &mut [u8], row: &mut [f32]) {
-        if self.rhythm.is_due(now) {
-            for (rail, held) in self.rails.iter_mut().zip(&mut self.held[1..]) {
-                let product = rail.voltage.number(now).zip(rail.current.number(now));
-                *held = product.map_or(f32::NAN, |(mv, ma)| (mv * ma / 1e6) as f32);
-            }
-            self.held[0] = match self.total {
-                Some(i) => self.held[1 + i],
-                None => self.held[1..].iter().sum(),
-            };
+    fn read(&mut self, now: f64, due: &[bool], _: &mut [u8], row: &mut [f32]) {
+        // All are due together.
+        if !due[0] {
+            return;
         }
-        row.copy_from_slice(&self.held);
+        for (rail, watts) in self.rails.iter_mut().zip(&mut row[1..]) {
+            let product = rail.voltage.number(now).zip(rail.current.number(now));
+            *watts = product.map_or(f32::NAN, |(mv, ma)| (mv * ma / 1e6) as f32);
+        }
+        row[0] = match self.total {
+            Some(i) => row[1 + i],
+            None => row[1..].iter().sum(),
+        };
     }
 }
 
@@ -100,8 +94,6 @@ struct Package {
     /// Microjoules, with the count at which each begins anew.
     counters: Vec<(Reader, f64)>,
     last: Option<(f64, f64)>,
-    held: f32,
-    rhythm: Rhythm,
 }
 
 pub(super) fn find_package(root: &Root) -> Found {
@@ -130,9 +122,8 @@ pub(super) fn find_package(root: &Root) -> Found {
         });
     }
     let source = "/sys/class/powercap/intel-rapl:*/energy_uj";
-    let channel = Channel::new(Key::Rail(WHOLE), "CPU package", Unit::Watts, source).every(PERIOD as f32);
-    let rhythm = Rhythm::new(PERIOD);
-    Ok(Box::new(Package { channels: vec![channel], counters, last: None, held: f32::NAN, rhythm }))
+    let channel = Channel::new(Key::Rail(WHOLE), "CPU package", Unit::Watts, source).every(PERIOD);
+    Ok(Box::new(Package { channels: vec![channel], counters, last: None }))
 }
 
 impl Source for Package {
@@ -140,29 +131,25 @@ impl Source for Package {
         &self.channels
     }
 
-    fn is_fresh(&self, _: usize) -> bool {
-        self.rhythm.was_due
-    }
-
-    fn read(&mut self, now: f64, _: &mut [u8], row: &mut [f32]) {
-        if self.rhythm.is_due(now) {
-            let range: f64 = self.counters.iter().map(|c| c.1).sum();
-            let sum: Option<f64> = self.counters.iter_mut().map(|c| c.0.number(now)).sum();
-            self.held = match (self.last, sum) {
-                // A counter that stands still has not been written since: the last value holds.
-                (Some((_, before)), Some(sum)) if sum == before => self.held,
-                (Some((then, before)), Some(sum)) => {
-                    let microjoules = if sum < before { sum + range - before } else { sum - before };
-                    (microjoules / 1e6 / (now - then).max(1e-3)) as f32
-                }
-                _ => f32::NAN,
-            };
-            if let Some(sum) = sum
-                && self.last.is_none_or(|l| l.1 != sum)
-            {
-                self.last = Some((now, sum));
-            }
+    fn read(&mut self, now: f64, due: &[bool], _: &mut [u8], row: &mut [f32]) {
+        if !due[0] {
+            return;
         }
-        row[0] = self.held;
+        let range: f64 = self.counters.iter().map(|c| c.1).sum();
+        let sum: Option<f64> = self.counters.iter_mut().map(|c| c.0.number(now)).sum();
+        row[0] = match (self.last, sum) {
+            // A counter that stands still has not been written since: the last value holds.
+            (Some((_, before)), Some(sum)) if sum == before => row[0],
+            (Some((then, before)), Some(sum)) => {
+                let microjoules = if sum < before { sum + range - before } else { sum - before };
+                (microjoules / 1e6 / (now - then).max(1e-3)) as f32
+            }
+            _ => f32::NAN,
+        };
+        if let Some(sum) = sum
+            && self.last.is_none_or(|l| l.1 != sum)
+        {
+            self.last = Some((now, sum));
+        }
     }
 }
