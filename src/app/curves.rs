@@ -106,6 +106,11 @@ pub fn draw(ui: &mut Ui, p: &Palette, scene: &Scene, row: &Row, look: &Look) -> 
     touched
 }
 
+/// A stretch of time, shaded through the whole height.
+fn stretch(from: f64, to: f64, fill: Color32) -> Span {
+    Span::new("", from..=to).fill(fill).border_width(0.0).border_color(Color32::TRANSPARENT)
+}
+
 fn bands(plot: &mut egui_plot::PlotUi<'_>, p: &Palette, scene: &Scene) {
     for band in &scene.bands {
         let share = match band.weight {
@@ -114,7 +119,7 @@ fn bands(plot: &mut egui_plot::PlotUi<'_>, p: &Palette, scene: &Scene) {
             Weight::Marked => 0.38,
         };
         let fill = p.accent.gamma_multiply(share);
-        plot.span(Span::new("", band.from..=band.to).fill(fill).border_width(0.0).border_color(Color32::TRANSPARENT));
+        plot.span(stretch(band.from, band.to, fill));
     }
 }
 
@@ -123,9 +128,7 @@ fn events(plot: &mut egui_plot::PlotUi<'_>, p: &Palette, scene: &Scene) {
         let color = if event.change == Change::Loaded { p.positive } else { p.warning };
         if event.from < event.time {
             let fill = color.gamma_multiply(0.12);
-            plot.span(
-                Span::new("", event.from..=event.time).fill(fill).border_width(0.0).border_color(Color32::TRANSPARENT),
-            );
+            plot.span(stretch(event.from, event.time, fill));
         }
         plot.vline(
             VLine::new("", event.time).color(color).width(1.0).style(LineStyle::dashed_loose()).allow_hover(false),

@@ -5,8 +5,9 @@ use super::command::UiCommand;
 use super::palette::Choice;
 use super::theme::{self, Palette, size, strong};
 use super::widgets::{icons, note};
+use crate::telemetry::channel::Key;
 use crate::telemetry::sampler::{PERIOD, lock};
-use crate::telemetry::scene::readings_at;
+use crate::telemetry::scene::hottest;
 use crate::telemetry::store::Store;
 use crate::telemetry::warnings::{Level, Warning};
 use std::time::Duration;
@@ -211,12 +212,10 @@ struct Sensed {
 
 fn sensed(store: &Store) -> Sensed {
     let now = store.newest().unwrap_or(0.0);
-    let readings = readings_at(store, now, now, None);
-    let value = |name: &str| readings.iter().find(|r| r.name == name).map(|r| r.value.clone());
-    let board: Vec<String> = ["temperature", "power"].into_iter().filter_map(value).collect();
+    let board: Vec<String> = [hottest(store, now), store.shown(Key::Power, now)].into_iter().flatten().collect();
     let serious = |w: &&Warning| w.level > Level::Note && w.id != "device";
     Sensed {
-        memory: value("this app"),
+        memory: store.shown(Key::ProcessMemory, now),
         board: board.join(" · "),
         warning: store.warnings().iter().find(serious).cloned(),
     }

@@ -107,7 +107,7 @@ impl Store {
                 times.iter().zip(cells).for_each(|(time, cell)| out.add(*time, cell.min, cell.max));
             }
         }
-        out.gap = if out.last.is_some() && out.curve.points.is_empty() { 2.5 } else { (period * 3.5).max(1.0) };
+        out.gap = (period * 3.5).max(1.0);
         let rows = (self.fine.first_at(from).saturating_sub(1), self.fine.first_at(to + 1e-9));
         for (times, values) in self.fine.pieces(place, rows.0, rows.1) {
             times.iter().zip(values).for_each(|(time, value)| out.add(*time, *value, *value));

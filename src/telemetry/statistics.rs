@@ -154,9 +154,6 @@ pub struct Session {
     pub task: &'static str,
     warm: Histogram<u32>,
     pub cold: usize,
-    pub ended: [usize; 3],
-    pub texts: u64,
-    pub tokens: u64,
 }
 
 impl Session {
@@ -180,14 +177,11 @@ impl Sessions {
             Some(place) => place,
             None => {
                 let Ok(warm) = Histogram::new_with_bounds(1, LONGEST, FIGURES) else { return };
-                self.0.push(Session { task: entry.task, warm, cold: 0, ended: [0; 3], texts: 0, tokens: 0 });
+                self.0.push(Session { task: entry.task, warm, cold: 0 });
                 self.0.len() - 1
             }
         };
         let session = &mut self.0[place];
-        session.ended[entry.outcome as usize] += 1;
-        session.texts += u64::from(entry.done);
-        session.tokens += u64::from(entry.generated);
         if entry.heat == Heat::Cold {
             session.cold += 1;
         } else if entry.outcome == Outcome::Done {

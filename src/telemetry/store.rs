@@ -300,6 +300,19 @@ impl Store {
         near.then(|| self.coarse.value(place, row).mean).filter(|v| v.is_finite())
     }
 
+    /// The value of the first channel with this key at `time`, in words with its unit.
+    pub fn shown(&self, key: Key, time: f64) -> Option<String> {
+        let place = self.place(key)?;
+        Some(self.channels[place].unit.show(f64::from(self.value_at(place, time)?)))
+    }
+
+    /// The hottest zone at `time`, and how hot it is.
+    pub fn hottest(&self, time: f64) -> Option<(Key, f32)> {
+        let zones = self.channels.iter().enumerate().filter(|(_, c)| matches!(c.key, Key::Temperature(_)));
+        let values = zones.filter_map(|(place, c)| Some((c.key, self.value_at(place, time)?)));
+        values.max_by(|a, b| a.1.total_cmp(&b.1))
+    }
+
     /// Requests that overlap `from..=to`, oldest first.
     pub fn spans_between(&self, from: f64, to: f64) -> impl DoubleEndedIterator<Item = &Span> + Clone {
         // They lie in the order of their ends.

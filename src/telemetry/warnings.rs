@@ -173,8 +173,7 @@ fn throttling(store: &Store) -> Option<Warning> {
 fn fan(store: &Store) -> Option<Warning> {
     let is_fan = |c: &&Channel| matches!(c.key, Key::Fan(_)) && c.unit == Unit::Rpm;
     let turns = store.channels().iter().filter(is_fan).filter_map(|c| store.latest(c.key)).reduce(f32::max)?;
-    let zones = store.channels().iter().enumerate().filter(|(_, c)| matches!(c.key, Key::Temperature(_)));
-    let hottest = zones.filter_map(|(place, _)| store.latest_at(place)).reduce(f32::max)?;
+    let (_, hottest) = store.hottest(store.newest()?)?;
     (turns < 1.0 && hottest > 75.0).then(|| {
         let what = format!("The fan stands still at {hottest:.0} °C.");
         Warning::new("fan", Level::Danger, what, "Check its plug and whether something blocks it.")

@@ -32,11 +32,7 @@ pub fn readings_at(store: &Store, time: f64, now: f64, span: Option<&Span>) -> V
         let per = energy.filter(|_| span.generated > 1).and_then(|e| e.per_token);
         add("per token", per.map(joules));
     }
-    let value = |key: Key| {
-        let place = store.place(key)?;
-        let value = store.value_at(place, time)?;
-        Some(store.channels()[place].unit.show(f64::from(value)))
-    };
+    let value = |key: Key| store.shown(key, time);
     add("CPU", value(Key::Cpu));
     add("CPU clock", value(Key::CpuClock));
     add("GPU", value(Key::Gpu(0)));
@@ -46,7 +42,7 @@ pub fn readings_at(store: &Store, time: f64, now: f64, span: Option<&Span>) -> V
     add("GPU memory", value(Key::GpuMemory(0)).or_else(|| value(Key::CudaMemory)));
     add("power", value(Key::Power));
     add("temperature", hottest(store, time));
-    add("fan", value(Key::Fan(0)).or_else(|| fan(store, time)));
+    add("fan", fan(store, time));
     out
 }
 
@@ -59,10 +55,9 @@ pub fn joules(joules: f64) -> String {
     }
 }
 
-fn hottest(store: &Store, time: f64) -> Option<String> {
-    let zones = store.channels().iter().enumerate().filter(|(_, c)| matches!(c.key, Key::Temperature(_)));
-    let value = zones.filter_map(|(place, _)| store.value_at(place, time)).reduce(f32::max)?;
-    Some(Unit::Celsius.show(f64::from(value)))
+/// The hottest zone's temperature in words.
+pub fn hottest(store: &Store, time: f64) -> Option<String> {
+    store.hottest(time).map(|h| Unit::Celsius.show(f64::from(h.1)))
 }
 
 fn fan(store: &Store, time: f64) -> Option<String> {

@@ -4,7 +4,7 @@
 mod cursor;
 mod rows;
 
-pub use cursor::{MemoryPart, Reading, joules, memory_parts, readings_at};
+pub use cursor::{MemoryPart, Reading, hottest, joules, memory_parts, readings_at};
 
 use super::curve::Curve;
 use super::span::{Change, Span};

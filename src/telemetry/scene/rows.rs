@@ -56,13 +56,6 @@ fn top_of(lines: &[Line], floor: f64) -> f64 {
     lines.iter().map(|l| l.curve.top(floor)).fold(floor, f64::max)
 }
 
-/// A channel's value at the right edge, with its unit.
-fn shown(store: &Store, view: &View, key: Key) -> Option<String> {
-    let place = store.place(key)?;
-    let value = store.value_at(place, view.to)?;
-    Some(store.channels()[place].unit.show(f64::from(value)))
-}
-
 fn unreadable() -> String {
     "not readable".into()
 }
@@ -139,7 +132,7 @@ fn memory(store: &Store, view: &View) -> Option<Row> {
     }
     let top = top_of(&all, 50e6) * 1.25;
     let total = store.channel(Key::Memory).and_then(|c| c.limit);
-    let value = shown(store, view, Key::ProcessMemory).map_or_else(unreadable, |used| match total {
+    let value = store.shown(Key::ProcessMemory, view.to).map_or_else(unreadable, |used| match total {
         Some(total) => format!("{used} of {}", Unit::Bytes.show(f64::from(total))),
         None => used,
     });
@@ -151,7 +144,7 @@ fn all_memory(store: &Store, view: &View) -> Option<Row> {
     all.extend(line(store, view, Key::NvMap, Hue::Gpu, Style::Line));
     all.extend(line(store, view, Key::Swap, Hue::Muted, Style::Line).filter(|l| l.curve.top(0.0) > 0.0));
     let total = f64::from(store.channel(Key::Memory)?.limit?);
-    let value = shown(store, view, Key::Memory).map_or_else(unreadable, |used| format!("{used} in use"));
+    let value = store.shown(Key::Memory, view.to).map_or_else(unreadable, |used| format!("{used} in use"));
     let mut row = plot(value, total * 1.05, Unit::Bytes.show(total), all);
     row.levels.push((total, "all there is".into()));
     Some(row)
@@ -165,15 +158,15 @@ fn cpu(store: &Store, view: &View) -> Option<Row> {
     }
     all.push(line(store, view, Key::Cpu, Hue::Cpu, Style::Area)?);
     all.extend(line(store, view, Key::Process, Hue::Muted, Style::Line));
-    let value = shown(store, view, Key::Cpu).unwrap_or_else(unreadable);
+    let value = store.shown(Key::Cpu, view.to).unwrap_or_else(unreadable);
     Some(plot(value, 105.0, "100 %".into(), all))
 }
 
 fn gpus(store: &Store, view: &View) -> Option<Row> {
     let mut all = lines(store, view, Hue::Gpu, Style::Line, |k| matches!(k, Key::Gpu(_)));
     all.first_mut()?.style = Style::Area;
-    let clock = shown(store, view, Key::GpuClock(0)).map_or_else(String::new, |c| format!(" · {c}"));
-    let value = shown(store, view, Key::Gpu(0)).map_or_else(unreadable, |v| format!("{v}{clock}"));
+    let clock = store.shown(Key::GpuClock(0), view.to).map_or_else(String::new, |c| format!(" · {c}"));
+    let value = store.shown(Key::Gpu(0), view.to).map_or_else(unreadable, |v| format!("{v}{clock}"));
     Some(plot(value, 105.0, "100 %".into(), all))
 }
 
@@ -191,14 +184,14 @@ fn gpu_memory(store: &Store, view: &View) -> Option<Row> {
     let limit = of_card.or_else(|| store.value_at(store.place(Key::CudaTotal)?, view.to)).map(f64::from);
     let top = limit.unwrap_or_else(|| top_of(&all, 50e6) * 1.25) * 1.05;
     let key = if store.channel(Key::GpuMemory(0)).is_some() { Key::GpuMemory(0) } else { Key::CudaMemory };
-    let value = shown(store, view, key).unwrap_or_else(unreadable);
+    let value = store.shown(key, view.to).unwrap_or_else(unreadable);
     Some(plot(value, top, Unit::Bytes.show(limit.unwrap_or(top)), all))
 }
 
 fn load(store: &Store, view: &View) -> Row {
     let mut all: Vec<Line> = line(store, view, Key::Cpu, Hue::Cpu, Style::Area).into_iter().collect();
     all.extend(line(store, view, Key::Gpu(0), Hue::Gpu, Style::Line));
-    let both = [shown(store, view, Key::Cpu), shown(store, view, Key::Gpu(0))];
+    let both = [store.shown(Key::Cpu, view.to), store.shown(Key::Gpu(0), view.to)];
     let words: Vec<String> = both.into_iter().flatten().collect();
     let value = if words.is_empty() { unreadable() } else { words.join(" · ") };
     plot(value, 105.0, "100 %".into(), all)
@@ -213,16 +206,14 @@ fn power(store: &Store, view: &View) -> Option<Row> {
     }
     all.push(total);
     let top = top_of(&all, 5.0) * 1.2;
-    let value = shown(store, view, Key::Power).unwrap_or_else(unreadable);
+    let value = store.shown(Key::Power, view.to).unwrap_or_else(unreadable);
     let mut row = plot(value, top, Unit::Watts.show(top), all);
     row.levels = limit(store.channel(Key::Power), &row);
     Some(row)
 }
 
 fn temperature(store: &Store, view: &View) -> Option<Row> {
-    let zones = store.channels().iter().enumerate().filter(|(_, c)| matches!(c.key, Key::Temperature(_)));
-    let value = |(place, c): (usize, &Channel)| Some((store.value_at(place, view.to)?, c.key));
-    let hottest = zones.filter_map(value).max_by(|a, b| a.0.total_cmp(&b.0)).map(|h| h.1);
+    let hottest = store.hottest(view.to).map(|h| h.0);
     let is_zone = |k: Key| matches!(k, Key::Temperature(_)) && Some(k) != hottest;
     let mut all = lines(store, view, Hue::Heat, Style::Faint, is_zone);
     all.extend(hottest.and_then(|key| line(store, view, key, Hue::Heat, Style::Area)));
@@ -231,7 +222,7 @@ fn temperature(store: &Store, view: &View) -> Option<Row> {
     }
     let channel = hottest.and_then(|key| store.channel(key));
     let name = channel.map_or("", |c| c.name.as_str());
-    let value = hottest.and_then(|k| shown(store, view, k)).map_or_else(unreadable, |v| format!("{v} · {name}"));
+    let value = hottest.and_then(|k| store.shown(k, view.to)).map_or_else(unreadable, |v| format!("{v} · {name}"));
     let top = top_of(&all, 60.0) * 1.15;
     let mut row = plot(value, top, Unit::Celsius.show(top), all);
     row.bottom = 20.0;
@@ -239,7 +230,7 @@ fn temperature(store: &Store, view: &View) -> Option<Row> {
     Some(row)
 }
 
-/// The channel's limit as a level; the scale grows if it is near.
+/// The channel's limit as a level, where the scale reaches it.
 fn limit(channel: Option<&Channel>, row: &Row) -> Vec<(f64, String)> {
     let limit =
         channel.and_then(|c| Some((f64::from(c.limit?), format!("limit {}", c.unit.show(f64::from(c.limit?))))));

@@ -188,13 +188,11 @@ impl Sources {
     /// Reads everything at `now` (seconds since the first reading): a value per channel, not a
     /// number where it is absent.
     pub fn read(&mut self, now: f64) -> &[f32] {
-        self.row.clear();
-        self.row.resize(self.channels.len(), f32::NAN);
+        self.row.fill(f32::NAN);
         for index in 0..self.groups.len() {
             if self.read_group(index, now) && now >= self.groups[index].next {
                 self.look_for(index, now);
                 self.find_sum();
-                self.row.resize(self.channels.len(), f32::NAN);
             }
         }
         self.sum_up(now);
@@ -253,7 +251,6 @@ impl Sources {
                         self.channels[place] = channel.clone();
                     } else if free {
                         self.channels.push(channel.clone());
-                        self.read_at.push(f64::NEG_INFINITY);
                     }
                 }
                 let count = source.channels().len();
@@ -262,12 +259,22 @@ impl Sources {
                 group.due = vec![false; count];
                 group.why.clear();
                 group.source = Some(source);
-                self.revision += 1;
             }
         }
         let was_never_there = group.columns.is_empty();
         group.next = now + if was_never_there { RARELY } else { group.pause };
         group.pause = (2.0 * group.pause).min(RARELY);
+        let is_found = group.source.is_some();
+        if is_found {
+            self.make_room();
+        }
+    }
+
+    /// After a change of the channels: a value and a time for each.
+    fn make_room(&mut self) {
+        self.row.resize(self.channels.len(), f32::NAN);
+        self.read_at.resize(self.channels.len(), f64::NEG_INFINITY);
+        self.revision += 1;
     }
 
     /// The devices whose power is known make a channel of their own.
@@ -285,8 +292,7 @@ impl Sources {
         let source =
             if let [one] = names.as_slice() { (*one).to_owned() } else { format!("sum of {}", names.join(", ")) };
         self.channels.push(Channel::new(Key::Power, "power", Unit::Watts, source).every(period).up_to(limit));
-        self.read_at.push(f64::NEG_INFINITY);
-        self.revision += 1;
+        self.make_room();
     }
 
     /// Fills in the sum, while all its parts are there.
