@@ -40,9 +40,12 @@ pub enum Isa {
 }
 
 impl Isa {
-    /// The best set that this CPU has.
+    /// The best set that this CPU has, or another of its sets that `GLOSSA_ISA` names (to compare them).
     pub fn detect() -> Self {
-        Self::available().remove(0)
+        let mut sets = Self::available();
+        let wanted = std::env::var("GLOSSA_ISA").unwrap_or_default();
+        let named = sets.iter().position(|s| s.name().eq_ignore_ascii_case(&wanted));
+        sets.remove(named.unwrap_or(0))
     }
 
     /// All sets that this CPU can run, best first.

@@ -1,33 +1,26 @@
 //! Products of 8-bit integers: weights with a step per output column, activations with a step per
 //! row that is found anew for each product, sums in 32-bit integers.
 //!
-//! Four products per 32-bit lane and instruction (AVX-512 VNNI `vpdpbusd`, which multiplies
-//! unsigned by signed bytes: activations are shifted by 128, and 128 times each column's sum of
-//! weights is taken off again). Elsewhere the same numbers come from a plain loop; [`is_fast`] says
-//! where it is worth it.
+//! [`tiles`] has the instructions (AVX-512 VNNI, AVX2, NEON with dot products), which all give the same
+//! sums. Elsewhere they come from a plain loop; [`is_fast`] says where it is worth it.
+
+mod tiles;
 
 use super::arena::{Arena, Piece};
 use super::gemm::{Epilogue, add_slice, even_blocks};
 use super::math::activate_slice;
 use super::simd::Simd;
 use super::{Isa, Shared, dispatch};
+use tiles::{Tile, Way, tile};
 
-/// Rows of a tile.
+/// Most rows of a tile.
 const MR: usize = 12;
 /// Bytes of activations that are worked on together.
 const BLOCK_BYTES: usize = 128 * 1024;
 
 /// Whether this CPU multiplies bytes faster than floats.
 pub fn is_fast(isa: Isa) -> bool {
-    #[cfg(target_arch = "x86_64")]
-    {
-        isa == Isa::Avx512 && is_x86_feature_detected!("avx512vnni")
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    {
-        let _ = isa;
-        false
-    }
+    Way::of(isa) != Way::Plain
 }
 
 /// A weight matrix `[n, k]` as bytes, packed for [`Isa`].
@@ -36,7 +29,7 @@ pub struct Int8 {
     data: Piece,
     /// Step of each column.
     steps: Vec<f32>,
-    /// 128 times each column's sum of codes.
+    /// What the shift of the activations adds to each column: the shift times its sum of codes.
     sums: Vec<i32>,
     bias: Vec<f32>,
     /// Output columns.
@@ -46,8 +39,7 @@ pub struct Int8 {
     /// Inputs, a multiple of four.
     padded: usize,
     width: usize,
-    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "there is one way to do it"))]
-    fast: bool,
+    way: Way,
 }
 
 /// One thread's part of a product, as in [`super::gemm::Gemm`].
@@ -77,6 +69,7 @@ impl Int8 {
         bias.resize(columns, 0.0);
         let (mut steps, mut sums) = (vec![0f32; columns], vec![0i32; columns]);
         let mut data = arena.take(columns * padded);
+        let way = Way::of(isa);
         for (row, values) in weight.chunks_exact(k).enumerate() {
             let top = values.iter().fold(0f32, |m, x| m.max(x.abs()));
             steps[row] = top / 127.0;
@@ -84,11 +77,11 @@ impl Int8 {
             let base = row / width * padded * width + row % width * 4;
             for (i, value) in values.iter().enumerate() {
                 let code = (value * inverse).round() as i8;
-                sums[row] += 128 * i32::from(code);
+                sums[row] += way.shift() * i32::from(code);
                 data[base + i / 4 * width * 4 + i % 4] = code.cast_unsigned();
             }
         }
-        Self { data, steps, sums, bias, n, k, padded, width, fast: is_fast(isa) }
+        Self { data, steps, sums, bias, n, k, padded, width, way }
     }
 
     /// Panels in the matrix.
@@ -99,6 +92,11 @@ impl Int8 {
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         self.data.len() + self.steps.len() * 12
+    }
+
+    /// Bytes that a matrix of this shape will hold.
+    pub fn bytes_for(isa: Isa, n: usize, k: usize) -> usize {
+        n.next_multiple_of(isa.panel()) * (k.next_multiple_of(4) + 12)
     }
 
     /// Row `index` of the weight as f32, into `out` (`[k]`).
@@ -114,9 +112,10 @@ impl Int8 {
     }
 }
 
-/// A row's codes, shifted by 128, into `to` (a multiple of four long), and its step.
+/// A row's codes, as `code` makes them from an integer's low bits, into `to` (a multiple of four long), and
+/// its step.
 #[inline(always)]
-fn round_row(from: &[f32], to: &mut [u8]) -> f32 {
+fn round_row<T: Copy>(from: &[f32], to: &mut [T], code: impl Fn(u32) -> T) -> f32 {
     // Eight running maxima: the compiler makes a vector of them.
     let mut tops = [0f32; 16];
     let (chunks, rest) = from.as_chunks::<16>();
@@ -127,12 +126,11 @@ fn round_row(from: &[f32], to: &mut [u8]) -> f32 {
     }
     let top = rest.iter().chain(&tops).fold(0f32, |m, x| m.max(x.abs()));
     let inverse = if top > 0.0 { 127.0 / top } else { 0.0 };
-    for (code, x) in to.iter_mut().zip(from) {
+    for (to, x) in to.iter_mut().zip(from) {
         // Adding 1.5 · 2²³ rounds to the nearest integer, which then stands in the low bits.
-        let bits = (x * inverse + 12_582_912.0).to_bits();
-        *code = (bits as u8).wrapping_add(128);
+        *to = code((x * inverse + 12_582_912.0).to_bits());
     }
-    to[from.len()..].fill(128);
+    to[from.len()..].fill(code(0));
     top / 127.0
 }
 
@@ -144,6 +142,7 @@ struct RoundArgs<'a> {
     codes: &'a mut [u8],
     steps: &'a mut [f32],
     padded: usize,
+    way: Way,
 }
 
 #[inline(always)]
@@ -152,78 +151,15 @@ unsafe fn round_body<S: Simd, const NV: usize, const R: usize>(a: RoundArgs<'_>)
     for row in 0..a.rows {
         // SAFETY: the caller vouches for the rows.
         let from = unsafe { std::slice::from_raw_parts(a.from.add(row * a.lda), a.k) };
-        a.steps[row] = round_row(from, &mut a.codes[row * a.padded..(row + 1) * a.padded]);
+        let width = a.padded * a.way.code_bytes();
+        let to = &mut a.codes[row * width..(row + 1) * width];
+        a.steps[row] = match a.way {
+            Way::Vnni => round_row(from, to, |bits| (bits as u8).wrapping_add(128)),
+            // Scratch is made of floats: aligned.
+            Way::Wide => round_row(from, bytemuck::cast_slice_mut::<u8, u16>(to), |bits| bits as u16),
+            Way::Dot | Way::Plain => round_row(from, to, |bits| bits as u8),
+        };
     }
-}
-
-/// Sums of products of one tile: `[rows][width]` into `out`.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn tile_vnni<const ROWS: usize>(a: *const u8, padded: usize, panel: *const u8, out: *mut i32) {
-    use std::arch::x86_64::*;
-    // SAFETY: the caller vouches for `ROWS` rows of codes, a panel of 32 columns and `out`.
-    unsafe {
-        let mut sums = [[_mm512_setzero_si512(); 2]; ROWS];
-        for p in 0..padded / 4 {
-            let low = _mm512_loadu_si512(panel.add(p * 128).cast());
-            let high = _mm512_loadu_si512(panel.add(p * 128 + 64).cast());
-            for (i, sum) in sums.iter_mut().enumerate() {
-                let four = _mm512_set1_epi32(a.add(i * padded + p * 4).cast::<i32>().read_unaligned());
-                sum[0] = _mm512_dpbusd_epi32(sum[0], four, low);
-                sum[1] = _mm512_dpbusd_epi32(sum[1], four, high);
-            }
-        }
-        for (i, sum) in sums.iter().enumerate() {
-            _mm512_storeu_si512(out.add(i * 32).cast(), sum[0]);
-            _mm512_storeu_si512(out.add(i * 32 + 16).cast(), sum[1]);
-        }
-    }
-}
-
-/// As above, by a plain loop.
-unsafe fn tile_plain(rows: usize, width: usize, a: *const u8, padded: usize, panel: *const u8, out: *mut i32) {
-    for i in 0..rows {
-        for column in 0..width {
-            let mut sum = 0i32;
-            for p in 0..padded {
-                // SAFETY: inside the row and the panel.
-                unsafe {
-                    let w = *panel.add(p / 4 * width * 4 + column * 4 + p % 4).cast::<i8>();
-                    sum += i32::from(*a.add(i * padded + p)) * i32::from(w);
-                }
-            }
-            // SAFETY: `out` has rows of `width`.
-            unsafe { *out.add(i * width + column) = sum };
-        }
-    }
-}
-
-#[inline(always)]
-unsafe fn tile(weight: &Int8, rows: usize, a: *const u8, panel: *const u8, out: *mut i32) {
-    let padded = weight.padded;
-    #[cfg(target_arch = "x86_64")]
-    if weight.fast {
-        // SAFETY: `fast` comes from detection; the pointers are the caller's.
-        unsafe {
-            match rows {
-                1 => tile_vnni::<1>(a, padded, panel, out),
-                2 => tile_vnni::<2>(a, padded, panel, out),
-                3 => tile_vnni::<3>(a, padded, panel, out),
-                4 => tile_vnni::<4>(a, padded, panel, out),
-                5 => tile_vnni::<5>(a, padded, panel, out),
-                6 => tile_vnni::<6>(a, padded, panel, out),
-                7 => tile_vnni::<7>(a, padded, panel, out),
-                8 => tile_vnni::<8>(a, padded, panel, out),
-                9 => tile_vnni::<9>(a, padded, panel, out),
-                10 => tile_vnni::<10>(a, padded, panel, out),
-                11 => tile_vnni::<11>(a, padded, panel, out),
-                _ => tile_vnni::<12>(a, padded, panel, out),
-            }
-        }
-        return;
-    }
-    // SAFETY: as above.
-    unsafe { tile_plain(rows, weight.width, a, padded, panel, out) }
 }
 
 /// Sums become floats, with steps, bias and whatever follows.
@@ -275,10 +211,11 @@ struct Finish<'a> {
 pub unsafe fn int8_gemm(isa: Isa, g: &mut Int8Gemm<'_>) {
     let w = g.weight;
     let block = (BLOCK_BYTES / w.padded / MR).max(1) * MR;
-    let mut sums = [0i32; MR * 32];
+    let (mut sums, tall) = ([0i32; MR * 32], w.way.rows());
     for (first, height) in even_blocks(g.rows.len(), block) {
         // Codes of the block, then the rows' steps.
-        let floats = height * w.padded / 4;
+        let width = w.padded * w.way.code_bytes();
+        let floats = height * width / 4;
         if g.scratch.len() < floats + height {
             g.scratch.resize(floats + height, 0.0);
         }
@@ -287,16 +224,17 @@ pub unsafe fn int8_gemm(isa: Isa, g: &mut Int8Gemm<'_>) {
         let row = g.rows.start + first;
         // SAFETY: the rows are inside A.
         let from = unsafe { g.a.add(row * g.lda) };
-        let work = RoundArgs { from, lda: g.lda, rows: height, k: w.k, codes, steps, padded: w.padded };
+        let work = RoundArgs { from, lda: g.lda, rows: height, k: w.k, codes, steps, padded: w.padded, way: w.way };
         dispatch!(isa, round_body(work): RoundArgs<'_>);
         for panel in g.panels.clone() {
             let column = panel * w.width;
             let columns = w.width.min(w.n - column);
             let weights = w.data[column * w.padded..].as_ptr();
-            for (offset, rows) in even_blocks(height, MR).filter(|b| b.1 > 0) {
+            for (offset, rows) in even_blocks(height, tall).filter(|b| b.1 > 0) {
                 // SAFETY: codes of these rows, a whole panel, and C's rows and columns.
                 unsafe {
-                    tile(w, rows, codes.as_ptr().add(offset * w.padded), weights, sums.as_mut_ptr());
+                    let (a, out) = (codes.as_ptr().add(offset * width), sums.as_mut_ptr());
+                    tile(w.way, rows, Tile { a, padded: w.padded, panel: weights, width: w.width, out });
                     let c = g.c.0.add((row + offset) * w.n + column);
                     let steps = &steps[offset..offset + rows];
                     let work = Finish { weight: w, sums: &sums, steps, column, columns, c, epilogue: g.epilogue };
