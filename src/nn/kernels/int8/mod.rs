@@ -1,8 +1,8 @@
-//! Products of 8-bit integers: weights with a step per output column, activations with a step per
-//! row that is found anew for each product, sums in 32-bit integers.
+//! Products of 8-bit integers: weights with a step per output column, activations with a step and a start
+//! per row that are found anew for each product (`x ≈ start + step · code`), sums in 32-bit integers.
 //!
-//! [`tiles`] has the instructions (AVX-512 VNNI, AVX2, NEON with dot products), which all give the same
-//! sums. Elsewhere they come from a plain loop; [`is_fast`] says where it is worth it.
+//! [`tiles`] has the instructions: AVX-512 VNNI, AVX2 (with seven bits), NEON with dot products. Elsewhere
+//! there is a plain loop; [`is_fast`] says where it is worth it.
 
 mod tiles;
 
@@ -29,14 +29,14 @@ pub struct Int8 {
     data: Piece,
     /// Step of each column.
     steps: Vec<f32>,
-    /// What the shift of the activations adds to each column: the shift times its sum of codes.
-    sums: Vec<i32>,
+    /// Sum of each column's rounded weights: what a row's start is multiplied by.
+    totals: Vec<f32>,
     bias: Vec<f32>,
     /// Output columns.
     pub n: usize,
     /// Input columns.
     pub k: usize,
-    /// Inputs, a multiple of four.
+    /// Inputs, a multiple of eight.
     padded: usize,
     width: usize,
     way: Way,
@@ -63,25 +63,28 @@ impl Int8 {
     pub fn new(isa: Isa, arena: &Arena, weight: &[f32], bias: &[f32], k: usize) -> Self {
         let n = weight.len() / k;
         assert!(n * k == weight.len() && (bias.is_empty() || bias.len() == n));
-        let (width, padded) = (isa.panel(), k.next_multiple_of(4));
+        let (width, padded) = (isa.panel(), k.next_multiple_of(8));
         let columns = n.next_multiple_of(width);
         let mut bias = bias.to_vec();
         bias.resize(columns, 0.0);
-        let (mut steps, mut sums) = (vec![0f32; columns], vec![0i32; columns]);
+        let (mut steps, mut totals) = (vec![0f32; columns], vec![0f32; columns]);
         let mut data = arena.take(columns * padded);
         let way = Way::of(isa);
+        let most = f32::from(way.weight_top());
         for (row, values) in weight.chunks_exact(k).enumerate() {
             let top = values.iter().fold(0f32, |m, x| m.max(x.abs()));
-            steps[row] = top / 127.0;
-            let inverse = if top > 0.0 { 127.0 / top } else { 0.0 };
+            steps[row] = top / most;
+            let inverse = if top > 0.0 { most / top } else { 0.0 };
+            let mut sum = 0i32;
             let base = row / width * padded * width + row % width * 4;
             for (i, value) in values.iter().enumerate() {
                 let code = (value * inverse).round() as i8;
-                sums[row] += way.shift() * i32::from(code);
+                sum += i32::from(code);
                 data[base + i / 4 * width * 4 + i % 4] = code.cast_unsigned();
             }
+            totals[row] = sum as f32 * steps[row];
         }
-        Self { data, steps, sums, bias, n, k, padded, width, way }
+        Self { data, steps, totals, bias, n, k, padded, width, way }
     }
 
     /// Panels in the matrix.
@@ -96,7 +99,7 @@ impl Int8 {
 
     /// Bytes that a matrix of this shape will hold.
     pub fn bytes_for(isa: Isa, n: usize, k: usize) -> usize {
-        n.next_multiple_of(isa.panel()) * (k.next_multiple_of(4) + 12)
+        n.next_multiple_of(isa.panel()) * (k.next_multiple_of(8) + 12)
     }
 
     /// Row `index` of the weight as f32, into `out` (`[k]`).
@@ -112,26 +115,44 @@ impl Int8 {
     }
 }
 
-/// A row's codes, as `code` makes them from an integer's low bits, into `to` (a multiple of four long), and
-/// its step.
+/// Least and largest of `from`.
 #[inline(always)]
-fn round_row<T: Copy>(from: &[f32], to: &mut [T], code: impl Fn(u32) -> T) -> f32 {
-    // Eight running maxima: the compiler makes a vector of them.
-    let mut tops = [0f32; 16];
-    let (chunks, rest) = from.as_chunks::<16>();
-    for chunk in chunks {
-        for (t, x) in tops.iter_mut().zip(chunk) {
-            *t = t.max(x.abs());
+fn extremes<S: Simd>(from: &[f32]) -> (f32, f32) {
+    let whole = from.len() / (2 * S::LANES) * (2 * S::LANES);
+    // SAFETY: loads stay inside `from`; the instruction set is the caller's.
+    let (mut low, mut top) = unsafe {
+        let at = |i: usize| S::load(from.as_ptr().add(i));
+        let (mut lows, mut tops) = ([S::splat(f32::INFINITY); 2], [S::splat(f32::NEG_INFINITY); 2]);
+        for i in (0..whole).step_by(2 * S::LANES) {
+            for (half, (low, top)) in lows.iter_mut().zip(&mut tops).enumerate() {
+                let x = at(i + half * S::LANES);
+                (*low, *top) = (S::min(*low, x), S::max(*top, x));
+            }
         }
+        let least = S::sub(S::splat(0.0), S::min(lows[0], lows[1]));
+        (-S::largest(least), S::largest(S::max(tops[0], tops[1])))
+    };
+    for x in &from[whole..] {
+        (low, top) = (low.min(*x), top.max(*x));
     }
-    let top = rest.iter().chain(&tops).fold(0f32, |m, x| m.max(x.abs()));
-    let inverse = if top > 0.0 { 127.0 / top } else { 0.0 };
+    (low, top)
+}
+
+/// A row's codes into `to` (longer than it by the padding); its step and its start.
+#[inline(always)]
+fn round_row<S: Simd>(from: &[f32], to: &mut [u8], way: Way) -> [f32; 2] {
+    let (low, top) = extremes::<S>(from);
+    let (span, most) = (top - low, f32::from(way.top()));
+    let inverse = if span > 0.0 { most / span } else { 0.0 };
+    // Adding 1.5 · 2²³ rounds to the nearest integer, which then stands in the low bits.
+    let start = 12_582_912.0 - f32::from(way.shift());
     for (to, x) in to.iter_mut().zip(from) {
-        // Adding 1.5 · 2²³ rounds to the nearest integer, which then stands in the low bits.
-        *to = code((x * inverse + 12_582_912.0).to_bits());
+        *to = ((x - low) * inverse + start).to_bits() as u8;
     }
-    to[from.len()..].fill(code(0));
-    top / 127.0
+    // Beside weights that are zero.
+    to[from.len()..].fill(0);
+    let step = span / most;
+    [step, low + f32::from(way.shift()) * step]
 }
 
 struct RoundArgs<'a> {
@@ -140,25 +161,18 @@ struct RoundArgs<'a> {
     rows: usize,
     k: usize,
     codes: &'a mut [u8],
-    steps: &'a mut [f32],
+    steps: &'a mut [[f32; 2]],
     padded: usize,
     way: Way,
 }
 
 #[inline(always)]
-#[expect(clippy::extra_unused_type_parameters, reason = "compiled anew for each instruction set all the same")]
 unsafe fn round_body<S: Simd, const NV: usize, const R: usize>(a: RoundArgs<'_>) {
     for row in 0..a.rows {
         // SAFETY: the caller vouches for the rows.
         let from = unsafe { std::slice::from_raw_parts(a.from.add(row * a.lda), a.k) };
-        let width = a.padded * a.way.code_bytes();
-        let to = &mut a.codes[row * width..(row + 1) * width];
-        a.steps[row] = match a.way {
-            Way::Vnni => round_row(from, to, |bits| (bits as u8).wrapping_add(128)),
-            // Scratch is made of floats: aligned.
-            Way::Wide => round_row(from, bytemuck::cast_slice_mut::<u8, u16>(to), |bits| bits as u16),
-            Way::Dot | Way::Plain => round_row(from, to, |bits| bits as u8),
-        };
+        let to = &mut a.codes[row * a.padded..(row + 1) * a.padded];
+        a.steps[row] = round_row::<S>(from, to, a.way);
     }
 }
 
@@ -168,11 +182,11 @@ unsafe fn finish_body<S: Simd, const NV: usize, const R: usize>(f: Finish<'_>) {
     let Finish { weight, sums, steps, column, columns, c, epilogue } = f;
     let width = weight.width;
     let mut row = [0f32; 32];
-    for (i, step) in steps.iter().enumerate() {
+    for (i, [step, start]) in steps.iter().enumerate() {
         let sums = &sums[i * width..(i + 1) * width];
-        let parts = sums.iter().zip(&weight.sums[column..]).zip(&weight.steps[column..]).zip(&weight.bias[column..]);
-        for (out, (((sum, shift), own), bias)) in row.iter_mut().zip(parts) {
-            *out = (sum - shift) as f32 * (step * own) + bias;
+        let parts = sums.iter().zip(&weight.steps[column..]).zip(&weight.totals[column..]).zip(&weight.bias[column..]);
+        for (out, (((sum, own), total), bias)) in row.iter_mut().zip(parts) {
+            *out = *sum as f32 * (step * own) + (start * total + bias);
         }
         // SAFETY: `c` has `columns` floats from this place in each row on.
         unsafe {
@@ -196,7 +210,7 @@ fn finish(isa: Isa, f: Finish<'_>) {
 struct Finish<'a> {
     weight: &'a Int8,
     sums: &'a [i32],
-    steps: &'a [f32],
+    steps: &'a [[f32; 2]],
     column: usize,
     columns: usize,
     c: *mut f32,
@@ -214,13 +228,13 @@ pub unsafe fn int8_gemm(isa: Isa, g: &mut Int8Gemm<'_>) {
     let (mut sums, tall) = ([0i32; MR * 32], w.way.rows());
     for (first, height) in even_blocks(g.rows.len(), block) {
         // Codes of the block, then the rows' steps.
-        let width = w.padded * w.way.code_bytes();
-        let floats = height * width / 4;
-        if g.scratch.len() < floats + height {
-            g.scratch.resize(floats + height, 0.0);
+        let floats = height * w.padded / 4;
+        if g.scratch.len() < floats + 2 * height {
+            g.scratch.resize(floats + 2 * height, 0.0);
         }
         let (codes, rest) = g.scratch.split_at_mut(floats);
-        let (codes, steps) = (bytemuck::cast_slice_mut::<f32, u8>(codes), &mut rest[..height]);
+        let codes = bytemuck::cast_slice_mut::<f32, u8>(codes);
+        let steps = bytemuck::cast_slice_mut::<f32, [f32; 2]>(&mut rest[..2 * height]);
         let row = g.rows.start + first;
         // SAFETY: the rows are inside A.
         let from = unsafe { g.a.add(row * g.lda) };
@@ -230,16 +244,18 @@ pub unsafe fn int8_gemm(isa: Isa, g: &mut Int8Gemm<'_>) {
             let column = panel * w.width;
             let columns = w.width.min(w.n - column);
             let weights = w.data[column * w.padded..].as_ptr();
-            for (offset, rows) in even_blocks(height, tall).filter(|b| b.1 > 0) {
-                // SAFETY: codes of these rows, a whole panel, and C's rows and columns.
-                unsafe {
-                    let (a, out) = (codes.as_ptr().add(offset * width), sums.as_mut_ptr());
-                    tile(w.way, rows, Tile { a, padded: w.padded, panel: weights, width: w.width, out });
-                    let c = g.c.0.add((row + offset) * w.n + column);
-                    let steps = &steps[offset..offset + rows];
-                    let work = Finish { weight: w, sums: &sums, steps, column, columns, c, epilogue: g.epilogue };
-                    finish(isa, work);
+            for (offset, rows) in even_blocks(height, MR).filter(|b| b.1 > 0) {
+                for part in (0..rows).step_by(tall) {
+                    let codes = &codes[(offset + part) * w.padded..];
+                    let (a, out) = (codes.as_ptr(), sums[part * w.width..].as_mut_ptr());
+                    let t = Tile { a, padded: w.padded, panel: weights, width: w.width, out };
+                    // SAFETY: codes of these rows, a whole panel, and room for the sums.
+                    unsafe { tile(w.way, tall.min(rows - part), t) };
                 }
+                // SAFETY: C's rows and columns.
+                let c = unsafe { g.c.0.add((row + offset) * w.n + column) };
+                let steps = &steps[offset..offset + rows];
+                finish(isa, Finish { weight: w, sums: &sums, steps, column, columns, c, epilogue: g.epilogue });
             }
         }
     }
@@ -274,12 +290,18 @@ mod tests {
                 let mut row = vec![0f32; k];
                 for j in 0..n {
                     packed.row(j, &mut row);
-                    assert!(row.iter().zip(&weight[j * k..]).all(|(q, w)| (q - w).abs() < 0.3 / 250.0));
+                    assert!(
+                        row.iter()
+                            .zip(&weight[j * k..])
+                            .all(|(q, w)| (q - w).abs() < 0.3 / 1.9 / f32::from(Way::of(isa).weight_top()))
+                    );
                     for i in 0..m {
                         let x = &a[i * k..(i + 1) * k];
-                        let step = x.iter().fold(0f32, |t, v| t.max(v.abs())) / 127.0;
-                        let dot: f64 =
-                            x.iter().zip(&row).map(|(x, w)| f64::from((x / step).round() * step) * f64::from(*w)).sum();
+                        let low = x.iter().fold(f32::INFINITY, |t, v| t.min(*v));
+                        let top = x.iter().fold(f32::NEG_INFINITY, |t, v| t.max(*v));
+                        let step = (top - low) / f32::from(Way::of(isa).top());
+                        let rounded = |x: f32| low + ((x - low) / step).round() * step;
+                        let dot: f64 = x.iter().zip(&row).map(|(x, w)| f64::from(rounded(*x)) * f64::from(*w)).sum();
                         let want = 1.0 + dot + f64::from(bias[j]);
                         let got = f64::from(c[i * n + j]);
                         // Halves may be rounded either way.

@@ -4,16 +4,16 @@
 
 use super::Isa;
 
-/// How bytes are multiplied.
+/// How bytes are multiplied. Weights are signed codes, activations codes from zero up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(dead_code, reason = "each architecture has some of them")]
 pub enum Way {
-    /// AVX-512 VNNI `vpdpbusd`: four products per 32-bit lane; one side is unsigned, so activations are
-    /// shifted by 128, and 128 times each column's sum of weights is taken off again.
+    /// AVX-512 VNNI `vpdpbusd`: four products per 32-bit lane, unsigned by signed.
     Vnni,
-    /// AVX2: both sides widened to 16 bits, `vpmaddwd`. (`vpmaddubsw` on bytes would saturate.)
-    Wide,
-    /// Arm's `sdot`: four products per 32-bit lane, both sides signed.
+    /// AVX2 `vpmaddubsw`, whose sums of two products saturate at 16 bits: seven bits on both sides keep two
+    /// such sums (at most 4 · 127 · 63) below that, so that they are widened together.
+    Seven,
+    /// Arm's `sdot`: four products per 32-bit lane, both sides signed, so activations are shifted by 128.
     Dot,
     /// A plain loop: right, and slow.
     Plain,
@@ -26,7 +26,7 @@ impl Way {
         {
             match isa {
                 Isa::Avx512 if is_x86_feature_detected!("avx512vnni") => Self::Vnni,
-                Isa::Avx2 => Self::Wide,
+                Isa::Avx2 => Self::Seven,
                 _ => Self::Plain,
             }
         }
@@ -42,21 +42,26 @@ impl Way {
         }
     }
 
-    /// Bytes of a rounded activation.
-    pub fn code_bytes(self) -> usize {
-        if self == Self::Wide { 2 } else { 1 }
+    /// Largest code of a weight; the smallest is its negative.
+    pub fn weight_top(self) -> i8 {
+        if self == Self::Seven { 63 } else { 127 }
     }
 
-    /// What is added to a rounded activation.
-    pub fn shift(self) -> i32 {
-        if self == Self::Vnni { 128 } else { 0 }
+    /// Largest code of an activation before the shift; the smallest is 0.
+    pub fn top(self) -> u8 {
+        if self == Self::Seven { 127 } else { 255 }
+    }
+
+    /// What is taken off an activation's code.
+    pub fn shift(self) -> u8 {
+        if self == Self::Dot { 128 } else { 0 }
     }
 
     /// Rows of a tile: what the registers hold.
     pub fn rows(self) -> usize {
         match self {
             Self::Vnni => 12,
-            Self::Wide => 3,
+            Self::Seven => 4,
             Self::Dot | Self::Plain => 6,
         }
     }
@@ -97,7 +102,7 @@ pub unsafe fn tile(way: Way, rows: usize, t: Tile) {
             #[cfg(target_arch = "x86_64")]
             Way::Vnni => by_rows!(vnni, rows, t, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11; 12),
             #[cfg(target_arch = "x86_64")]
-            Way::Wide => by_rows!(wide, rows, t, 1, 2; 3),
+            Way::Seven => by_rows!(seven, rows, t, 1, 2, 3; 4),
             #[cfg(target_arch = "aarch64")]
             Way::Dot => by_rows!(dot, rows, t, 1, 2, 3, 4, 5; 6),
             _ => plain(rows, t),
@@ -128,34 +133,31 @@ unsafe fn vnni<const ROWS: usize>(t: Tile) {
     }
 }
 
-/// Sixteen columns. A vector holds two half sums of each of four columns until the end.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-unsafe fn wide<const ROWS: usize>(t: Tile) {
+unsafe fn seven<const ROWS: usize>(t: Tile) {
     use std::arch::x86_64::*;
-    // SAFETY: the caller vouches for `ROWS` rows of 16-bit codes, a panel of 16 columns and `out`.
+    // SAFETY: the caller vouches for `ROWS` rows of codes, a panel of 16 columns and `out`.
     unsafe {
-        let mut sums = [[_mm256_setzero_si256(); 4]; ROWS];
-        for p in 0..t.padded / 4 {
-            let mut four = [_mm256_setzero_si256(); ROWS];
-            for (i, four) in four.iter_mut().enumerate() {
-                *four = _mm256_set1_epi64x(t.a.add((i * t.padded + p * 4) * 2).cast::<i64>().read_unaligned());
-            }
-            for c in 0..4 {
-                let bytes = _mm_loadu_si128(t.panel.add(p * 64 + c * 16).cast());
-                let weights = _mm256_cvtepi8_epi16(bytes);
-                for (sum, four) in sums.iter_mut().zip(&four) {
-                    sum[c] = _mm256_add_epi32(sum[c], _mm256_madd_epi16(weights, *four));
+        let ones = _mm256_set1_epi16(1);
+        let mut sums = [[_mm256_setzero_si256(); 2]; ROWS];
+        for p in 0..t.padded / 8 {
+            let from = t.panel.add(p * 128).cast::<__m256i>();
+            let weights = [0, 1, 2, 3].map(|at| _mm256_loadu_si256(from.add(at)));
+            for (i, sum) in sums.iter_mut().enumerate() {
+                let codes = t.a.add(i * t.padded + p * 8).cast::<i32>();
+                let first = _mm256_set1_epi32(codes.read_unaligned());
+                let second = _mm256_set1_epi32(codes.add(1).read_unaligned());
+                for (c, sum) in sum.iter_mut().enumerate() {
+                    let (a, b) =
+                        (_mm256_maddubs_epi16(first, weights[c]), _mm256_maddubs_epi16(second, weights[2 + c]));
+                    *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(_mm256_add_epi16(a, b), ones));
                 }
             }
         }
         for (i, sum) in sums.iter().enumerate() {
-            for half in 0..2 {
-                // [c0 c1 c4 c5 | c2 c3 c6 c7] after the pairwise sums: middle 64-bit parts change places.
-                let pairs = _mm256_hadd_epi32(sum[2 * half], sum[2 * half + 1]);
-                let whole = _mm256_permute4x64_epi64::<0b1101_1000>(pairs);
-                _mm256_storeu_si256(t.out.add(i * 16 + half * 8).cast(), whole);
-            }
+            _mm256_storeu_si256(t.out.add(i * 16).cast(), sum[0]);
+            _mm256_storeu_si256(t.out.add(i * 16 + 8).cast(), sum[1]);
         }
     }
 }
@@ -203,6 +205,7 @@ unsafe fn dot<const ROWS: usize>(t: Tile) {
     }
 }
 
+/// Unsigned codes.
 unsafe fn plain(rows: usize, t: Tile) {
     for i in 0..rows {
         for column in 0..t.width {
@@ -211,7 +214,7 @@ unsafe fn plain(rows: usize, t: Tile) {
                 // SAFETY: inside the row and the panel.
                 unsafe {
                     let w = *t.panel.add(p / 4 * t.width * 4 + column * 4 + p % 4).cast::<i8>();
-                    sum += i32::from(t.a.add(i * t.padded + p).cast::<i8>().read()) * i32::from(w);
+                    sum += i32::from(*t.a.add(i * t.padded + p)) * i32::from(w);
                 }
             }
             // SAFETY: `out` has rows of `width`.
