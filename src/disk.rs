@@ -3,6 +3,14 @@
 use std::io::{self, Write as _};
 use std::path::Path;
 
+/// Bytes that can still be written where `path` is, or its nearest folder that exists. `None` if the system
+/// does not tell.
+pub fn free(path: &Path) -> Option<u64> {
+    let there = path.ancestors().find(|p| p.exists())?;
+    let stat = rustix::fs::statvfs(there).ok()?;
+    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
 /// Writes `bytes` beside `path` and renames; makes the folder if it is missing.
 ///
 /// # Errors

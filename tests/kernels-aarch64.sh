@@ -19,6 +19,7 @@ bytemuck = "1"
 half = "2"
 memmap2 = "0.9"
 rayon = "1"
+serde = { version = "1", features = ["derive"] }
 thiserror = "2"
 X
 printf 'pub mod nn;\n' >"$work/src/lib.rs"
@@ -26,6 +27,7 @@ printf 'pub mod nn;\n' >"$work/src/lib.rs"
 cat >"$work/src/nn/mod.rs" <<'X'
 pub mod dtype;
 pub mod kernels;
+pub mod precision;
 pub mod quant;
 pub mod source;
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +43,7 @@ pub enum NnError {
 }
 X
 cp -r "$root/src/nn/kernels" "$work/src/nn/"
-for file in dtype quant source; do sed '/^#\[cfg(test)\]/,$d' "$root/src/nn/$file.rs" >"$work/src/nn/$file.rs"; done
+for file in dtype precision quant source; do sed '/^#\[cfg(test)\]/,$d' "$root/src/nn/$file.rs" >"$work/src/nn/$file.rs"; done
 cp "$root/Cargo.lock" "$work/"
 cd "$work"
 export RUSTC="${RUSTC:-/usr/bin/rustc}"

@@ -16,7 +16,7 @@ use crate::engine::message::{Event, EventSink};
 use crate::engine::{Engine, EngineConfig};
 use crate::error::UserMessage;
 use crate::models::library::Library;
-use crate::nn::kernels::gemm::Precision;
+use crate::nn::precision::Precision;
 use crate::nn::runtime::{DeviceChoice, Runtime};
 use crate::telemetry::sources::Probe;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -51,10 +51,12 @@ struct Common {
     /// CPU threads (default: one per core)
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
-    /// How weights are kept: f32 is exact, f16 takes half the memory, int8 a quarter and is fastest (encoders,
-    /// translations and T5, on CPUs with AVX-512 VNNI; others keep f16) (default: f32 on CPU, f16 on CUDA)
-    #[arg(long, global = true, value_enum)]
-    precision: Option<Weights>,
+    /// How weights are kept: f32 is exact; f16 (bf16 on CUDA) takes half the memory; int8 a quarter, and is
+    /// fastest where the CPU multiplies bytes (AVX-512 VNNI, AVX2, Arm dot products); q8_0, q5_0, q4_0 and
+    /// q4_k_m are ggml's blocks, made once and kept on disk (default: as in the file; floats as f32 on CPU,
+    /// f16 on CUDA)
+    #[arg(long, global = true, value_name = "PRECISION", value_parser = precision)]
+    precision: Option<Precision>,
     /// Tokens that prompt and answer may have together (default: what the model allows, up to 4096);
     /// for `run qa` the text that the questions are about
     #[arg(long, global = true, value_name = "N|TEXT")]
@@ -69,13 +71,6 @@ enum Device {
     Auto,
     Cpu,
     Cuda,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Weights {
-    F32,
-    F16,
-    Int8,
 }
 
 #[derive(Subcommand)]
@@ -120,6 +115,12 @@ impl Sensors {
         let nvml = self.nvml.clone().or_else(|| std::env::var_os("GLOSSA_NVML").map(PathBuf::from));
         Ok(Probe { nvml, ..Probe::new(root) })
     }
+}
+
+/// A precision by its name.
+fn precision(name: &str) -> Result<Precision, String> {
+    let names = Precision::ALL.map(Precision::name).join(", ");
+    Precision::named(name).ok_or_else(|| format!("precisions are: {names}"))
 }
 
 /// The id of a registered task.
@@ -207,19 +208,11 @@ impl Common {
         self.context.as_deref().and_then(|n| n.parse().ok()).filter(|n| *n >= 16)
     }
 
-    fn precision(&self) -> Option<Precision> {
-        self.precision.map(|w| match w {
-            Weights::F32 => Precision::F32,
-            Weights::F16 => Precision::F16,
-            Weights::Int8 => Precision::Int8,
-        })
-    }
-
     fn engine_config(&self) -> Result<EngineConfig, UserMessage> {
         let mut config = EngineConfig::new(self.library()?);
         config.device = self.choice();
         config.threads = self.threads();
-        config.precision = self.precision();
+        config.precision = self.precision;
         config.context = self.context();
         Ok(config)
     }
@@ -241,7 +234,7 @@ impl Common {
     }
 
     fn runtime(&self) -> Result<Runtime, UserMessage> {
-        let mut runtime = Runtime::new(self.choice(), self.threads(), self.precision())
+        let mut runtime = Runtime::new(self.choice(), self.threads(), self.precision)
             .map_err(|e| UserMessage::new("No device to compute on", e.to_string(), "Try --threads 1."))?;
         runtime.context = self.context();
         runtime.report.refusal().map_or(Ok(runtime), Err)

@@ -8,7 +8,7 @@ use super::models::{Models, panic_message};
 use super::worker::{Link, Worker};
 use crate::error::UserMessage;
 use crate::models::verify::Verifier;
-use crate::nn::kernels::gemm::Precision;
+use crate::nn::precision::Precision;
 use crate::nn::runtime::{DeviceChoice, Runtime};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

@@ -17,7 +17,7 @@ pub mod worker;
 
 use crate::error::UserMessage;
 use crate::models::library::Library;
-use crate::nn::kernels::gemm::Precision;
+use crate::nn::precision::Precision;
 use crate::nn::runtime::{DeviceChoice, available_memory};
 use crate::tasks::Task;
 use crossbeam_channel::Sender;

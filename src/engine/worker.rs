@@ -7,7 +7,7 @@ use super::models::{Models, Wanted, panic_message};
 use super::queue::next_group;
 use super::usage::Usage;
 use crate::error::UserMessage;
-use crate::nn::kernels::gemm::Precision;
+use crate::nn::precision::Precision;
 use crate::nn::runtime::Runtime;
 use crate::tasks::{Asked, Phase, Task, TaskError, Work};
 use crossbeam_channel::{Receiver, TryRecvError};

@@ -1,6 +1,7 @@
 //! Speed of an encoder at fixed lengths and batch sizes, by the network alone and warm.
 
 use crate::error::UserMessage;
+use crate::models::blocks::{Layered, prepare};
 use crate::models::library::Library;
 use crate::models::weights::Weights;
 use crate::nn::bert::config::Config;
@@ -68,6 +69,8 @@ pub fn run(
     let here = |source| TaskError::Checkpoint { dir: entry.dir.display().to_string(), source };
     let config = Config::from_json(&entry.read_config()?).map_err(here)?;
     let weights = Weights::open(&entry.weights)?;
+    let blocks = prepare(&entry, &weights, runtime.kept(), &mut |_| false)?;
+    let weights = Layered { blocks, below: &weights };
     let network = Encoder::load(config, kind, &weights, runtime.target(), &mut |_| Ok(())).map_err(here)?;
     let mut cells = Vec::new();
     let total = plan.lengths.len() * plan.batches.len();
@@ -81,7 +84,7 @@ pub fn run(
         task: plan.task,
         model: entry.id.clone(),
         device: runtime.report.name.clone(),
-        precision: network.precision().unwrap_or(runtime.precision()),
+        precision: runtime.precision(),
         threads: runtime.report.threads,
         warm_up: WARM_UP,
         cells,

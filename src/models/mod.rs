@@ -1,5 +1,6 @@
 //! Finds, checks and opens model files. Knows no task and no screen.
 
+pub mod blocks;
 pub mod codec;
 pub mod gguf;
 pub mod library;

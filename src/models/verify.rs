@@ -43,10 +43,7 @@ impl Verifier {
                 let (expected, found) = (entry.size, meta.len());
                 return Err(ModelError::Size { path, expected, found });
             }
-            let changed = meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
-            let absolute = std::fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
-            let nanos = changed.map_or(0, |d| d.as_nanos());
-            let key = format!("{}|{}|{nanos}", absolute.display(), entry.size);
+            let key = version(&path, &meta);
             if self.known.get(&key) == Some(&entry.sha256) {
                 continue;
             }
@@ -62,6 +59,22 @@ impl Verifier {
         Ok(())
     }
 
+    /// The SHA-256 of a file, computed once per file version.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or [`ModelError::Stopped`].
+    pub fn hash_of(&mut self, path: &Path, stop: &dyn Fn() -> bool) -> Result<String, ModelError> {
+        let meta = std::fs::metadata(path).map_err(|e| ModelError::read(path, e))?;
+        let key = version(path, &meta);
+        if let Some(hash) = self.known.get(&key) {
+            return Ok(hash.clone());
+        }
+        let hash = sha256(path, stop)?;
+        self.known.insert(key, hash.clone());
+        self.remember();
+        Ok(hash)
+    }
+
     fn remember(&self) {
         let Some(path) = &self.memory else { return };
         let written = serde_json::to_vec(&self.known).map_err(Into::into).and_then(|json| write_whole(path, &json));
@@ -69,6 +82,13 @@ impl Verifier {
             tracing::debug!(%error, path = %path.display(), "hashes are not remembered");
         }
     }
+}
+
+/// A file as it is now: path, size, time of change.
+fn version(path: &Path, meta: &std::fs::Metadata) -> String {
+    let changed = meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
+    let absolute = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    format!("{}|{}|{}", absolute.display(), meta.len(), changed.map_or(0, |d| d.as_nanos()))
 }
 
 /// Hexadecimal SHA-256 of a file.

@@ -45,6 +45,11 @@ impl Weights {
         Ok(all)
     }
 
+    /// Tensors that are in memory already.
+    pub fn of(tensors: HashMap<String, RawTensor>) -> Self {
+        Self { tensors, others: HashMap::new() }
+    }
+
     fn add_safetensors(&mut self, path: &Path) -> Result<(), ModelError> {
         let data = map(path)?;
         let bytes = (*data).as_ref();
@@ -107,9 +112,19 @@ impl Weights {
 /// Its name, type and shape.
 fn in_blocks<'a>(name: &'a str, view: &safetensors::tensor::TensorView<'_>) -> Option<(&'a str, Dtype, Vec<usize>)> {
     let (name, suffix) = name.rsplit_once('.')?;
-    let dtype = [Dtype::Q4_0, Dtype::Q4_1, Dtype::Q5_0, Dtype::Q5_1, Dtype::Q8_0]
-        .into_iter()
-        .find(|d| d.name().eq_ignore_ascii_case(suffix))?;
+    let known = [
+        Dtype::Q4_0,
+        Dtype::Q4_1,
+        Dtype::Q5_0,
+        Dtype::Q5_1,
+        Dtype::Q8_0,
+        Dtype::Q2K,
+        Dtype::Q3K,
+        Dtype::Q4K,
+        Dtype::Q5K,
+        Dtype::Q6K,
+    ];
+    let dtype = known.into_iter().find(|d| d.name().eq_ignore_ascii_case(suffix))?;
     let (safetensors::Dtype::U8, &[rows, width]) = (view.dtype(), view.shape()) else { return None };
     let (elements, bytes) = dtype.block();
     Some((name, dtype, vec![rows, width / bytes * elements]))

@@ -2,7 +2,8 @@
 
 use super::bert::softmax;
 use super::kernels::Isa;
-use super::kernels::gemm::{Packed, Precision, linear};
+use super::kernels::gemm::{Packed, linear};
+use super::precision::Precision;
 
 /// Weight of the penalty `λ/2 · |W|²` per example's loss summed; about 33 is its inverse C.
 pub const PENALTY: f32 = 0.03;

@@ -3,9 +3,9 @@
 use super::NnError;
 use super::bert::Target;
 use super::kernels::Isa;
-use super::kernels::gemm::Precision;
 use super::kernels::int8::is_fast;
 use super::kernels::team::Team;
+use super::precision::Precision;
 use crate::error::UserMessage;
 use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
@@ -50,10 +50,12 @@ impl DeviceReport {
 }
 
 /// A device ready to take models.
+#[derive(Clone)]
 pub struct Runtime {
     pub report: DeviceReport,
     /// Tokens that a conversation may have, if not the default.
     pub context: Option<usize>,
+    kept: Precision,
     target: Target,
 }
 
@@ -66,13 +68,14 @@ impl Runtime {
     /// If not even the CPU's threads can be started.
     pub fn new(asked: DeviceChoice, threads: Option<usize>, kept: Option<Precision>) -> Result<Self, NnError> {
         let mut notice = None;
+        let kept = kept.unwrap_or_default();
         if asked != DeviceChoice::Cpu {
             match cuda() {
                 Ok(device) => {
-                    let dtype = if kept == Some(Precision::F32) { DType::F32 } else { DType::F16 };
+                    let dtype = on_device(kept);
                     let name = format!("CUDA 0, {}", dtype.as_str());
                     let report = DeviceReport { asked, used: "cuda", name, threads: 1, notice: None };
-                    return Ok(Self { report, context: None, target: Target::Device { device, dtype } });
+                    return Ok(Self { report, context: None, kept, target: Target::Device { device, dtype } });
                 }
                 Err(why) if asked == DeviceChoice::Cuda => {
                     notice = Some(format!("CUDA was asked for, but runs on CPU: {why}"));
@@ -88,7 +91,7 @@ impl Runtime {
         let plural = if threads == 1 { "" } else { "s" };
         let name = format!("CPU, {threads} thread{plural}, {}", isa.name());
         let report = DeviceReport { asked, used: "cpu", name, threads, notice };
-        Ok(Self { report, context: None, target: Target::Cpu { team, isa, precision: kept.unwrap_or(Precision::F32) } })
+        Ok(Self { report, context: None, kept, target: Target::Cpu { team, isa, precision: kept } })
     }
 
     /// The same, with another limit for conversations.
@@ -111,19 +114,42 @@ impl Runtime {
         }
     }
 
-    /// Whether encoder-decoders compute in bytes.
-    pub fn in_bytes(&self) -> bool {
-        matches!(&self.target, Target::Cpu { precision: Precision::Int8, isa, .. } if is_fast(*isa))
+    /// The same device, with weights kept another way.
+    #[must_use]
+    pub fn keeping(&self, kept: Precision) -> Self {
+        let mut other = self.clone();
+        other.kept = kept;
+        match &mut other.target {
+            Target::Cpu { precision, .. } => *precision = kept,
+            Target::Device { dtype, .. } => *dtype = on_device(kept),
+        }
+        other
     }
 
-    /// The precision that weights are kept in, as people write it.
+    /// How weights are asked to be kept.
+    pub fn kept(&self) -> Precision {
+        self.kept
+    }
+
+    /// How weights whose file leaves it open are really kept here, as people write it.
     pub fn precision(&self) -> &'static str {
-        match &self.target {
-            Target::Cpu { precision: Precision::F32, .. } => "f32",
-            // Bytes are for models that say so themselves; all others keep f16 then.
-            Target::Cpu { precision: Precision::F16 | Precision::Int8, .. } => "f16",
-            Target::Device { dtype, .. } => dtype.as_str(),
+        match (&self.target, self.kept) {
+            (Target::Cpu { .. }, Precision::Own) => "f32",
+            (Target::Cpu { .. }, Precision::Bf16) => "f16",
+            // A CPU without products of bytes keeps halves.
+            (Target::Cpu { isa, .. }, Precision::Int8) if !is_fast(*isa) => "f16",
+            (Target::Cpu { .. }, kept) => kept.name(),
+            (Target::Device { dtype, .. }, _) => dtype.as_str(),
         }
+    }
+}
+
+/// The type of tensors on a Candle device. Blocks are computed with in f16.
+fn on_device(kept: Precision) -> DType {
+    match kept {
+        Precision::F32 => DType::F32,
+        Precision::Bf16 => DType::BF16,
+        _ => DType::F16,
     }
 }
 

@@ -69,17 +69,21 @@ impl RawTensor {
         Self::new(self.dtype, vec![count, width], Arc::clone(&self.data), start..start + count * row)
     }
 
-    /// Matrices of one type and width, one under the other.
+    /// Matrices of one width, one under the other; as f32 where their types differ.
     ///
     /// # Errors
     /// [`NnError::Config`] if they do not go together.
     pub fn stacked(parts: &[&Self]) -> Result<Self, NnError> {
         let wrong = || NnError::Config("matrices of different kinds cannot be stacked".into());
         let first = parts.first().ok_or_else(wrong)?;
+        if parts.iter().any(|p| p.dtype != first.dtype) {
+            let widened: Vec<Self> = parts.iter().map(|p| p.widened()).collect();
+            return Self::stacked(&widened.iter().collect::<Vec<_>>());
+        }
         let (mut bytes, mut rows) = (Vec::new(), 0);
         for part in parts {
             let ([n, k], [_, width]) = (&part.shape[..], &first.shape[..]) else { return Err(wrong()) };
-            if k != width || part.dtype != first.dtype {
+            if k != width {
                 return Err(wrong());
             }
             rows += n;
@@ -87,6 +91,12 @@ impl RawTensor {
         }
         let range = 0..bytes.len();
         Self::new(first.dtype, vec![rows, first.shape[1]], Arc::new(bytes), range)
+    }
+
+    /// The same tensor as f32.
+    fn widened(&self) -> Self {
+        let bytes: Vec<u8> = self.to_f32().iter().flat_map(|v| v.to_le_bytes()).collect();
+        Self { dtype: Dtype::F32, shape: self.shape.clone(), range: 0..bytes.len(), data: Arc::new(bytes) }
     }
 
     /// All elements as f32.

@@ -206,10 +206,6 @@ impl Model for Embedder {
         self.model.network.bytes()
     }
 
-    fn precision(&self) -> Option<&'static str> {
-        self.model.network.precision()
-    }
-
     fn prepare(&self, asked: &Asked<'_>, stop: &dyn Fn() -> bool) -> Result<Box<dyn Work>, TaskError> {
         let mut work = Vectors::new();
         let text = asked.input.text();

@@ -1,6 +1,7 @@
 //! What the tasks on encoders share: a model with its tokenizer, texts cut into windows, the step.
 
 use super::{Piece, Progress, TaskError, Work, ended, own};
+use crate::models::blocks::{Layered, prepare};
 use crate::models::library::ModelEntry;
 use crate::models::tokenizer::{TextTokenizer, Token};
 use crate::models::weights::Weights;
@@ -106,6 +107,8 @@ impl EncoderModel {
         let config = Config::from_json(&entry.read_config()?).map_err(here)?;
         let tokenizer = TextTokenizer::open(&entry.tokenizer)?;
         let weights = Weights::open(&entry.weights)?;
+        let blocks = prepare(entry, &weights, runtime.kept(), progress)?;
+        let weights = Layered { blocks, below: &weights };
         let mut report = |share: f32| if progress(share) { Err(NnError::Stopped) } else { Ok(()) };
         let network = Encoder::load(config, kind, &weights, runtime.target(), &mut report).map_err(here)?;
         Ok(Self { tokenizer, network })

@@ -229,10 +229,6 @@ impl Model for Tagger {
         self.model.network.bytes()
     }
 
-    fn precision(&self) -> Option<&'static str> {
-        self.model.network.precision()
-    }
-
     fn prepare(&self, asked: &Asked<'_>, stop: &dyn Fn() -> bool) -> Result<Box<dyn Work>, TaskError> {
         let text = asked.input.text();
         let tokens = self.model.tokens(text, stop)?;

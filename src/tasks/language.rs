@@ -4,6 +4,7 @@ use super::beams::Beams;
 use super::caches::{Caches, Lent};
 pub use super::generated::{FinishReason, Generated, Partial, PromptInfo, Step};
 use super::{Asked, Input, Message, Model, Options, Output, Phase, Progress, Role, TaskError, Work, ended, own};
+use crate::models::blocks::{Layered, prepare};
 use crate::models::codec::{Codec, TextStream};
 use crate::models::gguf::Gguf;
 use crate::models::library::ModelEntry;
@@ -11,8 +12,11 @@ use crate::models::weights::Weights;
 use crate::nn::NnError;
 use crate::nn::decoder::config::Config;
 use crate::nn::decoder::{CHUNK, Decoder, Want};
+use crate::nn::forecast;
+use crate::nn::precision::Precision;
 use crate::nn::runtime::Runtime;
 use crate::nn::sampling::{Choice, Sampler, endless_cycle};
+use crate::nn::source::TensorSource as _;
 
 /// Tokens that a conversation may have unless another context is asked for.
 pub const DEFAULT_CONTEXT: usize = 4_096;
@@ -93,18 +97,24 @@ impl Writing {
 /// Opens configuration, tokenizer and tensors of `entry`, and hands them to `then`.
 fn open<R>(
     entry: &ModelEntry,
-    then: impl FnOnce(Config, Codec, &dyn crate::nn::source::TensorSource) -> Result<R, TaskError>,
+    kept: Precision,
+    progress: Progress<'_>,
+    then: impl FnOnce(Config, Codec, &Layered<'_>, Progress<'_>) -> Result<R, TaskError>,
 ) -> Result<R, TaskError> {
     let here = |source: NnError| TaskError::Checkpoint { dir: format!("'{}'", entry.dir.display()), source };
     if let Some(path) = entry.gguf() {
         let file = Gguf::open(path)?;
         // The architecture first: a tokenizer of a model that cannot run interests nobody.
         let config = Config::from_metadata(&file, file.vocabulary()).map_err(here)?;
-        return then(config, file.codec()?, &file);
+        let codec = file.codec()?;
+        let blocks = prepare(entry, &file, kept, progress)?;
+        return then(config, codec, &Layered { blocks, below: &file }, progress);
     }
     let config = Config::from_json(&entry.read_config()?).map_err(here)?;
     let codec = Codec::gpt2(&entry.tokenizer)?;
-    then(config, codec, &Weights::open(&entry.weights)?)
+    let weights = Weights::open(&entry.weights)?;
+    let blocks = prepare(entry, &weights, kept, progress)?;
+    then(config, codec, &Layered { blocks, below: &weights }, progress)
 }
 
 impl LanguageModel {
@@ -113,20 +123,21 @@ impl LanguageModel {
     /// # Errors
     /// What is wrong with the files, [`TaskError::TooLarge`] or [`TaskError::Stopped`].
     pub fn load(entry: &ModelEntry, runtime: &Runtime, progress: Progress<'_>) -> Result<Self, TaskError> {
-        open(entry, |mut config, codec, source| {
+        open(entry, runtime.kept(), progress, |mut config, codec, source, progress| {
             let here = |source: NnError| match source {
                 NnError::Stopped => TaskError::Stopped,
                 source => TaskError::Checkpoint { dir: format!("'{}'", entry.dir.display()), source },
             };
             config.context = config.context.min(runtime.context.unwrap_or(DEFAULT_CONTEXT)).max(1);
             let target = runtime.target();
-            let forecast = Decoder::forecast(&config, source, &target, runtime.free_memory());
+            let forecast = forecast::decoder(&config, source, (&target, runtime.kept()), runtime.free_memory());
             if forecast.is_too_much() {
                 return Err(TaskError::TooLarge { forecast, context: config.context });
             }
             let mut report = |share: f32| if progress(share) { Err(NnError::Stopped) } else { Ok(()) };
             let decoder = Decoder::load(config, source, target, &mut report).map_err(here)?;
-            let precision = entry.gguf().and_then(|_| source.precision());
+            let own = runtime.kept() == Precision::Own;
+            let precision = entry.gguf().filter(|_| own).and_then(|_| source.precision());
             Ok(Self { codec, decoder, caches: Caches::default(), precision })
         })
     }

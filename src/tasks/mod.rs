@@ -31,7 +31,7 @@ pub use crate::models::template::{Message, Role};
 use crate::nn::NnError;
 pub use crate::nn::beam::{EarlyStopping, SearchOptions};
 use crate::nn::bert::HeadKind;
-use crate::nn::decoder::Forecast;
+use crate::nn::forecast::Forecast;
 use crate::nn::runtime::Runtime;
 pub use crate::nn::sampling::Sampling;
 use classify::TaughtHead;

@@ -3,11 +3,13 @@
 
 use super::links::{Link, links};
 use super::{Progress, TaskError};
+use crate::models::blocks::{Layered, prepare};
 use crate::models::library::ModelEntry;
 use crate::models::sentencepiece::{PairTokenizer, SourceToken};
 use crate::models::weights::Weights;
 use crate::nn::NnError;
 use crate::nn::beam::SearchOptions;
+use crate::nn::precision::Precision;
 use crate::nn::runtime::Runtime;
 use crate::nn::seq2seq::Model as Network;
 use crate::nn::seq2seq::config::{Config, Family};
@@ -110,8 +112,10 @@ impl Rewriter {
         let config = Config::from_json(&entry.read_config()?).map_err(here)?;
         let tokenizer = PairTokenizer::open(&entry.tokenizer, [config.source_vocab, config.vocab])?;
         let weights = Weights::open(&entry.weights)?;
-        let file = weights.precision().filter(|p| p.starts_with('Q'));
-        let precision = if runtime.in_bytes() { Some("int8") } else { file };
+        let blocks = prepare(entry, &weights, runtime.kept(), progress)?;
+        let weights = Layered { blocks, below: &weights };
+        let own = runtime.kept() == Precision::Own;
+        let precision = weights.precision().filter(|p| own && p.starts_with('Q'));
         let mut report = |share: f32| if progress(share) { Err(NnError::Stopped) } else { Ok(()) };
         let network = Network::load(config, &weights, runtime.target(), &mut report).map_err(here)?;
         let languages = match &entry.manifest {

@@ -149,10 +149,6 @@ impl Model for Reader {
         self.0.network.bytes()
     }
 
-    fn precision(&self) -> Option<&'static str> {
-        self.0.network.precision()
-    }
-
     fn prepare(&self, asked: &Asked<'_>, stop: &dyn Fn() -> bool) -> Result<Box<dyn Work>, TaskError> {
         let Input::Question { question, context } = asked.input else {
             return Err(TaskError::Input("a question needs a text to look in".into()));

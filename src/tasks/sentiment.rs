@@ -48,10 +48,6 @@ impl Model for Classifier {
         self.0.network.bytes()
     }
 
-    fn precision(&self) -> Option<&'static str> {
-        self.0.network.precision()
-    }
-
     fn prepare(&self, asked: &Asked<'_>, stop: &dyn Fn() -> bool) -> Result<Box<dyn Work>, TaskError> {
         let tokens = self.0.tokens(asked.input.text(), stop)?;
         let windows = cut(&tokens, self.0.room(), 0).into_iter().map(|r| self.0.window(&tokens, r)).collect();

@@ -7,8 +7,8 @@ use glossa::nn::bert::Target;
 use glossa::nn::decoder::Decoder;
 use glossa::nn::decoder::config::Config;
 use glossa::nn::kernels::Isa;
-use glossa::nn::kernels::gemm::Precision;
 use glossa::nn::kernels::team::Team;
+use glossa::nn::precision::Precision;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ fn read(bytes: Vec<u8>, load: bool) -> Result<(), String> {
     codec.encode("some text", true)?;
     let team = Arc::new(Team::new(1).expect("thread"));
     let target = Target::Cpu { team, isa: Isa::detect(), precision: Precision::F32 };
-    let forecast = Decoder::forecast(&config, &file, &target, Some(1 << 30));
+    let forecast = glossa::nn::forecast::decoder(&config, &file, (&target, Precision::Own), Some(1 << 30));
     if load && !forecast.is_too_much() {
         Decoder::load(config, &file, target, &mut |_| Ok(())).map_err(|e| e.to_string())?;
     }

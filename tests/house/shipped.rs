@@ -38,8 +38,8 @@ fn ask(engine: &Engine, task: &'static str, input: Input, options: &Options) -> 
 /// Bytes instead of floats: the same answers, and the report says what was used.
 #[test]
 fn bytes_answer_as_floats_do() {
-    use glossa::nn::kernels::gemm::Precision;
     use glossa::nn::kernels::{Isa, int8::is_fast};
+    use glossa::nn::precision::Precision;
     let engine = |precision| {
         let config = EngineConfig { precision: Some(precision), ..EngineConfig::new(library()) };
         Engine::start(EngineConfig { device: glossa::nn::runtime::DeviceChoice::Cpu, ..config }).expect("engine")

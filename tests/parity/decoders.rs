@@ -11,7 +11,7 @@ use glossa::nn::bert::Target;
 use glossa::nn::decoder::config::Config;
 use glossa::nn::decoder::{Decoder, Want};
 use glossa::nn::kernels::Isa;
-use glossa::nn::kernels::gemm::Precision;
+use glossa::nn::precision::Precision;
 use serde::Deserialize;
 
 const FAMILIES: [&str; 7] = ["llama", "qwen2", "qwen3", "phi3", "gemma3", "smollm3", "gpt2"];

@@ -9,7 +9,7 @@ use glossa::models::weights::Weights;
 use glossa::nn::bert::config::Config;
 use glossa::nn::bert::{Encoder, HeadKind, Sequence, Target};
 use glossa::nn::kernels::Isa;
-use glossa::nn::kernels::gemm::Precision;
+use glossa::nn::precision::Precision;
 use glossa::nn::runtime::{DeviceChoice, Runtime};
 use glossa::tasks::{self, Asked, Input, Options, Output};
 use serde::Deserialize;

@@ -8,7 +8,7 @@ use glossa::models::template::{Message, Role, Template};
 use glossa::nn::decoder::config::Config;
 use glossa::nn::decoder::{Decoder, Want};
 use glossa::nn::kernels::Isa;
-use glossa::nn::kernels::gemm::Precision;
+use glossa::nn::precision::Precision;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -10,7 +10,7 @@ use glossa::models::weights::Weights;
 use glossa::nn::beam::{EarlyStopping, SearchOptions};
 use glossa::nn::bert::Target;
 use glossa::nn::kernels::Isa;
-use glossa::nn::kernels::gemm::Precision;
+use glossa::nn::precision::Precision;
 use glossa::nn::seq2seq::config::Config;
 use glossa::nn::seq2seq::{Model, Next, Strand};
 use glossa::tasks::beams::Beams;

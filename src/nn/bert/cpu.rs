@@ -12,11 +12,12 @@ use super::weights::{Embeddings, HeadKind, Keep, Layer, Linear, Norm, Reader};
 use super::workspace::{Buffers, Workspace};
 use crate::nn::kernels::arena::Arena;
 use crate::nn::kernels::attention::{Attention, Scratch, attention};
-use crate::nn::kernels::gemm::{Epilogue, Packed, Precision, linear};
+use crate::nn::kernels::gemm::{Epilogue, Packed, linear};
 use crate::nn::kernels::math::{Activation, LayerNormArgs, layer_norm};
 use crate::nn::kernels::matrix::{Matrix, Product};
 use crate::nn::kernels::team::{Member, Team};
 use crate::nn::kernels::{Isa, Shared};
+use crate::nn::precision::Precision;
 use crate::nn::{NnError, lock};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -69,7 +70,9 @@ impl CpuEncoder {
         precision: Precision,
         progress: &mut dyn FnMut(f32) -> Result<(), NnError>,
     ) -> Result<Self, NnError> {
-        let pack = |l: Linear| Packed::new(isa, &l.weight, &l.bias, l.inputs, precision);
+        // Blocks of the shipped files are for the disk: as floats they are faster.
+        let precision = if precision == Precision::Own { Precision::F32 } else { precision };
+        let pack = |l: Linear| Packed::new(isa, &l.weight.to_f32(), &l.bias, l.weight.shape()[1], precision);
         let config = reader.config.clone();
         let embeddings = reader.embeddings()?;
         let head = reader.head(kind)?;
@@ -83,17 +86,12 @@ impl CpuEncoder {
         for index in 0..config.layers {
             progress(index as f32 / config.layers as f32)?;
             let Layer { qkv, out, norm_attention, up, down, norm_output } = reader.layer(index)?;
-            let [qkv, out, up, down] = [qkv, out, up, down]
-                .map(|l| Matrix::from_floats(isa, &arena, (&l.weight, &l.bias), l.inputs, precision));
+            let [qkv, out, up, down] =
+                [qkv, out, up, down].map(|l| Matrix::new(isa, &arena, &l.weight, &l.bias, precision));
             layers.push(PackedLayer { qkv, out, norm_attention, up, down, norm_output });
         }
         let workspaces = (0..team.threads()).map(|_| Mutex::default()).collect();
         Ok(Self { config, isa, team, embeddings, layers, head, workspaces })
-    }
-
-    /// Whether its layers compute in bytes. Embeddings, norms, attention and the head do not.
-    pub fn in_bytes(&self) -> bool {
-        self.layers.iter().any(|l| matches!(l.qkv, Matrix::Int8(_)))
     }
 
     /// Bytes of packed weights and tables (the mapped word table counts in full).

@@ -56,7 +56,7 @@ struct Loader<'a>(Placer<'a>);
 impl Loader<'_> {
     fn linear(&mut self, l: Linear) -> candle_core::Result<DeviceLinear> {
         let out = l.bias.len();
-        let weight = self.0.put(l.weight, &[out, l.inputs])?.t()?.contiguous()?;
+        let weight = self.0.put(l.weight.to_f32(), l.weight.shape())?.t()?.contiguous()?;
         Ok(DeviceLinear { weight, bias: self.0.put(l.bias, &[out])? })
     }
 

@@ -13,8 +13,8 @@ mod workspace;
 
 use super::NnError;
 use super::kernels::Isa;
-use super::kernels::gemm::Precision;
 use super::kernels::team::Team;
+use super::precision::Precision;
 use super::source::TensorSource;
 use candle_core::{DType, Device};
 use config::Config;
@@ -91,14 +91,6 @@ impl Encoder {
         match &self.backend {
             Backend::Cpu(e) => e.bytes(),
             Backend::Device(e) => e.bytes(),
-        }
-    }
-
-    /// The type that its layers are kept in, where it is not the runtime's.
-    pub fn precision(&self) -> Option<&'static str> {
-        match &self.backend {
-            Backend::Cpu(e) => e.in_bytes().then_some("int8"),
-            Backend::Device(_) => None,
         }
     }
 

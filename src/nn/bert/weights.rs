@@ -3,15 +3,8 @@
 use super::config::{Config, Family};
 use crate::nn::NnError;
 use crate::nn::kernels::math::Activation;
-pub use crate::nn::parts::Norm;
+pub use crate::nn::parts::{Linear, Norm};
 use crate::nn::source::{RawTensor, TensorSource, fetch};
-
-/// A linear layer, `weight` `[out, in]` row-major, `bias` `[out]`.
-pub struct Linear {
-    pub weight: Vec<f32>,
-    pub bias: Vec<f32>,
-    pub inputs: usize,
-}
 
 /// One encoder layer.
 pub struct Layer {
@@ -102,11 +95,8 @@ impl Reader<'_> {
     }
 
     fn linear(&self, tail: &str, out: usize, inputs: usize) -> Result<Linear, NnError> {
-        Ok(Linear {
-            weight: self.vector(&self.names(&format!("{tail}.weight")), &[out, inputs])?,
-            bias: self.vector(&self.names(&format!("{tail}.bias")), &[out])?,
-            inputs,
-        })
+        let weight = fetch(self.source, &self.names(&format!("{tail}.weight")), &[out, inputs])?;
+        Ok(Linear { weight, bias: self.vector(&self.names(&format!("{tail}.bias")), &[out])? })
     }
 
     /// A layer norm; checkpoints converted from TensorFlow call its parts gamma and beta.
@@ -144,12 +134,15 @@ impl Reader<'_> {
         let (h, i) = (self.config.hidden, self.config.intermediate);
         let at = if self.bert() { format!("encoder.layer.{index}") } else { format!("transformer.layer.{index}") };
         let pick = |b: &str, d: &str| format!("{at}.{}", if self.bert() { b } else { d });
-        let mut qkv = self.linear(&pick("attention.self.query", "attention.q_lin"), h, h)?;
-        for part in [pick("attention.self.key", "attention.k_lin"), pick("attention.self.value", "attention.v_lin")] {
-            let linear = self.linear(&part, h, h)?;
-            qkv.weight.extend(linear.weight);
-            qkv.bias.extend(linear.bias);
-        }
+        let [q, k, v] = [
+            pick("attention.self.query", "attention.q_lin"),
+            pick("attention.self.key", "attention.k_lin"),
+            pick("attention.self.value", "attention.v_lin"),
+        ]
+        .map(|name| self.linear(&name, h, h));
+        let parts = [q?, k?, v?];
+        let weight = RawTensor::stacked(&parts.each_ref().map(|p| &p.weight))?;
+        let qkv = Linear { weight, bias: parts.iter().flat_map(|p| p.bias.iter().copied()).collect() };
         Ok(Layer {
             qkv,
             out: self.linear(&pick("attention.output.dense", "attention.out_lin"), h, h)?,

@@ -14,6 +14,7 @@ use crate::nn::kernels::math::{LayerNormArgs, RmsNormArgs, activate_rows, gate, 
 use crate::nn::kernels::matrix::{Matrix, Product};
 use crate::nn::kernels::team::{Member, Team};
 use crate::nn::kernels::{Isa, Shared};
+use crate::nn::precision::Precision;
 use crate::nn::{NnError, lock};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -96,6 +97,7 @@ impl CpuDecoder {
         reader: &Reader<'_>,
         team: Arc<Team>,
         isa: Isa,
+        kept: Precision,
         progress: &mut dyn FnMut(f32) -> Result<(), NnError>,
     ) -> Result<Self, NnError> {
         let config = reader.config.clone();
@@ -104,13 +106,15 @@ impl CpuDecoder {
         let mut layers = Vec::with_capacity(config.layers);
         for index in 0..config.layers {
             progress(index as f32 / (config.layers + 1) as f32)?;
-            layers.push(CpuLayer::new(isa, &arena, reader.layer(index)?));
+            layers.push(CpuLayer::new(isa, &arena, reader.layer(index)?, kept));
         }
         progress(config.layers as f32 / (config.layers + 1) as f32)?;
         let frequencies = Frequencies::new(&config, &ends.factors);
-        let words = Matrix::new(isa, &arena, &ends.words, &[]);
+        // Rounded to bytes, a table loses more than the layers do: it stays as it is.
+        let kept = if kept == Precision::Int8 { Precision::Own } else { kept };
+        let words = Matrix::new(isa, &arena, &ends.words, &[], kept);
         let (words, output) = match &ends.output {
-            Some(output) => (Some(words), Matrix::new(isa, &arena, output, &[])),
+            Some(output) => (Some(words), Matrix::new(isa, &arena, output, &[], kept)),
             None => (None, words),
         };
         let (positions, norm, workspace) = (ends.positions, ends.norm, Mutex::default());

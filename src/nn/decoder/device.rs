@@ -7,8 +7,9 @@ use super::rotary::{Frequencies, Tables};
 use super::weights::{Linear, Norm, Reader};
 use crate::nn::NnError;
 use crate::nn::bert::device::activate;
-use crate::nn::source::{Dtype, RawTensor};
-use candle_core::quantized::{GgmlDType, QMatMul, QStorage, QTensor};
+use crate::nn::quantize::ggml;
+use crate::nn::source::RawTensor;
+use candle_core::quantized::{QMatMul, QStorage, QTensor};
 use candle_core::{D, Device, Module as _, Result, Tensor};
 use candle_nn::ops::{layer_norm, rms_norm, softmax_last_dim};
 use candle_nn::rotary_emb::{rope, rope_i};
@@ -78,23 +79,6 @@ impl DeviceCache {
     pub fn bytes(&self) -> usize {
         self.layers.iter().flatten().map(|(k, v)| (k.elem_count() + v.elem_count()) * 4).sum()
     }
-}
-
-/// Candle's name of a type; `None` for floats.
-fn ggml(dtype: Dtype) -> Option<GgmlDType> {
-    Some(match dtype {
-        Dtype::F32 | Dtype::F16 | Dtype::Bf16 => return None,
-        Dtype::Q4_0 => GgmlDType::Q4_0,
-        Dtype::Q4_1 => GgmlDType::Q4_1,
-        Dtype::Q5_0 => GgmlDType::Q5_0,
-        Dtype::Q5_1 => GgmlDType::Q5_1,
-        Dtype::Q8_0 => GgmlDType::Q8_0,
-        Dtype::Q2K => GgmlDType::Q2K,
-        Dtype::Q3K => GgmlDType::Q3K,
-        Dtype::Q4K => GgmlDType::Q4K,
-        Dtype::Q5K => GgmlDType::Q5K,
-        Dtype::Q6K => GgmlDType::Q6K,
-    })
 }
 
 /// Puts weights on the device and counts their bytes.

@@ -4,6 +4,7 @@ use super::weights::{Layer, Linear, Norm};
 use crate::nn::kernels::Isa;
 use crate::nn::kernels::arena::Arena;
 use crate::nn::kernels::matrix::Matrix;
+use crate::nn::precision::Precision;
 
 /// One layer.
 pub struct CpuLayer {
@@ -23,9 +24,9 @@ pub struct CpuLayer {
 }
 
 impl CpuLayer {
-    /// Packs what was read.
-    pub fn new(isa: Isa, arena: &Arena, layer: Layer) -> Self {
-        let pack = |l: Linear| Matrix::new(isa, arena, &l.weight, &l.bias);
+    /// Packs what was read, `kept` so.
+    pub fn new(isa: Isa, arena: &Arena, layer: Layer, kept: Precision) -> Self {
+        let pack = |l: Linear| Matrix::new(isa, arena, &l.weight, &l.bias, kept);
         Self {
             norm_attention: layer.norm_attention,
             q: pack(layer.q),

@@ -15,7 +15,6 @@ pub mod weights;
 
 use super::NnError;
 use super::bert::Target;
-use super::kernels::matrix::Matrix;
 use super::source::TensorSource;
 use config::Config;
 
@@ -49,30 +48,6 @@ pub struct Decoder {
     backend: Backend,
 }
 
-/// What a model will need, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Forecast {
-    pub weights: usize,
-    /// Keys and values at the full context.
-    pub cache: usize,
-    /// Activations and logits of a step.
-    pub work: usize,
-    /// What is free now, if that is known.
-    pub available: Option<usize>,
-}
-
-impl Forecast {
-    /// All together.
-    pub fn total(&self) -> usize {
-        self.weights.saturating_add(self.cache).saturating_add(self.work)
-    }
-
-    /// Whether it will not fit.
-    pub fn is_too_much(&self) -> bool {
-        self.available.is_some_and(|free| self.total() > free)
-    }
-}
-
 impl Decoder {
     /// Loads all weights. `progress` gets the share done, 0 to 1, and may stop the loading.
     ///
@@ -86,33 +61,14 @@ impl Decoder {
     ) -> Result<Self, NnError> {
         let reader = weights::Reader { config: &config, source };
         let backend = match target {
-            Target::Cpu { team, isa, .. } => {
-                Backend::Cpu(Box::new(cpu::CpuDecoder::load(&reader, team, isa, progress)?))
+            Target::Cpu { team, isa, precision } => {
+                Backend::Cpu(Box::new(cpu::CpuDecoder::load(&reader, team, isa, precision, progress)?))
             }
             Target::Device { device, .. } => {
                 Backend::Device(Box::new(device::DeviceDecoder::load(&reader, &device, progress)?))
             }
         };
         Ok(Self { config, backend })
-    }
-
-    /// What `config` with these tensors will need on `target`.
-    pub fn forecast(config: &Config, source: &dyn TensorSource, target: &Target, available: Option<usize>) -> Forecast {
-        let isa = match target {
-            Target::Cpu { isa, .. } => Some(*isa),
-            Target::Device { .. } => None,
-        };
-        let size = |name: &str| {
-            let Ok(tensor) = source.tensor(name) else { return 0 };
-            match (isa, tensor.shape()) {
-                (Some(isa), &[n, k]) => Matrix::bytes_for(tensor.dtype(), isa, n, k),
-                _ => tensor.bytes().len(),
-            }
-        };
-        let weights = source.names().iter().map(|n| size(n)).sum();
-        let widest = config.intermediate * 2 + config.hidden * 4 + config.heads * config.head_dim * 2;
-        let work = CHUNK * widest * 4 + config.vocab * 4 + (config.context * 12 + config.intermediate * 32) * 8;
-        Forecast { weights, cache: config.cache_bytes_per_token() * config.context, work, available }
     }
 
     /// Sizes and switches.

@@ -3,8 +3,8 @@
 use super::config::{Config, Family};
 use crate::nn::NnError;
 pub use crate::nn::parts::{Linear, Norm};
-use crate::nn::source::{Dtype, RawTensor, TensorSource, fetch};
-use std::sync::Arc;
+use crate::nn::quantize::{transposed, turned};
+use crate::nn::source::{RawTensor, TensorSource, fetch};
 
 /// One layer.
 pub struct Layer {
@@ -71,18 +71,14 @@ impl Reader<'_> {
         Ok(Linear { weight, bias: self.optional(&format!("{name}.bias"), out)? })
     }
 
-    /// GPT-2's Conv1D keeps `[in, out]`: transposed here.
+    /// GPT-2's Conv1D keeps `[in, out]`: turned here, unless it was when it became blocks.
     fn transposed(&self, name: &str, out: usize, inputs: usize) -> Result<Linear, NnError> {
-        let raw = self.matrix(&format!("{name}.weight"), [inputs, out])?.to_f32();
-        let mut bytes = vec![0u8; raw.len() * 4];
-        for (i, row) in raw.chunks_exact(out).enumerate() {
-            for (o, value) in row.iter().enumerate() {
-                let at = (o * inputs + i) * 4;
-                bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
-            }
-        }
-        let range = 0..bytes.len();
-        let weight = RawTensor::new(Dtype::F32, vec![out, inputs], Arc::new(bytes), range)?;
+        let blocks: Vec<String> = self.names(&format!("{name}.weight")).iter().map(|n| turned(n)).collect();
+        let weight = if blocks.iter().any(|n| self.source.has(n)) {
+            fetch(self.source, &blocks, &[out, inputs])?
+        } else {
+            transposed(&self.matrix(&format!("{name}.weight"), [inputs, out])?)?
+        };
         Ok(Linear { weight, bias: self.vector(&format!("{name}.bias"), out)? })
     }
 

@@ -9,6 +9,7 @@ use super::arena::{Arena, Piece};
 use super::math::{Activation, activate_slice};
 use super::simd::Simd;
 use super::{Isa, Shared, dispatch};
+use crate::nn::precision::Precision;
 use half::f16;
 use std::sync::Arc;
 
@@ -65,20 +66,22 @@ impl Packed {
             }
         };
         let panels = match half {
-            Precision::F32 => match arena.map(|a| a.take(count * k * width * 4)) {
-                // Pieces begin at cache lines: the cast holds.
-                Some(mut piece @ Piece::Mapped { .. }) => {
-                    let out: &mut [f32] = bytemuck::cast_slice_mut(&mut piece);
-                    place(Box::new(|at, v| out[at] = v));
-                    Panels::Mapped(Arc::new(piece))
+            Precision::Own | Precision::F32 | Precision::Q8_0 | Precision::Q5_0 | Precision::Q4_0 | Precision::Q4KM => {
+                match arena.map(|a| a.take(count * k * width * 4)) {
+                    // Pieces begin at cache lines: the cast holds.
+                    Some(mut piece @ Piece::Mapped { .. }) => {
+                        let out: &mut [f32] = bytemuck::cast_slice_mut(&mut piece);
+                        place(Box::new(|at, v| out[at] = v));
+                        Panels::Mapped(Arc::new(piece))
+                    }
+                    _ => {
+                        let mut out = vec![0f32; count * k * width];
+                        place(Box::new(|at, v| out[at] = v));
+                        Panels::F32(out)
+                    }
                 }
-                _ => {
-                    let mut out = vec![0f32; count * k * width];
-                    place(Box::new(|at, v| out[at] = v));
-                    Panels::F32(out)
-                }
-            },
-            Precision::F16 | Precision::Int8 => {
+            }
+            Precision::F16 | Precision::Bf16 | Precision::Int8 => {
                 let mut out = vec![0u16; count * k * width];
                 place(Box::new(|at, v| out[at] = f16::from_f32(v).to_bits()));
                 Panels::F16(out)
@@ -117,16 +120,6 @@ impl Packed {
         };
         panels + self.bias.len() * 4
     }
-}
-
-/// How packed weights are stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Precision {
-    F32,
-    F16,
-    /// Bytes, activations too, in a [`super::matrix::Matrix`] where [`super::int8::is_fast`]; f16
-    /// elsewhere.
-    Int8,
 }
 
 /// What happens to a tile after the product and the bias.
@@ -389,8 +382,8 @@ mod tests {
                                 + (0..k)
                                     .map(|p| {
                                         let v = match precision {
-                                            Precision::F32 => w[j * k + p],
-                                            Precision::F16 | Precision::Int8 => f16::from_f32(w[j * k + p]).to_f32(),
+                                            Precision::F16 => f16::from_f32(w[j * k + p]).to_f32(),
+                                            _ => w[j * k + p],
                                         };
                                         f64::from(a[i * k + p]) * f64::from(v)
                                     })

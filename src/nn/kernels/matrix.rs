@@ -1,10 +1,11 @@
 //! A weight matrix in whatever form it is held, with one way to multiply by it.
 
 use super::arena::Arena;
-use super::gemm::{Epilogue, Gemm, Packed, Precision, gemm};
+use super::gemm::{Epilogue, Gemm, Packed, gemm};
 use super::int8::{Int8, Int8Gemm, int8_gemm, is_fast};
 use super::quantized::{Quantized, QuantizedGemm, quantized_gemm};
 use super::{Isa, Shared};
+use crate::nn::precision::Precision;
 use crate::nn::source::{Dtype, RawTensor};
 use std::ops::Range;
 
@@ -28,40 +29,23 @@ pub struct Product<'a> {
 }
 
 impl Matrix {
-    /// Packs `weight` `[n, k]` as it is: quantized stays quantized, f16 stays f16, bf16 becomes f32.
+    /// Packs `weight` `[n, k]`, `kept` so: as the file has it ([`Precision::Own`] and those with blocks:
+    /// blocks stay, f16 stays f16, other floats become f32), as floats, or as bytes where that is fast.
     ///
     /// # Panics
     /// If it is no matrix, or `bias` is neither empty nor `[n]`.
-    pub fn new(isa: Isa, arena: &Arena, weight: &RawTensor, bias: &[f32]) -> Self {
-        Self::with_precision(isa, arena, weight, bias, Precision::F32)
-    }
-
-    /// As [`Self::new`]; with [`Precision::F16`] f32 becomes f16 too, with [`Precision::Int8`] everything
-    /// bytes where that is fast.
-    ///
-    /// # Panics
-    /// As [`Self::new`].
-    pub fn with_precision(isa: Isa, arena: &Arena, weight: &RawTensor, bias: &[f32], kept: Precision) -> Self {
+    pub fn new(isa: Isa, arena: &Arena, weight: &RawTensor, bias: &[f32], kept: Precision) -> Self {
         if kept == Precision::Int8 && is_fast(isa) {
             let [_, k] = weight.shape()[..] else { unreachable!("a matrix has two dimensions") };
             return Self::Int8(Int8::new(isa, arena, &weight.to_f32(), bias, k));
         }
-        if let Some(packed) = Quantized::new(isa, arena, weight, bias) {
+        let floats = matches!(kept, Precision::F32 | Precision::F16 | Precision::Bf16);
+        if !floats && let Some(packed) = Quantized::new(isa, arena, weight, bias) {
             return Self::Quantized(packed);
         }
-        let precision = if weight.dtype() == Dtype::F16 { Precision::F16 } else { kept };
-        Self::Float(Packed::placed(isa, Some(arena), &weight.to_f32(), bias, weight.shape()[1], precision))
-    }
-
-    /// Packs row-major floats `[n, k]` as `kept` says; bytes where they are fast, else halves.
-    ///
-    /// # Panics
-    /// As [`Self::new`].
-    pub fn from_floats(isa: Isa, arena: &Arena, (weight, bias): (&[f32], &[f32]), k: usize, kept: Precision) -> Self {
-        if kept == Precision::Int8 && is_fast(isa) {
-            return Self::Int8(Int8::new(isa, arena, weight, bias, k));
-        }
-        Self::Float(Packed::new(isa, weight, bias, k, kept))
+        let is_half = kept != Precision::F32 && weight.dtype() == Dtype::F16;
+        let kept = if is_half { Precision::F16 } else { kept };
+        Self::Float(Packed::placed(isa, Some(arena), &weight.to_f32(), bias, weight.shape()[1], kept))
     }
 
     /// Output columns.
@@ -91,9 +75,19 @@ impl Matrix {
         }
     }
 
-    /// Bytes that a matrix of this type and shape will hold.
-    pub fn bytes_for(dtype: Dtype, isa: Isa, n: usize, k: usize) -> usize {
-        Quantized::bytes_for(dtype, isa, n, k).unwrap_or(n * k * if dtype == Dtype::F16 { 2 } else { 4 })
+    /// Bytes that a matrix of this type and shape will hold, `kept` so.
+    pub fn bytes_for(dtype: Dtype, isa: Isa, (n, k): (usize, usize), kept: Precision) -> usize {
+        if kept == Precision::Int8 && is_fast(isa) {
+            return Int8::bytes_for(isa, n, k);
+        }
+        let floats = matches!(kept, Precision::F32 | Precision::F16 | Precision::Bf16);
+        let blocks = if floats { None } else { Quantized::bytes_for(dtype, isa, n, k) };
+        let is_half = match kept {
+            Precision::F16 | Precision::Bf16 | Precision::Int8 => true,
+            Precision::F32 => false,
+            _ => dtype == Dtype::F16,
+        };
+        blocks.unwrap_or(n.next_multiple_of(isa.panel()) * (k * if is_half { 2 } else { 4 } + 4))
     }
 
     /// Row `index` as f32, into `out` (`[k]`).

@@ -11,10 +11,10 @@ use super::weights::{Linear, Norm, Reader, Side};
 use crate::nn::NnError;
 use crate::nn::kernels::Isa;
 use crate::nn::kernels::arena::Arena;
-use crate::nn::kernels::gemm::Precision;
 use crate::nn::kernels::indirect::SourceHead;
 use crate::nn::kernels::matrix::Matrix;
 use crate::nn::kernels::team::Team;
+use crate::nn::precision::Precision;
 use stage::Workspace;
 use std::sync::{Arc, Mutex};
 
@@ -106,7 +106,7 @@ struct Packer {
 
 impl Packer {
     fn linear(&self, l: Linear) -> Matrix {
-        Matrix::with_precision(self.isa, &self.arena, &l.weight, &l.bias, self.precision)
+        Matrix::new(self.isa, &self.arena, &l.weight, &l.bias, self.precision)
     }
 
     fn layer(&self, layer: super::weights::Layer) -> CpuLayer {
