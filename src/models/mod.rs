@@ -1,10 +1,13 @@
 //! Finds, checks and opens model files. Knows no task and no screen.
 
+pub mod archive;
 pub mod blocks;
 pub mod codec;
 pub mod gguf;
+pub mod hub;
 pub mod library;
 pub mod manifest;
+pub mod pickle;
 pub mod sentencepiece;
 pub mod template;
 pub mod tokenizer;

@@ -110,5 +110,10 @@ pub fn sha256(path: &Path, stop: &dyn Fn() -> bool) -> Result<String, ModelError
         }
         hash.update(&block[..count]);
     }
-    Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
+    Ok(hex(&hash.finalize()))
+}
+
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

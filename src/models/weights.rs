@@ -1,4 +1,4 @@
-//! Opens weight files as named tensors: safetensors (mapped) and PyTorch's .bin (parsed, not run).
+//! Opens weight files as named tensors: safetensors and PyTorch's .bin (parsed, not run), both mapped.
 
 use super::ModelError;
 use crate::nn::NnError;
@@ -81,28 +81,12 @@ impl Weights {
     }
 
     fn add_pickle(&mut self, path: &Path) -> Result<(), ModelError> {
-        if !path.is_file() {
-            return Err(ModelError::Missing(path.to_owned()));
-        }
-        // Candle's reader runs nothing from the file, but a crafted file can make it panic.
-        let read = std::panic::catch_unwind(|| candle_core::pickle::read_all(path));
-        let tensors = match read {
-            Ok(Ok(tensors)) => tensors,
-            Ok(Err(error)) => return Err(ModelError::damaged(path, error)),
-            Err(_) => return Err(ModelError::damaged(path, "not a PyTorch archive that can be read")),
-        };
-        for (name, tensor) in tensors {
-            let shape = tensor.dims().to_vec();
-            let values = tensor
-                .to_dtype(candle_core::DType::F32)
-                .and_then(|t| t.flatten_all())
-                .and_then(|t| t.to_vec1::<f32>())
-                .map_err(|e| ModelError::damaged(path, format!("{name}: {e}")))?;
-            let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-            let range = 0..bytes.len();
-            let tensor = RawTensor::new(Dtype::F32, shape, Arc::new(bytes), range)
-                .map_err(|e| ModelError::damaged(path, format!("{name}: {e}")))?;
+        let read = super::pickle::read(path)?;
+        for (name, tensor) in read.tensors {
             self.tensors.entry(name).or_insert(tensor);
+        }
+        for (name, dtype) in read.others {
+            self.others.entry(name).or_insert(dtype);
         }
         Ok(())
     }

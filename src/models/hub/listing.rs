@@ -1,0 +1,296 @@
+//! What the hub says of a repository: its files, their sizes and hashes. Nothing of it is trusted.
+
+use super::transfer::{Ask, ask};
+use super::{Hub, HubError, MOST_TEXT, Progress, Wanted, Watch};
+use serde::Deserialize;
+
+/// What a file's content must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hash {
+    /// Of large files.
+    Sha256(String),
+    /// Git's own, of small ones: SHA-1 of `blob SIZE\0` and the content.
+    Git(String),
+}
+
+impl Hash {
+    /// Hexadecimal; also the blob's name in the cache.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Sha256(hex) | Self::Git(hex) => hex,
+        }
+    }
+}
+
+/// A file on the hub.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteFile {
+    pub path: String,
+    pub size: u64,
+    pub hash: Hash,
+}
+
+/// A repository on the hub.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    pub repo: String,
+    /// The commit that `main` is at.
+    pub commit: String,
+    pub files: Vec<RemoteFile>,
+    pub licence: Option<String>,
+    /// Such as `text-classification`.
+    pub pipeline: Option<String>,
+}
+
+/// A repository that a search has found.
+#[derive(Clone, Debug, Deserialize, serde::Serialize, PartialEq)]
+pub struct Found {
+    pub id: String,
+    #[serde(default)]
+    pub downloads: u64,
+    #[serde(default)]
+    pub likes: u64,
+    #[serde(default, rename(deserialize = "pipeline_tag"))]
+    pub pipeline: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Info {
+    sha: String,
+    #[serde(default)]
+    siblings: Vec<Sibling>,
+    #[serde(default, rename = "cardData")]
+    card: Option<serde_json::Value>,
+    #[serde(default, rename = "pipeline_tag")]
+    pipeline: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Sibling {
+    rfilename: String,
+    size: Option<u64>,
+    blob_id: Option<String>,
+    lfs: Option<Lfs>,
+}
+
+#[derive(Deserialize)]
+struct Lfs {
+    #[serde(alias = "oid")]
+    sha256: String,
+    size: u64,
+}
+
+/// Whether `id` can name a repository: one or two parts of letters, digits, `-`, `_` and `.`.
+pub fn is_repo_id(id: &str) -> bool {
+    let parts: Vec<&str> = id.split('/').collect();
+    let fine = |part: &&str| {
+        !part.is_empty()
+            && part.len() <= 96
+            && !part.starts_with(['.', '-'])
+            && !part.contains("..")
+            && !part.contains("--")
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    };
+    (1..=2).contains(&parts.len()) && parts.iter().all(fine)
+}
+
+/// Whether a file's path stays inside its folder.
+pub fn is_safe(path: &str) -> bool {
+    let fine = |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains(['\\', '\0', ':']);
+    !path.starts_with('/') && path.len() <= 512 && path.split('/').all(fine)
+}
+
+/// Whether a text can name a blob or a commit.
+pub fn is_hex(text: &str) -> bool {
+    (8..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+impl Hub {
+    /// What the hub says of `repo`.
+    ///
+    /// # Errors
+    /// [`HubError`].
+    pub fn listing(&self, repo: &str, watch: Watch<'_>) -> Result<Listing, HubError> {
+        let url = format!("{}/api/models/{repo}/revision/main?blobs=true", self.endpoint);
+        let text = self.text(repo, &url, watch)?;
+        read(repo, &text)
+    }
+
+    /// Repositories that match `words`, most downloaded first.
+    ///
+    /// # Errors
+    /// [`HubError`].
+    pub fn search(&self, words: &str, watch: Watch<'_>) -> Result<Vec<Found>, HubError> {
+        if self.offline {
+            return Err(HubError::Offline(words.to_owned()));
+        }
+        let encoded: String = words.bytes().map(percent).collect();
+        let url = format!("{}/api/models?search={encoded}&sort=downloads&direction=-1&limit=20", self.endpoint);
+        let text = self.text(words, &url, watch)?;
+        serde_json::from_str(&text).map_err(|e| HubError::Answer(e.to_string()))
+    }
+
+    fn text(&self, what: &str, url: &str, watch: Watch<'_>) -> Result<String, HubError> {
+        let mut stop = |waiting| watch(Progress { waiting, ..Progress::default() });
+        let mut response = ask(self, &Ask { what, url, from: 0 }, &mut stop)?;
+        let body = response.body_mut().with_config().limit(MOST_TEXT).read_to_string();
+        body.map_err(|e| HubError::Answer(e.to_string()))
+    }
+}
+
+/// A byte of a query as it stands in an address.
+fn percent(byte: u8) -> String {
+    if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+        char::from(byte).into()
+    } else {
+        format!("%{byte:02X}")
+    }
+}
+
+fn read(repo: &str, text: &str) -> Result<Listing, HubError> {
+    let info: Info = serde_json::from_str(text).map_err(|e| HubError::Answer(e.to_string()))?;
+    if !is_hex(&info.sha) {
+        return Err(HubError::Answer("its commit is no hash".into()));
+    }
+    let mut files = Vec::new();
+    for s in info.siblings {
+        if !is_safe(&s.rfilename) {
+            return Err(HubError::Answer(format!("a file is called '{}'", s.rfilename.escape_debug())));
+        }
+        let (hash, size) = match (s.lfs, s.blob_id, s.size) {
+            (Some(lfs), _, _) => (Hash::Sha256(lfs.sha256.to_lowercase()), lfs.size),
+            (None, Some(id), Some(size)) => (Hash::Git(id.to_lowercase()), size),
+            _ => continue,
+        };
+        let length = if matches!(hash, Hash::Sha256(_)) { 64 } else { 40 };
+        if !is_hex(hash.name()) || hash.name().len() != length {
+            return Err(HubError::Answer(format!("'{}' has no hash", s.rfilename)));
+        }
+        files.push(RemoteFile { path: s.rfilename, size, hash });
+    }
+    let licence = info.card.as_ref().and_then(|c| c.get("license")).and_then(|l| l.as_str()).map(str::to_owned);
+    Ok(Listing { repo: repo.to_owned(), commit: info.sha.to_lowercase(), files, licence, pipeline: info.pipeline })
+}
+
+/// Files that say how to read a text, and what the model is.
+const SMALL: [&str; 12] = [
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "source.spm",
+    "target.spm",
+    "spiece.model",
+];
+
+impl Listing {
+    /// The GGUF files in it.
+    pub fn ggufs(&self) -> Vec<&RemoteFile> {
+        self.files.iter().filter(|f| f.path.ends_with(".gguf")).collect()
+    }
+
+    /// The files that are needed, and no others: a checkpoint's configuration, tokenizer and one form of its
+    /// weights (safetensors before .bin), or one GGUF file.
+    ///
+    /// # Errors
+    /// [`HubError::NotFound`], [`HubError::Choose`] or [`HubError::Nothing`].
+    pub fn pick(&self, wanted: &Wanted) -> Result<Vec<RemoteFile>, HubError> {
+        if let Some(file) = &wanted.file {
+            let found = self.files.iter().find(|f| f.path.eq_ignore_ascii_case(file));
+            return found.map(|f| vec![f.clone()]).ok_or_else(|| HubError::NotFound(format!("{}/{file}", self.repo)));
+        }
+        let has = |name: &str| self.files.iter().any(|f| f.path == name);
+        if has("config.json") {
+            let weights: Vec<RemoteFile> = if has("model.safetensors") {
+                self.files.iter().filter(|f| f.path == "model.safetensors").cloned().collect()
+            } else if has("model.safetensors.index.json") {
+                let is_shard = |p: &str| p.starts_with("model-") && p.ends_with(".safetensors") && !p.contains('/');
+                let fine = |f: &&RemoteFile| f.path == "model.safetensors.index.json" || is_shard(&f.path);
+                self.files.iter().filter(fine).cloned().collect()
+            } else {
+                self.files.iter().filter(|f| f.path == "pytorch_model.bin").cloned().collect()
+            };
+            if !weights.is_empty() {
+                let small = self.files.iter().filter(|f| SMALL.contains(&f.path.as_str())).cloned();
+                return Ok(small.chain(weights).collect());
+            }
+        }
+        match self.ggufs()[..] {
+            [] => Err(HubError::Nothing(self.repo.clone())),
+            [only] => Ok(vec![only.clone()]),
+            ref several => {
+                let names: Vec<&str> = several.iter().take(12).map(|f| f.path.as_str()).collect();
+                Err(HubError::Choose(self.repo.clone(), names.join(", ")))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listing(files: &[&str]) -> Listing {
+        let siblings: Vec<String> =
+            files.iter().map(|f| format!(r#"{{"rfilename":"{f}","size":3,"blobId":"{}"}}"#, "a".repeat(40))).collect();
+        let text = format!(r#"{{"sha":"{}","siblings":[{}]}}"#, "b".repeat(40), siblings.join(","));
+        read("o/n", &text).expect("listing")
+    }
+
+    fn picked(files: &[&str], file: Option<&str>) -> Result<Vec<String>, HubError> {
+        let wanted = Wanted { repo: "o/n".into(), file: file.map(str::to_owned) };
+        listing(files).pick(&wanted).map(|all| all.into_iter().map(|f| f.path).collect())
+    }
+
+    #[test]
+    fn one_form_of_the_weights_is_taken() {
+        let all =
+            ["README.md", "config.json", "model.safetensors", "onnx/model.onnx", "pytorch_model.bin", "vocab.txt"];
+        assert_eq!(picked(&all, None).expect("files"), ["config.json", "vocab.txt", "model.safetensors"]);
+        assert_eq!(picked(&["config.json", "pytorch_model.bin"], None).expect("files").len(), 2);
+        let shards = [
+            "config.json",
+            "model.safetensors.index.json",
+            "model-00001-of-00002.safetensors",
+            "model-00002-of-00002.safetensors",
+        ];
+        assert_eq!(picked(&shards, None).expect("files").len(), 4);
+        assert_eq!(picked(&["a.gguf", "config.json"], None).expect("files"), ["a.gguf"]);
+        assert!(matches!(picked(&["a.gguf", "b.gguf"], None), Err(HubError::Choose(..))));
+        assert_eq!(picked(&["a.gguf", "b.gguf"], Some("B.gguf")).expect("files"), ["b.gguf"]);
+        assert!(matches!(picked(&["README.md"], None), Err(HubError::Nothing(_))));
+        assert!(matches!(picked(&["a.gguf"], Some("c.gguf")), Err(HubError::NotFound(_))));
+    }
+
+    #[test]
+    fn names_that_lead_outside_are_refused() {
+        for bad in ["../x", "/etc/passwd", "a/../../x", "a//b", "c:\\x", ""] {
+            assert!(!is_safe(bad), "{bad}");
+            let text = serde_json::json!({"sha": "b".repeat(40), "siblings": [{"rfilename": bad, "size": 1, "blobId": "a".repeat(40)}]});
+            assert!(matches!(read("o/n", &text.to_string()), Err(HubError::Answer(_))), "{bad}");
+        }
+        assert!(is_safe("onnx/model.onnx"));
+        for bad in ["", "a/b/c", "../x", "a b", ".hidden", "a/--b"] {
+            assert!(!is_repo_id(bad), "{bad}");
+        }
+        assert!(is_repo_id("distilbert/distilbert-base-uncased") && is_repo_id("t5-small"));
+    }
+
+    #[test]
+    fn ids_files_and_addresses_are_understood() {
+        let parse = |text: &str| Wanted::parse(text).map(|w| (w.repo, w.file));
+        assert_eq!(parse("t5-small").expect("id"), ("t5-small".into(), None));
+        assert_eq!(parse("o/n").expect("id"), ("o/n".into(), None));
+        assert_eq!(parse("o/n/q.gguf").expect("id"), ("o/n".into(), Some("q.gguf".into())));
+        assert_eq!(parse("https://huggingface.co/o/n").expect("id"), ("o/n".into(), None));
+        let address = "https://huggingface.co/o/n/resolve/main/q.gguf?download=true";
+        assert_eq!(parse(address).expect("id"), ("o/n".into(), Some("q.gguf".into())));
+        assert!(parse("not an id").is_err() && parse("o/n/../../x").is_err());
+    }
+}

@@ -1,0 +1,334 @@
+//! Gets models from the Hugging Face hub, or a mirror, into the hub's own cache, which Python's libraries
+//! share.
+//!
+//! hf-hub knows the cache's layout and the addresses. The transfer is ours, because hf-hub's cannot be
+//! stopped, does not check what came, and asks for no room on the disk. Protocol: the hub's API (`/api/models`,
+//! `/resolve`); layout: huggingface.co/docs/hub/local-cache.
+
+mod listing;
+mod transfer;
+
+pub use listing::{Found, Listing, RemoteFile, is_repo_id};
+
+use crate::disk;
+use crate::error::UserMessage;
+use hf_hub::{Cache, CacheRepo, Repo, RepoType};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Most bytes of an answer that is no file.
+const MOST_TEXT: u64 = 16 << 20;
+/// Bytes that stay free on the disk whatever is downloaded.
+const SPARE: u64 = 256 << 20;
+
+/// Why a model could not be got.
+#[derive(Debug, thiserror::Error)]
+pub enum HubError {
+    #[error("'{0}' is no model id: expected 'owner/name' or 'name'")]
+    Id(String),
+    #[error("offline mode is on, and '{0}' is not complete here")]
+    Offline(String),
+    #[error("the hub has no '{0}', or it is private")]
+    NotFound(String),
+    #[error("'{0}' needs an account: {1}")]
+    Denied(String, &'static str),
+    #[error("the hub asks to wait: too many requests from this address")]
+    Busy,
+    #[error("the connection failed: {0}")]
+    Network(String),
+    #[error("the connection stalled: nothing came for {0} seconds")]
+    Stalled(u64),
+    #[error("the hub answered with status {0}")]
+    Status(u16),
+    #[error("the hub's answer makes no sense: {0}")]
+    Answer(String),
+    #[error("'{0}' holds nothing that runs here: no config.json with weights, and no GGUF file")]
+    Nothing(String),
+    #[error("'{0}' holds several GGUF files: {1}")]
+    Choose(String, String),
+    #[error("'{file}' came with other content than the hub promised")]
+    Hash { file: String },
+    #[error("'{file}' came with more bytes than the hub promised")]
+    TooLong { file: String },
+    #[error("{needed} are needed, the disk has {free} left")]
+    Room { needed: String, free: String },
+    #[error("another program is downloading '{0}'")]
+    Locked(String),
+    #[error("'{path}' cannot be written: {why}", path = .path.display())]
+    Write { path: PathBuf, why: std::io::Error },
+    #[error("stopped")]
+    Stopped,
+}
+
+impl From<HubError> for UserMessage {
+    fn from(error: HubError) -> Self {
+        let next = match &error {
+            HubError::Id(_) => "Write it as on huggingface.co, such as dslim/bert-base-NER.",
+            HubError::Offline(_) => "Unset HF_HUB_OFFLINE, or copy the model's folder and add it.",
+            HubError::NotFound(_) => "Check the spelling; for a private model set HF_TOKEN.",
+            HubError::Denied(..) => {
+                "Accept the licence on the model's page, then set HF_TOKEN to a token of your account (or run 'hf auth login')."
+            }
+            HubError::Busy => "Wait some minutes, then go on: what has come is kept. HF_TOKEN raises the limit.",
+            HubError::Network(_) | HubError::Stalled(_) => {
+                "Check the network, or set HF_ENDPOINT to a mirror, then go on: what has come is kept."
+            }
+            HubError::Status(_) | HubError::Answer(_) => "Try again later; HF_ENDPOINT must be the address of a hub.",
+            HubError::Nothing(_) => "Choose a model that the list or 'glossa models search' shows.",
+            HubError::Choose(..) => "Name one of them, as owner/name/file.gguf.",
+            HubError::Hash { .. } | HubError::TooLong { .. } => "It was thrown away. Try again, or use another mirror.",
+            HubError::Room { .. } => "Remove a model, or set HF_HOME to a folder on a larger disk.",
+            HubError::Locked(_) => "Wait until it has ended.",
+            HubError::Write { .. } => "Check the permissions of the folder, or set HF_HOME to another.",
+            HubError::Stopped => "",
+        };
+        Self::new("The model was not downloaded", error.to_string(), next)
+    }
+}
+
+/// What a watcher is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes that are here.
+    pub done: u64,
+    /// Bytes of all files.
+    pub total: u64,
+    /// Whether contents are being compared with their hashes.
+    pub is_checking: bool,
+    /// Seconds to wait before the hub is asked again.
+    pub waiting: Option<u64>,
+}
+
+/// Called often; answers whether to stop. What has come stays for the next time.
+pub type Watch<'a> = &'a mut dyn FnMut(Progress) -> bool;
+
+/// A hub and a cache.
+#[derive(Clone, Debug)]
+pub struct Hub {
+    endpoint: String,
+    cache: PathBuf,
+    token: Option<String>,
+    offline: bool,
+    /// Longest silence on a connection.
+    pub patience: Duration,
+    /// Shortest pause before a second try.
+    pub pause: Duration,
+}
+
+/// What to get: a repository, and of one with GGUF files which.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    pub repo: String,
+    pub file: Option<String>,
+}
+
+impl Wanted {
+    /// Reads `owner/name`, `name`, `owner/name/file.gguf` or a page's address.
+    ///
+    /// # Errors
+    /// [`HubError::Id`].
+    pub fn parse(text: &str) -> Result<Self, HubError> {
+        let text = text.trim().trim_end_matches('/');
+        let bare = text.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or(text, |(_, path)| path);
+        let bare = bare.split(['?', '#']).next().unwrap_or(bare);
+        let parts: Vec<&str> = bare.split('/').collect();
+        let (repo, rest) = match parts[..] {
+            [name] => (name.to_owned(), &[][..]),
+            [owner, name, ..] => (format!("{owner}/{name}"), &parts[2..]),
+            [] => (String::new(), &[][..]),
+        };
+        let rest = if matches!(rest.first(), Some(&"resolve" | &"blob" | &"tree")) {
+            &rest[2.min(rest.len())..]
+        } else {
+            rest
+        };
+        let file = (!rest.is_empty()).then(|| rest.join("/"));
+        let is_fine = is_repo_id(&repo) && file.as_deref().is_none_or(|f| listing::is_safe(f));
+        if is_fine { Ok(Self { repo, file }) } else { Err(HubError::Id(text.to_owned())) }
+    }
+}
+
+impl Hub {
+    /// As the environment says: HF_ENDPOINT, HF_HUB_CACHE or HF_HOME, HF_TOKEN or the token file,
+    /// HF_HUB_OFFLINE.
+    pub fn from_env() -> Self {
+        let var = |name: &str| std::env::var(name).ok().filter(|v| !v.trim().is_empty());
+        let home = var("HF_HOME")
+            .map(PathBuf::from)
+            .or_else(|| directories::BaseDirs::new().map(|d| d.cache_dir().join("huggingface")));
+        let home = home.unwrap_or_else(|| std::env::temp_dir().join("huggingface"));
+        let cache = var("HF_HUB_CACHE").map_or_else(|| home.join("hub"), PathBuf::from);
+        let stored = || std::fs::read_to_string(home.join("token")).ok().map(|t| t.trim().to_owned());
+        let token = var("HF_TOKEN").or_else(stored).filter(|t| !t.is_empty());
+        let offline =
+            var("HF_HUB_OFFLINE").is_some_and(|v| !["0", "false", "no", "off"].contains(&v.to_lowercase().as_str()));
+        let endpoint = var("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".into());
+        Self { offline, token, ..Self::new(&endpoint, cache) }
+    }
+
+    /// A hub at `endpoint`, with its cache in `cache`.
+    pub fn new(endpoint: &str, cache: PathBuf) -> Self {
+        Self {
+            endpoint: endpoint.trim_end_matches('/').to_owned(),
+            cache,
+            token: None,
+            offline: false,
+            patience: Duration::from_secs(30),
+            pause: Duration::from_secs(1),
+        }
+    }
+
+    /// With an account's token.
+    #[must_use]
+    pub fn with_token(self, token: Option<String>) -> Self {
+        Self { token, ..self }
+    }
+
+    /// Without or with the network.
+    #[must_use]
+    pub fn offline(self, offline: bool) -> Self {
+        Self { offline, ..self }
+    }
+
+    /// Where downloaded files lie.
+    pub fn cache(&self) -> &Path {
+        &self.cache
+    }
+
+    /// Where it is asked.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// Whether the network is left alone.
+    pub fn is_offline(&self) -> bool {
+        self.offline
+    }
+
+    fn repo(&self, id: &str) -> CacheRepo {
+        Cache::new(self.cache.clone()).repo(Repo::new(id.to_owned(), RepoType::Model))
+    }
+
+    /// The folder of a repository in the cache.
+    pub fn folder(&self, id: &str) -> PathBuf {
+        self.cache.join(Repo::new(id.to_owned(), RepoType::Model).folder_name())
+    }
+
+    /// The newest snapshot of a repository that is here, complete or not.
+    pub fn snapshot(&self, id: &str) -> Option<PathBuf> {
+        let commit = std::fs::read_to_string(self.folder(id).join("refs/main")).ok()?;
+        let commit = commit.trim();
+        let dir = self.repo(id).pointer_path(commit);
+        (listing::is_hex(commit) && dir.is_dir()).then_some(dir)
+    }
+
+    /// Bytes of a repository's files that have begun to come and are not whole.
+    pub fn partial(&self, id: &str) -> u64 {
+        let blobs = std::fs::read_dir(self.folder(id).join("blobs")).into_iter().flatten().flatten();
+        let partial = blobs.filter(|f| f.path().extension().is_some_and(|e| e == "incomplete"));
+        partial.filter_map(|f| f.metadata().ok()).map(|m| m.len()).sum()
+    }
+
+    /// Gets what `wanted` names, unless it is here. Returns its snapshot folder, or its GGUF file.
+    ///
+    /// # Errors
+    /// [`HubError`]; what has come is kept for the next time, but for files with a wrong hash.
+    pub fn get(&self, wanted: &Wanted, watch: Watch<'_>) -> Result<PathBuf, HubError> {
+        if self.offline {
+            return self.here(wanted).ok_or_else(|| HubError::Offline(wanted.repo.clone()));
+        }
+        let listing = self.listing(&wanted.repo, watch)?;
+        let files = listing.pick(wanted)?;
+        let repo = self.repo(&wanted.repo);
+        let blob = |f: &RemoteFile| repo.blob_path(f.hash.name());
+        let is_here = |f: &RemoteFile| std::fs::metadata(blob(f)).is_ok_and(|m| m.len() == f.size);
+        let begun = |f: &RemoteFile| {
+            if is_here(f) {
+                f.size
+            } else {
+                std::fs::metadata(transfer::partial(&blob(f))).map_or(0, |m| m.len().min(f.size))
+            }
+        };
+        let total: u64 = files.iter().map(|f| f.size).sum();
+        let mut done: u64 = files.iter().map(|f| begun(f)).sum();
+        self.check_room(total - done.min(total))?;
+        let snapshot = repo.pointer_path(&listing.commit);
+        for file in &files {
+            let before = begun(file);
+            if !is_here(file) {
+                let mut each = |p: Progress| watch(Progress { done: done - before + p.done, total, ..p });
+                self.fetch(&wanted.repo, &listing.commit, file, &blob(file), &mut each)?;
+            }
+            done += file.size - before;
+            link(&blob(file), &snapshot, &file.path)?;
+        }
+        repo.create_ref(&listing.commit).map_err(|why| HubError::Write { path: snapshot.clone(), why })?;
+        watch(Progress { done: total, total, ..Progress::default() });
+        let only = files.iter().find(|f| f.path.ends_with(".gguf"));
+        Ok(only.map_or(snapshot.clone(), |f| snapshot.join(&f.path)))
+    }
+
+    /// What is here already.
+    fn here(&self, wanted: &Wanted) -> Option<PathBuf> {
+        let snapshot = self.snapshot(&wanted.repo)?;
+        match &wanted.file {
+            Some(file) => Some(snapshot.join(file)).filter(|p| p.is_file()),
+            None => Some(snapshot),
+        }
+    }
+
+    fn check_room(&self, needed: u64) -> Result<(), HubError> {
+        match disk::free(&self.cache) {
+            Some(free) if needed > 0 && free < needed.saturating_add(SPARE) => {
+                let words = |bytes: u64| format!("{} MB", bytes.div_ceil(1_000_000));
+                Err(HubError::Room { needed: words(needed + SPARE), free: words(free) })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Deletes a repository, or one of its GGUF files, from the cache. Bytes freed.
+    ///
+    /// # Errors
+    /// Files that cannot be deleted.
+    pub fn remove(&self, wanted: &Wanted) -> Result<u64, HubError> {
+        let folder = self.folder(&wanted.repo);
+        let fail = |path: &Path| {
+            let path = path.to_owned();
+            move |why| HubError::Write { path, why }
+        };
+        if let (Some(file), Some(snapshot)) = (&wanted.file, self.snapshot(&wanted.repo)) {
+            let link = snapshot.join(file);
+            let blob = std::fs::canonicalize(&link).map_err(fail(&link))?;
+            let bytes = std::fs::metadata(&blob).map_or(0, |m| m.len());
+            std::fs::remove_file(&link).map_err(fail(&link))?;
+            if blob.starts_with(std::fs::canonicalize(&folder).unwrap_or_else(|_| folder.clone())) {
+                std::fs::remove_file(&blob).map_err(fail(&blob))?;
+            }
+            let is_empty = std::fs::read_dir(&snapshot).is_ok_and(|mut d| d.next().is_none());
+            if is_empty {
+                std::fs::remove_dir_all(&folder).map_err(fail(&folder))?;
+            }
+            return Ok(bytes);
+        }
+        let blobs = std::fs::read_dir(folder.join("blobs")).into_iter().flatten().flatten();
+        let bytes = blobs.filter_map(|f| f.metadata().ok()).map(|m| m.len()).sum();
+        std::fs::remove_dir_all(&folder).map_err(fail(&folder))?;
+        Ok(bytes)
+    }
+}
+
+/// Puts `name` of a snapshot in place: a relative link to its blob, as Python's library does it.
+fn link(blob: &Path, snapshot: &Path, name: &str) -> Result<(), HubError> {
+    let path = snapshot.join(name);
+    let fail = |why| HubError::Write { path: path.clone(), why };
+    let parent = path.parent().unwrap_or(snapshot);
+    std::fs::create_dir_all(parent).map_err(fail)?;
+    let up = "../".repeat(2 + name.matches('/').count());
+    let target = Path::new(&up).join("blobs").join(blob.file_name().unwrap_or_default());
+    if std::fs::read_link(&path).is_ok_and(|old| old == target) {
+        return Ok(());
+    }
+    let _ = std::fs::remove_file(&path);
+    std::os::unix::fs::symlink(&target, &path).map_err(fail)
+}

@@ -1,0 +1,262 @@
+//! One file from the hub: in parts if need be, bounded, compared with its hash, put in place whole.
+
+use super::listing::{Hash, RemoteFile};
+use super::{Hub, HubError, Progress, Watch};
+use crate::models::verify::hex;
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use ureq::Body;
+use ureq::config::RedirectAuthHeaders;
+use ureq::http::Response;
+
+/// Tries in a row without a byte before it is given up.
+const TRIES: u32 = 5;
+/// Longest wait that the hub may ask for.
+const LONGEST_WAIT: u64 = 120;
+
+/// Where a blob's bytes are until it is whole; Python's library has the same name for it.
+pub(super) fn partial(blob: &Path) -> PathBuf {
+    let mut name = blob.file_name().unwrap_or_default().to_owned();
+    name.push(".incomplete");
+    blob.with_file_name(name)
+}
+
+/// A request.
+pub(super) struct Ask<'a> {
+    /// What it is about, for errors.
+    pub what: &'a str,
+    pub url: &'a str,
+    /// First byte.
+    pub from: u64,
+}
+
+/// Asks once more where that may help. `stop` gets the seconds that remain to wait.
+pub(super) fn ask(
+    hub: &Hub,
+    a: &Ask<'_>,
+    stop: &mut dyn FnMut(Option<u64>) -> bool,
+) -> Result<Response<Body>, HubError> {
+    let mut tries = 0;
+    loop {
+        if stop(None) {
+            return Err(HubError::Stopped);
+        }
+        let (error, wait) = match once(hub, a) {
+            Ok(response) => match response.status().as_u16() {
+                200 | 206 => return Ok(response),
+                401 => return Err(HubError::Denied(a.what.to_owned(), "no valid token was given")),
+                403 => return Err(HubError::Denied(a.what.to_owned(), "its licence has not been accepted")),
+                404 => return Err(HubError::NotFound(a.what.to_owned())),
+                status @ (408 | 429 | 500..=599) => {
+                    let header = response.headers().get("retry-after").and_then(|v| v.to_str().ok());
+                    let asked = header.and_then(|v| v.trim().parse::<u64>().ok()).filter(|s| *s <= LONGEST_WAIT);
+                    (
+                        if status == 429 { HubError::Busy } else { HubError::Status(status) },
+                        asked.map(Duration::from_secs),
+                    )
+                }
+                status => return Err(HubError::Status(status)),
+            },
+            Err(error) => (network(hub, &error), None),
+        };
+        tries += 1;
+        if tries >= TRIES {
+            return Err(error);
+        }
+        sleep(wait.unwrap_or(hub.pause * 2u32.pow(tries - 1)), stop)?;
+    }
+}
+
+fn once(hub: &Hub, a: &Ask<'_>) -> Result<Response<Body>, ureq::Error> {
+    let agent = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_connect(Some(hub.patience.min(Duration::from_secs(15))))
+        .timeout_recv_response(Some(hub.patience))
+        .timeout_per_read(Some(hub.patience))
+        // A token is for the hub alone, not for the servers that it sends us to.
+        .redirect_auth_headers(RedirectAuthHeaders::SameHost)
+        .user_agent(concat!("glossa/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .new_agent();
+    let mut request = agent.get(a.url);
+    if let Some(token) = &hub.token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    // Sizes and parts are those of the file itself.
+    request = request.header("accept-encoding", "identity");
+    if a.from > 0 {
+        request = request.header("range", format!("bytes={}-", a.from));
+    }
+    request.call()
+}
+
+fn network(hub: &Hub, error: &ureq::Error) -> HubError {
+    match error {
+        ureq::Error::Timeout(_) => HubError::Stalled(hub.patience.as_secs()),
+        other => HubError::Network(other.to_string()),
+    }
+}
+
+/// Waits, looking at `stop` all the while.
+fn sleep(wait: Duration, stop: &mut dyn FnMut(Option<u64>) -> bool) -> Result<(), HubError> {
+    let until = Instant::now() + wait;
+    while let Some(left) = until.checked_duration_since(Instant::now()).filter(|l| !l.is_zero()) {
+        if stop(Some(left.as_secs() + 1)) {
+            return Err(HubError::Stopped);
+        }
+        std::thread::sleep(left.min(Duration::from_millis(50)));
+    }
+    Ok(())
+}
+
+impl Hub {
+    /// Gets one file into `blob`.
+    pub(super) fn fetch(
+        &self,
+        repo: &str,
+        commit: &str,
+        file: &RemoteFile,
+        blob: &Path,
+        watch: Watch<'_>,
+    ) -> Result<(), HubError> {
+        let part = partial(blob);
+        let write = |why| HubError::Write { path: part.clone(), why };
+        if let Some(folder) = blob.parent() {
+            std::fs::create_dir_all(folder).map_err(write)?;
+        }
+        let _lock = self.lock(repo, file)?;
+        let mut to =
+            OpenOptions::new().create(true).read(true).write(true).truncate(false).open(&part).map_err(write)?;
+        let mut have = to.seek(SeekFrom::End(0)).map_err(write)?;
+        if have > file.size {
+            have = restart(&mut to).map_err(write)?;
+        }
+        let url = format!("{}/{repo}/resolve/{commit}/{}", self.endpoint, file.path);
+        let mut failures = 0;
+        while have < file.size {
+            let before = have;
+            match self.stream(&url, file, &mut to, &mut have, watch) {
+                Ok(()) => {}
+                Err(error @ (HubError::Network(_) | HubError::Stalled(_))) => {
+                    failures = if have > before { 1 } else { failures + 1 };
+                    if failures >= TRIES {
+                        return Err(error);
+                    }
+                    let mut stop =
+                        |waiting| watch(Progress { done: have, total: file.size, waiting, is_checking: false });
+                    sleep(self.pause * failures, &mut stop)?;
+                }
+                Err(error) => {
+                    if matches!(error, HubError::TooLong { .. }) {
+                        let _ = std::fs::remove_file(&part);
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        to.sync_all().map_err(write)?;
+        if !self.matches(file, &mut to, watch)? {
+            let _ = std::fs::remove_file(&part);
+            return Err(HubError::Hash { file: file.path.clone() });
+        }
+        std::fs::rename(&part, blob).map_err(write)
+    }
+
+    /// One connection's bytes, appended.
+    fn stream(
+        &self,
+        url: &str,
+        file: &RemoteFile,
+        to: &mut File,
+        have: &mut u64,
+        watch: Watch<'_>,
+    ) -> Result<(), HubError> {
+        let write = |why| HubError::Write { path: PathBuf::from(&file.path), why };
+        let at = *have;
+        let mut stop = |waiting| watch(Progress { done: at, total: file.size, waiting, is_checking: false });
+        let response = ask(self, &Ask { what: &file.path, url, from: at }, &mut stop)?;
+        if at > 0 && !continues(&response, at) {
+            // The server begins at the beginning.
+            *have = restart(to).map_err(write)?;
+        }
+        let mut body = response.into_body().into_reader();
+        let mut block = vec![0u8; 256 * 1024];
+        while *have < file.size {
+            if watch(Progress { done: *have, total: file.size, ..Progress::default() }) {
+                return Err(HubError::Stopped);
+            }
+            let count = body.read(&mut block).map_err(|e| match e.kind() {
+                std::io::ErrorKind::TimedOut => HubError::Stalled(self.patience.as_secs()),
+                _ => HubError::Network(e.to_string()),
+            })?;
+            if count == 0 {
+                return Err(HubError::Network("it ended too early".into()));
+            }
+            if *have + count as u64 > file.size {
+                return Err(HubError::TooLong { file: file.path.clone() });
+            }
+            to.write_all(&block[..count]).map_err(write)?;
+            *have += count as u64;
+        }
+        // One byte more than promised is a lie; a connection that just stays open is not.
+        match body.read(&mut block[..1]) {
+            Ok(1..) => Err(HubError::TooLong { file: file.path.clone() }),
+            _ => Ok(()),
+        }
+    }
+
+    fn matches(&self, file: &RemoteFile, from: &mut File, watch: Watch<'_>) -> Result<bool, HubError> {
+        match &file.hash {
+            Hash::Sha256(expected) => Ok(digest(Sha256::new(), file, from, watch)? == *expected),
+            Hash::Git(expected) => {
+                let start = Sha1::new().chain_update(format!("blob {}\0", file.size));
+                Ok(digest(start, file, from, watch)? == *expected)
+            }
+        }
+    }
+
+    /// One download of a file at a time, in this program and in Python's.
+    fn lock(&self, repo: &str, file: &RemoteFile) -> Result<File, HubError> {
+        let folder = self.folder(repo);
+        let dir = self.cache.join(".locks").join(folder.file_name().unwrap_or_default());
+        let path = dir.join(format!("{}.lock", file.hash.name()));
+        let fail = |why| HubError::Write { path: path.clone(), why };
+        std::fs::create_dir_all(&dir).map_err(fail)?;
+        let lock = OpenOptions::new().create(true).write(true).truncate(false).open(&path).map_err(fail)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(lock),
+            Err(std::fs::TryLockError::WouldBlock) => Err(HubError::Locked(file.path.clone())),
+            Err(std::fs::TryLockError::Error(why)) => Err(fail(why)),
+        }
+    }
+}
+
+/// Whether an answer goes on from byte `at`.
+fn continues(response: &Response<Body>, at: u64) -> bool {
+    let range = response.headers().get("content-range").and_then(|v| v.to_str().ok()).unwrap_or("");
+    response.status().as_u16() == 206 && range.trim_start_matches("bytes").trim().starts_with(&format!("{at}-"))
+}
+
+fn restart(to: &mut File) -> std::io::Result<u64> {
+    to.set_len(0)?;
+    to.seek(SeekFrom::Start(0))
+}
+
+fn digest(mut hash: impl Digest, file: &RemoteFile, from: &mut File, watch: Watch<'_>) -> Result<String, HubError> {
+    let fail = |why| HubError::Write { path: PathBuf::from(&file.path), why };
+    from.seek(SeekFrom::Start(0)).map_err(fail)?;
+    let mut block = vec![0u8; 1 << 20];
+    loop {
+        if watch(Progress { done: file.size, total: file.size, is_checking: true, waiting: None }) {
+            return Err(HubError::Stopped);
+        }
+        match from.read(&mut block).map_err(fail)? {
+            0 => return Ok(hex(&hash.finalize())),
+            count => hash.update(&block[..count]),
+        }
+    }
+}
