@@ -1,39 +1,32 @@
 //! Where models are looked for, and which are there.
 
 use super::ModelError;
-use super::manifest::Manifest;
+use super::catalogue;
+use super::entry::ggufs;
+pub use super::entry::{ModelEntry, Origin};
+use super::hub::{Hub, Wanted};
+use super::registry::Registry;
 use std::path::{Path, PathBuf};
 
-/// The folders that models are found in, in order of preference.
+/// The folders that models are found in, in order of preference, the hub's cache, and what was decided about
+/// models.
 #[derive(Clone, Debug, Default)]
 pub struct Library {
     roots: Vec<PathBuf>,
-}
-
-/// A model whose files lie on disk.
-#[derive(Clone, Debug)]
-pub struct ModelEntry {
-    /// The manifest's id, or the folder's path for a checkpoint without one.
-    pub id: String,
-    pub dir: PathBuf,
-    pub manifest: Option<Manifest>,
-    pub config: PathBuf,
-    /// Looked up in this order; together they hold all tensors.
-    pub weights: Vec<PathBuf>,
-    /// tokenizer.json, vocab.txt, source.spm, spiece.model, or vocab.json of a byte-level BPE.
-    pub tokenizer: PathBuf,
+    hub: Option<Hub>,
+    registry: Option<PathBuf>,
 }
 
 impl Library {
-    /// `explicit` alone if given (`--models DIR`), else `GLOSSA_MODELS`, else: beside the
+    /// `explicit` alone if given (`--models DIR`), else `GLOSSA_MODELS` alone, else: beside the
     /// executable and above it (a source tree's target folder), the source tree this binary was
-    /// built from, the user's data folder.
+    /// built from, the user's data folder; and with these the hub's cache and what was added.
     pub fn find(explicit: Option<&Path>) -> Self {
         if let Some(dir) = explicit {
-            return Self { roots: vec![dir.to_owned()] };
+            return Self { roots: vec![dir.to_owned()], ..Self::default() };
         }
         if let Some(dir) = std::env::var_os("GLOSSA_MODELS").filter(|d| !d.is_empty()) {
-            return Self { roots: vec![dir.into()] };
+            return Self { roots: vec![dir.into()], ..Self::default() };
         }
         let mut candidates = Vec::new();
         if let Ok(exe) = std::env::current_exe() {
@@ -41,9 +34,8 @@ impl Library {
         }
         candidates.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("models"));
         candidates.push(PathBuf::from("models"));
-        if let Some(dirs) = directories::ProjectDirs::from("", "", "glossa") {
-            candidates.push(dirs.data_dir().join("models"));
-        }
+        let dirs = directories::ProjectDirs::from("", "", "glossa");
+        candidates.extend(dirs.as_ref().map(|d| d.data_dir().join("models")));
         let mut roots: Vec<PathBuf> = Vec::new();
         for dir in candidates.into_iter().filter(|d| d.is_dir()) {
             let dir = std::fs::canonicalize(&dir).unwrap_or(dir);
@@ -51,7 +43,20 @@ impl Library {
                 roots.push(dir);
             }
         }
-        Self { roots }
+        let registry = dirs.map(|d| d.data_dir().join("library.json"));
+        Self { roots, hub: Some(Hub::from_env()), registry }
+    }
+
+    /// With a hub whose cache is looked through too.
+    #[must_use]
+    pub fn with_hub(self, hub: Hub) -> Self {
+        Self { hub: Some(hub), ..self }
+    }
+
+    /// With a file for what is decided about models.
+    #[must_use]
+    pub fn with_registry(self, path: PathBuf) -> Self {
+        Self { registry: Some(path), ..self }
     }
 
     /// The folders that exist and are searched.
@@ -59,49 +64,118 @@ impl Library {
         &self.roots
     }
 
-    /// All models that have a manifest, sorted by id. Folders whose manifest is damaged come as
-    /// errors, so that a person hears of them.
+    /// The hub that models come from.
+    pub fn hub(&self) -> Option<&Hub> {
+        self.hub.as_ref()
+    }
+
+    /// What was decided about models.
+    pub fn registry(&self) -> Registry {
+        self.registry.as_deref().map(Registry::read).unwrap_or_default()
+    }
+
+    /// Changes what was decided. Without a file for it nothing is kept.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn decide(&self, change: impl FnOnce(&mut Registry)) -> Result<(), ModelError> {
+        let Some(path) = &self.registry else { return Ok(()) };
+        let mut registry = Registry::read(path);
+        let before = registry.clone();
+        change(&mut registry);
+        if registry == before { Ok(()) } else { registry.write(path) }
+    }
+
+    /// Where unpacked archives and quantized models go.
+    pub fn own_folder(&self) -> Option<PathBuf> {
+        self.registry.as_deref().and_then(Path::parent).map(|d| d.join("models"))
+    }
+
+    /// All models: shipped, added, and of the hub's cache, each sorted by id. What is damaged comes as
+    /// errors, so that a person hears of it.
     pub fn list(&self) -> (Vec<ModelEntry>, Vec<ModelError>) {
         let (mut found, mut errors) = (Vec::<ModelEntry>::new(), Vec::new());
-        for root in &self.roots {
-            let Ok(folders) = std::fs::read_dir(root) else { continue };
-            for dir in folders.flatten().map(|f| f.path()) {
-                if !dir.join("manifest.json").is_file() {
-                    continue;
-                }
-                match ModelEntry::from_manifest(&dir) {
-                    Ok(entry) if found.iter().all(|e| e.id != entry.id) => found.push(entry),
+        let mut take = |entries: Vec<Result<ModelEntry, ModelError>>| {
+            let mut fresh = Vec::new();
+            for entry in entries {
+                match entry {
+                    Ok(entry) if found.iter().chain(&fresh).all(|e| e.id != entry.id) => fresh.push(entry),
                     Ok(_) => {}
                     Err(error) => errors.push(error),
                 }
             }
-        }
-        found.sort_by(|a, b| a.id.cmp(&b.id));
+            fresh.sort_by(|a, b| a.id.cmp(&b.id));
+            found.extend(fresh);
+        };
+        take(self.shipped());
+        take(self.registry().added.iter().map(ModelEntry::from_added).collect());
+        take(self.cached().into_iter().map(Ok).collect());
         (found, errors)
     }
 
-    /// The model called `wanted` (an id, or a folder), or the first for `task` if nothing is named.
+    fn shipped(&self) -> Vec<Result<ModelEntry, ModelError>> {
+        let folders = self.roots.iter().filter_map(|root| std::fs::read_dir(root).ok()).flatten().flatten();
+        let folders = folders.map(|f| f.path()).filter(|dir| dir.join("manifest.json").is_file());
+        folders.map(|dir| ModelEntry::from_manifest(&dir)).collect()
+    }
+
+    fn cached(&self) -> Vec<ModelEntry> {
+        let Some(hub) = &self.hub else { return Vec::new() };
+        let folders = std::fs::read_dir(hub.cache()).into_iter().flatten().flatten();
+        let mut all = Vec::new();
+        for folder in folders {
+            let name = folder.file_name();
+            let Some(repo) = name.to_str().and_then(|n| n.strip_prefix("models--")).map(|n| n.replace("--", "/"))
+            else {
+                continue;
+            };
+            let Some(snapshot) = hub.snapshot(&repo) else { continue };
+            if snapshot.join("config.json").is_file() {
+                all.extend(ModelEntry::from_hub(Wanted { repo, file: None }, &snapshot));
+                continue;
+            }
+            for path in ggufs(&snapshot) {
+                let file = path.file_name().and_then(|n| n.to_str()).map(str::to_owned);
+                all.extend(ModelEntry::from_hub(Wanted { repo: repo.clone(), file }, &snapshot));
+            }
+        }
+        all
+    }
+
+    /// The model called `wanted` (an id, a hub's id, a folder or a GGUF file), or if nothing is named the
+    /// default for `task`, which is what was chosen, else the first that is there.
     ///
     /// # Errors
-    /// [`ModelError::NotFound`], or what is wrong with the folder.
+    /// [`ModelError::NotFound`], [`ModelError::NotHere`], or what is wrong with the folder.
     pub fn resolve(&self, wanted: Option<&str>, task: &str) -> Result<ModelEntry, ModelError> {
+        if wanted.is_none()
+            && let Some(chosen) = self.registry().defaults.get(task)
+            // One that has gone since gives way.
+            && let Ok(entry) = self.resolve(Some(chosen), task)
+        {
+            return Ok(entry);
+        }
         let (models, mut errors) = self.list();
         if let Some(wanted) = wanted {
-            if let Some(entry) = models.iter().find(|m| m.id == wanted) {
+            let known = catalogue::find(wanted);
+            let same = |m: &&ModelEntry| m.id == wanted || known.is_some_and(|k| k.id == m.id);
+            if let Some(entry) = models.iter().find(same) {
                 return Ok(entry.clone());
             }
             let path = Path::new(wanted);
             if path.is_dir() {
                 return ModelEntry::open(path);
             }
-            if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf")) {
-                return if path.is_file() {
-                    Ok(ModelEntry::from_gguf(path))
-                } else {
-                    Err(ModelError::Missing(path.to_owned()))
-                };
+            if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf")) && path.is_file() {
+                return Ok(ModelEntry::from_gguf(path));
             }
-        } else if let Some(entry) = models.into_iter().find(|m| m.manifest.as_ref().is_some_and(|f| f.task == task)) {
+            if let Some(known) = known {
+                return Err(ModelError::NotHere { id: known.id.clone(), name: known.name.clone() });
+            }
+            if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf")) {
+                return Err(ModelError::Missing(path.to_owned()));
+            }
+        } else if let Some(entry) = models.into_iter().find(|m| m.task() == Some(task)) {
             return Ok(entry);
         }
         if wanted.is_none() && !errors.is_empty() {
@@ -110,111 +184,4 @@ impl Library {
         let wanted = wanted.map_or_else(|| format!("for {task}"), str::to_owned);
         Err(ModelError::NotFound { wanted, searched: self.roots.clone() })
     }
-}
-
-impl ModelEntry {
-    /// A folder with a manifest, or any Hugging Face checkpoint folder.
-    ///
-    /// # Errors
-    /// A missing or damaged file.
-    pub fn open(dir: &Path) -> Result<Self, ModelError> {
-        if dir.join("manifest.json").is_file() { Self::from_manifest(dir) } else { Self::from_checkpoint(dir) }
-    }
-
-    /// A GGUF file: configuration, tokenizer and weights in one.
-    fn from_gguf(path: &Path) -> Self {
-        let dir = path.parent().unwrap_or(Path::new(".")).to_owned();
-        let (id, path) = (path.display().to_string(), path.to_owned());
-        Self { id, dir, manifest: None, config: path.clone(), weights: vec![path.clone()], tokenizer: path }
-    }
-
-    /// The GGUF file that holds all of this model, if it is one.
-    pub fn gguf(&self) -> Option<&Path> {
-        let is_gguf = |p: &&PathBuf| p.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf"));
-        self.weights.iter().find(is_gguf).map(PathBuf::as_path)
-    }
-
-    fn from_manifest(dir: &Path) -> Result<Self, ModelError> {
-        let manifest = Manifest::read(dir)?;
-        let mut entry = Self {
-            id: manifest.id.clone(),
-            dir: dir.to_owned(),
-            config: dir.join("config.json"),
-            weights: Vec::new(),
-            tokenizer: dir.join("tokenizer.json"),
-            manifest: None,
-        };
-        for file in &manifest.files {
-            let path = Manifest::locate(dir, &file.path)?;
-            match path.file_name().and_then(|n| n.to_str()) {
-                Some("tokenizer.json" | "vocab.txt" | "source.spm" | "spiece.model") => entry.tokenizer = path,
-                Some(name) if name.ends_with(".gguf") => {
-                    entry.config = path.clone();
-                    entry.tokenizer = path.clone();
-                    entry.weights.push(path);
-                }
-                Some(name) if name.ends_with(".safetensors") || name.ends_with(".bin") => entry.weights.push(path),
-                _ => {}
-            }
-        }
-        entry.manifest = Some(manifest);
-        Ok(entry)
-    }
-
-    fn from_checkpoint(dir: &Path) -> Result<Self, ModelError> {
-        let first = |names: &[&str]| names.iter().map(|n| dir.join(n)).find(|p| p.is_file());
-        let need = |names: &[&str]| first(names).ok_or_else(|| ModelError::Missing(dir.join(names[0])));
-        if first(&["config.json"]).is_none()
-            && let [path] = ggufs(dir).as_slice()
-        {
-            return Ok(Self::from_gguf(path));
-        }
-        let config = need(&["config.json"])?;
-        let weights = match first(&["model.safetensors.index.json"]) {
-            Some(index) if first(&["model.safetensors"]).is_none() => shards(dir, &index)?,
-            _ => vec![need(&["model.safetensors", "pytorch_model.bin"])?],
-        };
-        // Marian's folders also have a vocab.json, which is no tokenizer by itself.
-        let tokenizer = match first(&["source.spm"]) {
-            Some(path) => path,
-            None => need(&["tokenizer.json", "vocab.txt", "spiece.model", "vocab.json"])?,
-        };
-        let id = dir.display().to_string();
-        Ok(Self { id, dir: dir.to_owned(), manifest: None, config, weights, tokenizer })
-    }
-
-    /// Bytes of all weight files.
-    pub fn weight_bytes(&self) -> u64 {
-        self.weights.iter().filter_map(|p| std::fs::metadata(p).ok()).map(|m| m.len()).sum()
-    }
-
-    /// config.json, parsed.
-    ///
-    /// # Errors
-    /// A missing or damaged file.
-    pub fn read_config(&self) -> Result<serde_json::Value, ModelError> {
-        if let Some(path) = self.gguf() {
-            return Err(ModelError::Language(path.to_owned()));
-        }
-        let text = std::fs::read_to_string(&self.config).map_err(|e| ModelError::read(&self.config, e))?;
-        serde_json::from_str(&text).map_err(|e| ModelError::damaged(&self.config, e))
-    }
-}
-
-/// The GGUF files of a folder.
-fn ggufs(dir: &Path) -> Vec<PathBuf> {
-    let files = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|f| f.path());
-    files.filter(|p| p.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf"))).collect()
-}
-
-/// The files named in a sharded checkpoint's index.
-fn shards(dir: &Path, index: &Path) -> Result<Vec<PathBuf>, ModelError> {
-    let text = std::fs::read_to_string(index).map_err(|e| ModelError::read(index, e))?;
-    let json: serde_json::Value = serde_json::from_str(&text).map_err(|e| ModelError::damaged(index, e))?;
-    let map = json.get("weight_map").and_then(|m| m.as_object());
-    let map = map.ok_or_else(|| ModelError::damaged(index, "no weight_map"))?;
-    let mut names: Vec<&str> = map.values().filter_map(|v| v.as_str()).collect();
-    names.sort_unstable();
-    names.dedup();
-    names.into_iter().map(|n| Manifest::locate(dir, n)).collect()
 }

@@ -1,13 +1,20 @@
 //! Finds, checks and opens model files. Knows no task and no screen.
 
+pub mod add;
 pub mod archive;
 pub mod blocks;
+pub mod card;
+pub mod catalogue;
 pub mod codec;
+pub mod entry;
 pub mod gguf;
 pub mod hub;
+pub mod kind;
 pub mod library;
 pub mod manifest;
+pub mod measured;
 pub mod pickle;
+pub mod registry;
 pub mod sentencepiece;
 pub mod template;
 pub mod tokenizer;
@@ -36,6 +43,12 @@ pub enum ModelError {
     Language(PathBuf),
     #[error("'{}' points outside of the models folder", .0.display())]
     Outside(PathBuf),
+    #[error("{name} ('{id}') is not on this machine yet")]
+    NotHere { id: String, name: String },
+    #[error("'{id}' cannot be removed: {why}")]
+    Kept { id: String, why: String },
+    #[error("'{path}' cannot be written: {why}", path = .path.display())]
+    Write { path: PathBuf, why: std::io::Error },
     #[error("checking was stopped")]
     Stopped,
 }
@@ -63,7 +76,7 @@ impl From<ModelError> for UserMessage {
     fn from(error: ModelError) -> Self {
         let next = match &error {
             ModelError::NotFound { .. } => {
-                "Name a model that 'glossa doctor' lists, a folder with config.json, tokenizer and weights, or set --models DIR."
+                "Name a model that 'glossa models list' shows, a folder with config.json, tokenizer and weights, or set --models DIR."
             }
             ModelError::Missing(_) => "Put the file back, or fetch the models folder again ('git checkout -- models').",
             ModelError::Read { .. } => "Check the permissions of the file and of its folder.",
@@ -75,6 +88,9 @@ impl From<ModelError> for UserMessage {
                 "Use it with chat or generate, or name a folder with config.json, tokenizer and weights."
             }
             ModelError::Outside(_) => "Correct the path in manifest.json; files must lie beside the model.",
+            ModelError::NotHere { .. } => "Get it in the Models tab, or with 'glossa models get'.",
+            ModelError::Write { .. } => "Check the permissions of the folder and the room on the disk.",
+            ModelError::Kept { .. } => "It stays as it is.",
             ModelError::Stopped => "",
         };
         Self::new("The model could not be opened", error.to_string(), next)

@@ -15,6 +15,7 @@ pub mod quantize;
 pub mod runtime;
 pub mod sampling;
 pub mod seq2seq;
+pub mod shape;
 pub mod source;
 
 /// A lock's content, whatever happened to whoever held it before: what a panic leaves half written

@@ -10,6 +10,7 @@ pub mod classify;
 pub mod embed;
 pub mod encoder;
 pub mod entities;
+pub mod forecast;
 pub mod generate;
 pub mod generated;
 pub mod language;

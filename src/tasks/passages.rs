@@ -4,6 +4,7 @@
 use super::links::{Link, links};
 use super::{Progress, TaskError};
 use crate::models::blocks::{Layered, prepare};
+use crate::models::entry::languages_of;
 use crate::models::library::ModelEntry;
 use crate::models::sentencepiece::{PairTokenizer, SourceToken};
 use crate::models::weights::Weights;
@@ -361,16 +362,5 @@ impl Passages {
             State::Waiting | State::Running(_) => None,
         };
         self.all.into_iter().filter_map(one).collect()
-    }
-}
-
-/// Languages from the name of a folder such as `opus-mt-en-fr`.
-fn languages_of(id: &str) -> Vec<String> {
-    let name = id.trim_end_matches('/').rsplit('/').next().unwrap_or("");
-    let Some(pair) = name.strip_prefix("opus-mt-") else { return Vec::new() };
-    let parts: Vec<&str> = pair.trim_start_matches("tc-big-").split('-').collect();
-    match parts[..] {
-        [from, to] => vec![from.to_owned(), to.to_owned()],
-        _ => Vec::new(),
     }
 }

@@ -1,0 +1,228 @@
+//! A model whose files lie on disk.
+
+use super::ModelError;
+use super::catalogue::{self, Known};
+use super::hub::Wanted;
+use super::kind;
+use super::manifest::{Manifest, Origin as Source};
+use std::path::{Path, PathBuf};
+
+/// How a model came here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// In a models folder, with a manifest.
+    Shipped,
+    /// From the hub, in its cache.
+    Hub(Wanted),
+    /// Added where it lies.
+    Added,
+    /// Named by its path for this time.
+    Path,
+}
+
+/// A model whose files lie on disk.
+#[derive(Clone, Debug)]
+pub struct ModelEntry {
+    /// The manifest's id, the catalogue's, the hub's, or the path.
+    pub id: String,
+    pub dir: PathBuf,
+    pub manifest: Option<Manifest>,
+    pub config: PathBuf,
+    /// Looked up in this order; together they hold all tensors.
+    pub weights: Vec<PathBuf>,
+    /// tokenizer.json, vocab.txt, source.spm, spiece.model, or vocab.json of a byte-level BPE.
+    pub tokenizer: PathBuf,
+    pub origin: Origin,
+}
+
+impl ModelEntry {
+    /// A folder with a manifest, or any Hugging Face checkpoint folder.
+    ///
+    /// # Errors
+    /// A missing or damaged file.
+    pub fn open(dir: &Path) -> Result<Self, ModelError> {
+        if dir.join("manifest.json").is_file() { Self::from_manifest(dir) } else { Self::from_checkpoint(dir) }
+    }
+
+    /// A GGUF file: configuration, tokenizer and weights in one.
+    pub(super) fn from_gguf(path: &Path) -> Self {
+        let dir = path.parent().unwrap_or(Path::new(".")).to_owned();
+        let (id, path) = (path.display().to_string(), path.to_owned());
+        let (config, weights, origin) = (path.clone(), vec![path.clone()], Origin::Path);
+        Self { id, dir, manifest: None, config, weights, tokenizer: path, origin }
+    }
+
+    /// The GGUF file that holds all of this model, if it is one.
+    pub fn gguf(&self) -> Option<&Path> {
+        let is_gguf = |p: &&PathBuf| p.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf"));
+        self.weights.iter().find(is_gguf).map(PathBuf::as_path)
+    }
+
+    pub(super) fn from_manifest(dir: &Path) -> Result<Self, ModelError> {
+        let manifest = Manifest::read(dir)?;
+        let mut entry = Self {
+            id: manifest.id.clone(),
+            dir: dir.to_owned(),
+            config: dir.join("config.json"),
+            weights: Vec::new(),
+            tokenizer: dir.join("tokenizer.json"),
+            manifest: None,
+            origin: Origin::Shipped,
+        };
+        for file in &manifest.files {
+            let path = Manifest::locate(dir, &file.path)?;
+            match path.file_name().and_then(|n| n.to_str()) {
+                Some("tokenizer.json" | "vocab.txt" | "source.spm" | "spiece.model") => entry.tokenizer = path,
+                Some(name) if name.ends_with(".gguf") => {
+                    entry.config = path.clone();
+                    entry.tokenizer = path.clone();
+                    entry.weights.push(path);
+                }
+                Some(name) if name.ends_with(".safetensors") || name.ends_with(".bin") => entry.weights.push(path),
+                _ => {}
+            }
+        }
+        entry.manifest = Some(manifest);
+        Ok(entry)
+    }
+
+    pub(super) fn from_checkpoint(dir: &Path) -> Result<Self, ModelError> {
+        let first = |names: &[&str]| names.iter().map(|n| dir.join(n)).find(|p| p.is_file());
+        let need = |names: &[&str]| first(names).ok_or_else(|| ModelError::Missing(dir.join(names[0])));
+        if first(&["config.json"]).is_none()
+            && let [path] = ggufs(dir).as_slice()
+        {
+            return Ok(Self::from_gguf(path));
+        }
+        let config = need(&["config.json"])?;
+        let weights = match first(&["model.safetensors.index.json"]) {
+            Some(index) if first(&["model.safetensors"]).is_none() => shards(dir, &index)?,
+            _ => vec![need(&["model.safetensors", "pytorch_model.bin"])?],
+        };
+        // Marian's folders also have a vocab.json, which is no tokenizer by itself.
+        let tokenizer = match first(&["source.spm"]) {
+            Some(path) => path,
+            None => need(&["tokenizer.json", "vocab.txt", "spiece.model", "vocab.json"])?,
+        };
+        let id = dir.display().to_string();
+        Ok(Self { id, dir: dir.to_owned(), manifest: None, config, weights, tokenizer, origin: Origin::Path })
+    }
+
+    /// A model of the hub's cache: a snapshot, or one GGUF file of it. `None` for what does not run here.
+    pub(super) fn from_hub(wanted: Wanted, snapshot: &Path) -> Option<Self> {
+        let mut entry = match &wanted.file {
+            Some(file) => Self::from_gguf(&snapshot.join(file)),
+            None => Self::from_checkpoint(snapshot).ok()?,
+        };
+        let id = wanted.file.as_ref().map_or_else(|| wanted.repo.clone(), |f| format!("{}/{f}", wanted.repo));
+        let known = catalogue::find(&id);
+        let found = match (known, entry.gguf()) {
+            (Some(known), _) => (known.task.clone(), known.architecture.clone()),
+            (None, Some(_)) => ("chat".to_owned(), "GGUF".to_owned()),
+            (None, None) => {
+                let found = kind::of_folder(snapshot)?;
+                (found.task.to_owned(), found.architecture)
+            }
+        };
+        entry.id = known.map_or(id, |k| k.id.clone());
+        let name = known.map_or_else(|| short_name(&entry.id), |k| k.name.clone());
+        entry.describe(name, found, known);
+        entry.origin = Origin::Hub(wanted);
+        Some(entry)
+    }
+
+    /// A folder or file that was added where it lies.
+    pub(super) fn from_added(added: &super::registry::Added) -> Result<Self, ModelError> {
+        let is_gguf = added.path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf"));
+        let mut entry = match is_gguf {
+            true if added.path.is_file() => Self::from_gguf(&added.path),
+            true => return Err(ModelError::Missing(added.path.clone())),
+            false => Self::from_checkpoint(&added.path)?,
+        };
+        let architecture = kind::of_folder(&added.path).map_or_else(|| "GGUF".to_owned(), |f| f.architecture);
+        entry.describe(added.name.clone(), (added.task.clone(), architecture), None);
+        entry.origin = Origin::Added;
+        Ok(entry)
+    }
+
+    /// Gives it the card that shipped models bring along.
+    fn describe(&mut self, name: String, (task, architecture): (String, String), known: Option<&Known>) {
+        self.manifest = Some(Manifest {
+            id: self.id.clone(),
+            name,
+            task,
+            architecture,
+            labels: Vec::new(),
+            languages: known.map_or_else(|| languages_of(&self.id), |k| k.languages.clone()),
+            description: known.map(|k| k.note.clone()).unwrap_or_default(),
+            origin: known
+                .map(|k| Source { what: format!("huggingface.co/{}", k.repo), licence: k.licence.clone() })
+                .into_iter()
+                .collect(),
+            accuracy: Vec::new(),
+            files: Vec::new(),
+        });
+    }
+
+    /// As shown to people.
+    pub fn name(&self) -> String {
+        self.manifest.as_ref().map_or_else(|| short_name(&self.id), |m| m.name.clone())
+    }
+
+    /// Task id whose models it belongs to, if that is known.
+    pub fn task(&self) -> Option<&str> {
+        self.manifest.as_ref().map(|m| m.task.as_str())
+    }
+
+    /// Bytes of all weight files.
+    pub fn weight_bytes(&self) -> u64 {
+        self.weights.iter().filter_map(|p| std::fs::metadata(p).ok()).map(|m| m.len()).sum()
+    }
+
+    /// config.json, parsed.
+    ///
+    /// # Errors
+    /// A missing or damaged file.
+    pub fn read_config(&self) -> Result<serde_json::Value, ModelError> {
+        if let Some(path) = self.gguf() {
+            return Err(ModelError::Language(path.to_owned()));
+        }
+        let text = std::fs::read_to_string(&self.config).map_err(|e| ModelError::read(&self.config, e))?;
+        serde_json::from_str(&text).map_err(|e| ModelError::damaged(&self.config, e))
+    }
+}
+
+/// The last part of a path or an id, without the ending of a file.
+pub(super) fn short_name(id: &str) -> String {
+    let last = id.trim_end_matches('/').rsplit('/').next().unwrap_or(id);
+    last.strip_suffix(".gguf").unwrap_or(last).to_owned()
+}
+
+/// The languages in the name of an OPUS-MT model.
+pub fn languages_of(id: &str) -> Vec<String> {
+    let name = short_name(id);
+    let Some(pair) = name.strip_prefix("opus-mt-") else { return Vec::new() };
+    let parts: Vec<&str> = pair.trim_start_matches("tc-big-").split('-').collect();
+    match parts[..] {
+        [from, to] => vec![from.to_owned(), to.to_owned()],
+        _ => Vec::new(),
+    }
+}
+
+/// The GGUF files of a folder.
+pub(super) fn ggufs(dir: &Path) -> Vec<PathBuf> {
+    let files = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|f| f.path());
+    files.filter(|p| p.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf"))).collect()
+}
+
+/// The files named in a sharded checkpoint's index.
+fn shards(dir: &Path, index: &Path) -> Result<Vec<PathBuf>, ModelError> {
+    let text = std::fs::read_to_string(index).map_err(|e| ModelError::read(index, e))?;
+    let json: serde_json::Value = serde_json::from_str(&text).map_err(|e| ModelError::damaged(index, e))?;
+    let map = json.get("weight_map").and_then(|m| m.as_object());
+    let map = map.ok_or_else(|| ModelError::damaged(index, "no weight_map"))?;
+    let mut names: Vec<&str> = map.values().filter_map(|v| v.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names.into_iter().map(|n| Manifest::locate(dir, n)).collect()
+}

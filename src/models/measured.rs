@@ -1,0 +1,91 @@
+//! What was measured of models on this machine: accuracy and speed, by precision and device, kept in one file.
+
+use crate::disk::write_whole;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Measurements that are kept.
+const MOST: usize = 2_000;
+
+/// One number.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measurement {
+    pub model: String,
+    pub precision: String,
+    /// Such as "CPU, 2 threads, AVX-512".
+    pub device: String,
+    /// Such as `accuracy`, `f1`, `perplexity`; `ms` at 128 tokens, or `tokens/s` of decoding.
+    pub metric: String,
+    pub value: f64,
+    /// What it was measured on; empty for a speed.
+    #[serde(default)]
+    pub data: String,
+    /// Inputs, or runs.
+    pub n: usize,
+    /// 95 % confidence interval, if known.
+    #[serde(default)]
+    pub ci95: Option<[f64; 2]>,
+}
+
+impl Measurement {
+    /// Whether it is about speed.
+    pub fn is_speed(&self) -> bool {
+        self.data.is_empty()
+    }
+
+    fn replaces(&self, other: &Self) -> bool {
+        let of = |m: &Self| (m.model.clone(), m.precision.clone(), m.device.clone(), m.metric.clone(), m.data.clone());
+        of(self) == of(other)
+    }
+}
+
+/// The file: in the user's data folder.
+pub fn place() -> Option<PathBuf> {
+    directories::ProjectDirs::from("", "", "glossa").map(|d| d.data_dir().join("measured.json"))
+}
+
+/// All that is known.
+pub fn read(path: &Path) -> Vec<Measurement> {
+    std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+}
+
+/// Adds measurements in place of older ones of the same thing. A measurement that cannot be kept is still a
+/// measurement: the reason goes to the log.
+pub fn note(path: Option<&Path>, fresh: Vec<Measurement>) {
+    let Some(path) = path.filter(|_| !fresh.is_empty()) else { return };
+    let mut all = read(path);
+    all.retain(|old| !fresh.iter().any(|new| new.replaces(old)));
+    all.extend(fresh);
+    let excess = all.len().saturating_sub(MOST);
+    all.drain(..excess);
+    let written = serde_json::to_vec_pretty(&all).map_err(Into::into).and_then(|json| write_whole(path, &json));
+    if let Err(error) = written {
+        tracing::warn!(%error, path = %path.display(), "measurements are not kept");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_measurement_takes_the_place_of_an_older() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("a/measured.json");
+        let one = |value: f64, precision: &str| Measurement {
+            model: "m".into(),
+            precision: precision.into(),
+            device: "CPU".into(),
+            metric: "ms".into(),
+            value,
+            data: String::new(),
+            n: 5,
+            ci95: None,
+        };
+        note(Some(&path), vec![one(3.0, "f32"), one(2.0, "int8")]);
+        note(Some(&path), vec![one(4.0, "f32")]);
+        let all = read(&path);
+        assert_eq!(all.len(), 2);
+        assert!(all.contains(&one(4.0, "f32")) && all.contains(&one(2.0, "int8")));
+    }
+}
