@@ -6,6 +6,7 @@ mod doctor;
 mod eval;
 mod gui;
 mod inputs;
+mod models;
 mod monitor;
 mod run;
 mod search;
@@ -89,6 +90,8 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Record what the hardware does, as a table, a file or a picture
     Monitor(monitor::MonitorArgs),
+    /// List, get, check, measure and quantize models
+    Models(models::ModelsArgs),
     /// Say what hardware, models and display were found, and what to do about what is missing
     Doctor(doctor::DoctorArgs),
 }
@@ -144,6 +147,7 @@ pub fn main() -> ExitCode {
         Some(Command::Eval(args)) => eval::run(&args, &common),
         Some(Command::Bench(args)) => bench::run(&args, &common),
         Some(Command::Monitor(args)) => monitor::run(&args),
+        Some(Command::Models(args)) => models::run(&args, &common),
         Some(Command::Doctor(args)) => doctor::run(&args, &common),
     };
     match result {

@@ -8,6 +8,7 @@ pub mod eval_questions;
 pub mod eval_rewriting;
 pub mod evaluate;
 pub mod extract;
+pub mod footprint;
 pub mod language_bench;
 pub mod lines;
 pub mod measure;

@@ -14,6 +14,7 @@ pub mod library;
 pub mod manifest;
 pub mod measured;
 pub mod pickle;
+pub mod quantized;
 pub mod registry;
 pub mod sentencepiece;
 pub mod template;

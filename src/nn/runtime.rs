@@ -160,6 +160,14 @@ pub fn available_memory() -> Option<usize> {
     usize::try_from(system.available_memory()).ok().filter(|free| *free > 0)
 }
 
+/// Bytes of main memory that this process holds for itself: without files that are mapped, which the system
+/// takes back when it needs them.
+pub fn process_memory() -> Option<usize> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("RssAnon:"))?;
+    line.split_whitespace().next()?.parse::<usize>().ok().map(|kb| kb * 1024)
+}
+
 fn free_on_gpu() -> Option<usize> {
     GpuMemory::open()?.read().map(|(free, _)| free)
 }

@@ -287,6 +287,30 @@ impl Hub {
         }
     }
 
+    /// Compares the files of a repository, or one of its GGUF files, with the hashes that the cache names them
+    /// by; the names of those that differ. Needs no network.
+    ///
+    /// # Errors
+    /// [`HubError::Offline`] if nothing is here, files that cannot be read, [`HubError::Stopped`].
+    pub fn verify(&self, wanted: &Wanted, stop: &dyn Fn() -> bool) -> Result<Vec<String>, HubError> {
+        let snapshot = self.snapshot(&wanted.repo).ok_or_else(|| HubError::Offline(wanted.repo.clone()))?;
+        let files = std::fs::read_dir(&snapshot).into_iter().flatten().flatten().map(|f| f.path());
+        let mut wrong = Vec::new();
+        for path in files {
+            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default().to_owned();
+            if wanted.file.as_ref().is_some_and(|f| *f != name) || path.is_dir() {
+                continue;
+            }
+            // A file that somebody put there instead of a link has no promise to keep.
+            let Ok(blob) = std::fs::read_link(&path) else { continue };
+            let hash = blob.file_name().and_then(|n| n.to_str()).unwrap_or_default().to_owned();
+            if !transfer::is_whole(&path, &hash, stop)? {
+                wrong.push(name);
+            }
+        }
+        Ok(wrong)
+    }
+
     /// Deletes a repository, or one of its GGUF files, from the cache. Bytes freed.
     ///
     /// # Errors

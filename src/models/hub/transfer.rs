@@ -1,6 +1,6 @@
 //! One file from the hub: in parts if need be, bounded, compared with its hash, put in place whole.
 
-use super::listing::{Hash, RemoteFile};
+use super::listing::RemoteFile;
 use super::{Hub, HubError, Progress, Watch};
 use crate::models::verify::hex;
 use sha1::Sha1;
@@ -159,7 +159,9 @@ impl Hub {
             }
         }
         to.sync_all().map_err(write)?;
-        if !self.matches(file, &mut to, watch)? {
+        let watch = std::cell::RefCell::new(watch);
+        let checking = Progress { done: file.size, total: file.size, is_checking: true, waiting: None };
+        if !is_whole(&part, file.hash.name(), &|| (watch.borrow_mut())(checking))? {
             let _ = std::fs::remove_file(&part);
             return Err(HubError::Hash { file: file.path.clone() });
         }
@@ -209,16 +211,6 @@ impl Hub {
         }
     }
 
-    fn matches(&self, file: &RemoteFile, from: &mut File, watch: Watch<'_>) -> Result<bool, HubError> {
-        match &file.hash {
-            Hash::Sha256(expected) => Ok(digest(Sha256::new(), file, from, watch)? == *expected),
-            Hash::Git(expected) => {
-                let start = Sha1::new().chain_update(format!("blob {}\0", file.size));
-                Ok(digest(start, file, from, watch)? == *expected)
-            }
-        }
-    }
-
     /// One download of a file at a time, in this program and in Python's.
     fn lock(&self, repo: &str, file: &RemoteFile) -> Result<File, HubError> {
         let folder = self.folder(repo);
@@ -246,12 +238,24 @@ fn restart(to: &mut File) -> std::io::Result<u64> {
     to.seek(SeekFrom::Start(0))
 }
 
-fn digest(mut hash: impl Digest, file: &RemoteFile, from: &mut File, watch: Watch<'_>) -> Result<String, HubError> {
-    let fail = |why| HubError::Write { path: PathBuf::from(&file.path), why };
-    from.seek(SeekFrom::Start(0)).map_err(fail)?;
+/// Whether a file's content is what `hash` says: a SHA-256, or git's own, by its length.
+pub(super) fn is_whole(path: &Path, hash: &str, stop: &dyn Fn() -> bool) -> Result<bool, HubError> {
+    let fail = |why| HubError::Write { path: path.to_owned(), why };
+    let size = std::fs::metadata(path).map_err(fail)?.len();
+    if hash.len() == 64 {
+        Ok(digest(Sha256::new(), path, stop)? == hash)
+    } else {
+        let start = Sha1::new().chain_update(format!("blob {size}\0"));
+        Ok(digest(start, path, stop)? == hash)
+    }
+}
+
+fn digest(mut hash: impl Digest, path: &Path, stop: &dyn Fn() -> bool) -> Result<String, HubError> {
+    let fail = |why| HubError::Write { path: path.to_owned(), why };
+    let mut from = File::open(path).map_err(fail)?;
     let mut block = vec![0u8; 1 << 20];
     loop {
-        if watch(Progress { done: file.size, total: file.size, is_checking: true, waiting: None }) {
+        if stop() {
             return Err(HubError::Stopped);
         }
         match from.read(&mut block).map_err(fail)? {

@@ -1,0 +1,242 @@
+//! `list`, `search` and `info`.
+
+use super::{ExitCode, Library, find, hub, mb, print_json, write_line};
+use crate::error::UserMessage;
+use crate::models::card::Card;
+use crate::models::catalogue::{self, Known};
+use crate::models::hub::Found;
+use crate::models::library::ModelEntry;
+use crate::models::measured::{self, Measurement};
+use serde::Serialize;
+
+/// One model in a list.
+#[derive(Serialize)]
+struct Row {
+    id: String,
+    name: String,
+    task: String,
+    here: bool,
+    /// `shipped`, `hub`, `added`; `catalogue` of what can be got
+    origin: &'static str,
+    bytes: u64,
+    parameters: u64,
+    precision: String,
+    licence: String,
+    languages: Vec<String>,
+    /// Used where no model is named.
+    default: bool,
+    measured: Vec<Measurement>,
+    /// Bytes that have come of a download that was stopped.
+    partial: u64,
+}
+
+/// Rows of what is here, and of what can be got.
+fn rows(library: &Library, all: bool, task: Option<&str>) -> Vec<Row> {
+    let measured = measured::place().map(|p| measured::read(&p)).unwrap_or_default();
+    let (entries, errors) = library.list();
+    for error in errors {
+        eprintln!("glossa: {}", UserMessage::from(error));
+    }
+    let default = |entry: &ModelEntry| {
+        entry.task().is_some_and(|t| library.resolve(None, t).is_ok_and(|chosen| chosen.id == entry.id))
+    };
+    let mut rows: Vec<Row> = Vec::new();
+    for entry in &entries {
+        match Card::of(entry) {
+            Ok(card) => rows.push(Row {
+                default: default(entry),
+                here: true,
+                measured: measured.iter().filter(|m| m.model == card.id).cloned().collect(),
+                id: card.id,
+                name: card.name,
+                task: card.task,
+                origin: card.origin,
+                bytes: card.bytes,
+                parameters: card.parameters,
+                precision: card.precision,
+                licence: card.licence,
+                languages: card.languages,
+                partial: 0,
+            }),
+            Err(error) => eprintln!("glossa: {}", UserMessage::from(error)),
+        }
+    }
+    if all {
+        let missing = catalogue::all().iter().filter(|k| entries.iter().all(|e| e.id != k.id));
+        rows.extend(missing.map(|k| Row { partial: hub(library).partial(&k.repo), ..of_known(k) }));
+    }
+    rows.retain(|r| task.is_none_or(|t| r.task == t));
+    rows
+}
+
+fn of_known(k: &Known) -> Row {
+    Row {
+        id: k.id.clone(),
+        name: k.name.clone(),
+        task: k.task.clone(),
+        here: false,
+        origin: "catalogue",
+        bytes: k.bytes,
+        parameters: k.parameters,
+        precision: k.precision.clone(),
+        licence: k.licence.clone(),
+        languages: k.languages.clone(),
+        default: false,
+        measured: Vec::new(),
+        partial: 0,
+    }
+}
+
+pub(super) fn list(library: &Library, (all, task): (bool, Option<&str>), json: bool) -> Result<ExitCode, UserMessage> {
+    let rows = rows(library, all, task);
+    if json {
+        print_json(&rows)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    write_line(&format!("{:<34} {:<12} {:>9} {:<7} {:<9} licence", "id", "task", "size", "type", "state"))?;
+    for r in &rows {
+        let state = match (r.here, r.default, r.partial) {
+            (true, true, _) => "default".to_owned(),
+            (true, false, _) => "here".to_owned(),
+            (false, _, 0) => "get".to_owned(),
+            (false, _, have) => format!("{} %", have * 100 / r.bytes.max(1)),
+        };
+        write_line(&format!(
+            "{:<34} {:<12} {:>9} {:<7} {:<9} {}",
+            r.id,
+            r.task,
+            mb(r.bytes),
+            r.precision,
+            state,
+            r.licence
+        ))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a search has found.
+#[derive(Serialize)]
+struct SearchResult<'a> {
+    catalogue: Vec<&'a Known>,
+    hub: Vec<Found>,
+    /// Why the hub was not asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offline: Option<String>,
+}
+
+pub(super) fn search(library: &Library, words: &str, json: bool) -> Result<ExitCode, UserMessage> {
+    let matches = |k: &&Known| {
+        let text =
+            format!("{} {} {} {} {} {}", k.id, k.name, k.task, k.repo, k.note, k.languages.join(" ")).to_lowercase();
+        words.to_lowercase().split_whitespace().all(|w| text.contains(w))
+    };
+    let catalogue: Vec<&Known> = catalogue::all().iter().filter(matches).collect();
+    let (hub, offline) = match hub(library).search(words, &mut |_| false) {
+        Ok(found) => (found, None),
+        Err(error) => (Vec::new(), Some(error.to_string())),
+    };
+    let result = SearchResult { catalogue, hub, offline };
+    if json {
+        print_json(&result)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for k in &result.catalogue {
+        write_line(&format!("{:<26} {:<12} {:>9}  {}", k.id, k.task, mb(k.bytes), k.note))?;
+    }
+    for f in &result.hub {
+        let kind = f.pipeline.as_deref().unwrap_or("");
+        write_line(&format!("{:<60} {kind:<22} {} downloads", f.id, f.downloads))?;
+    }
+    if let Some(why) = &result.offline {
+        eprintln!("glossa: only the catalogue was searched: {why}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn info(library: &Library, id: &str, json: bool) -> Result<ExitCode, UserMessage> {
+    let entry = match find(library, id) {
+        Ok(entry) => entry,
+        Err(error) => {
+            // What can be got is told of too.
+            let Some(known) = catalogue::find(id) else { return Err(error) };
+            if json {
+                print_json(known)?;
+            } else {
+                write_line(&known_table(known))?;
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    let card = Card::of(&entry)?;
+    if json {
+        print_json(&card)?;
+    } else {
+        write_line(&card_table(&card))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn known_table(k: &Known) -> String {
+    let s = &k.shape;
+    let lines = [
+        format!("{} ({}), not on this machine", k.name, k.id),
+        format!("  for           {} · {}", k.task, k.note),
+        format!(
+            "  from          huggingface.co/{}{}",
+            k.repo,
+            k.file.as_ref().map(|f| format!(", {f}")).unwrap_or_default()
+        ),
+        format!("  size          about {}, {}", mb(k.bytes), k.precision),
+        format!("  parameters    {:.1} million", k.parameters as f64 / 1e6),
+        format!(
+            "  network       {}, {} layers, {} wide, {} heads",
+            k.architecture,
+            s.layers + s.decoder_layers,
+            s.hidden,
+            s.heads
+        ),
+        format!("  licence       {}", k.licence),
+        format!("  languages     {}", k.languages.join(", ")),
+        format!("  get it        glossa models get {}", k.id),
+    ];
+    lines.join("\n")
+}
+
+fn card_table(c: &Card) -> String {
+    let s = &c.shape;
+    let mut lines = vec![
+        format!("{} ({})", c.name, c.id),
+        format!("  for           {} · {}", c.task, c.description),
+        format!(
+            "  network       {}, {} layers, {} wide, {} heads",
+            c.architecture,
+            s.layers + s.decoder_layers,
+            s.hidden,
+            s.heads
+        ),
+        format!("  parameters    {:.1} million, most in {}", c.parameters as f64 / 1e6, c.precision),
+        format!("  vocabulary    {} tokens, up to {} at a time", s.vocabulary, s.context),
+        format!("  licence       {}", if c.licence.is_empty() { "not stated in its files" } else { &c.licence }),
+        format!("  languages     {}", c.languages.join(", ")),
+        format!("  path          {}", c.path.display()),
+    ];
+    for (name, size) in &c.files {
+        lines.push(format!("  file          {name}, {}", mb(*size)));
+    }
+    for a in &c.accuracy {
+        let [low, high] = a.ci95.map(|v| v * 100.0);
+        lines.push(format!(
+            "  {:<13} {:.2} % on {} (n = {}, 95 % interval {low:.2} to {high:.2})",
+            a.metric,
+            a.value * 100.0,
+            a.data,
+            a.n
+        ));
+    }
+    let measured = measured::place().map(|p| measured::read(&p)).unwrap_or_default();
+    for m in measured.iter().filter(|m| m.model == c.id) {
+        let on = if m.data.is_empty() { m.device.clone() } else { format!("{}, {}", m.data, m.device) };
+        lines.push(format!("  measured      {} {:.4} with {} (n = {}; {on})", m.metric, m.value, m.precision, m.n));
+    }
+    lines.join("\n")
+}

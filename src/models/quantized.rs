@@ -1,0 +1,118 @@
+//! Writes a quantized copy of a model as a folder of its own, or as a GGUF file.
+
+use super::ModelError;
+use super::blocks::{Layered, prepare, write_tensors};
+use super::gguf::Gguf;
+use super::library::ModelEntry;
+use super::weights::Weights;
+use crate::nn::precision::Precision;
+use crate::nn::quantize::ggml;
+use crate::nn::source::{RawTensor, TensorSource};
+use candle_core::quantized::gguf_file::{self, Value};
+use candle_core::quantized::{QStorage, QTensor};
+use candle_core::{Device, Tensor};
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+
+/// Writes `entry` in `precision` into `folder`, which is made: a GGUF file of one that came as GGUF, else
+/// configuration, tokenizer and one safetensors file. Returns what to open.
+///
+/// # Errors
+/// What is wrong with the files, [`ModelError::Stopped`], or what the system says.
+pub fn write(
+    entry: &ModelEntry,
+    precision: Precision,
+    folder: &Path,
+    progress: &mut dyn FnMut(f32) -> bool,
+) -> Result<PathBuf, ModelError> {
+    let failed = |why: std::io::Error| ModelError::Write { path: folder.to_owned(), why };
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    if let Some(path) = entry.gguf() {
+        let file = Gguf::open(path)?;
+        let source = Layered { blocks: prepare(entry, &file, precision, progress)?, below: &file };
+        let stem = path.file_stem().and_then(|n| n.to_str()).unwrap_or("model");
+        let to = folder.join(format!("{stem}-{}.gguf", precision.name()));
+        write_gguf(path, &source, &to).map_err(|e| failed(std::io::Error::other(e)))?;
+        return Ok(to);
+    }
+    let weights = Weights::open(&entry.weights)?;
+    let source = Layered { blocks: prepare(entry, &weights, precision, progress)?, below: &weights };
+    let here: Vec<(String, RawTensor)> =
+        source.names().into_iter().filter_map(|n| source.tensor(&n).ok().map(|t| (n, t))).collect();
+    let bytes = here.iter().map(|(_, t)| t.bytes().len() as u64).sum();
+    let to = folder.join("model.safetensors");
+    write_tensors(here.iter().map(|(n, t)| (n.clone(), t)), &to, bytes)
+        .map_err(|e| failed(std::io::Error::other(e)))?;
+    for name in companions(entry) {
+        let file = name.file_name().unwrap_or_default();
+        std::fs::copy(&name, folder.join(file)).map_err(failed)?;
+    }
+    Ok(folder.to_owned())
+}
+
+/// Configuration, and everything that a tokenizer may need.
+fn companions(entry: &ModelEntry) -> Vec<PathBuf> {
+    let beside = |path: &Path| {
+        let dir = path.parent().unwrap_or(Path::new(".")).to_owned();
+        let names = [
+            "config.json",
+            "generation_config.json",
+            "tokenizer.json",
+            "tokenizer_config.json",
+            "special_tokens_map.json",
+            "added_tokens.json",
+            "vocab.txt",
+            "vocab.json",
+            "merges.txt",
+            "source.spm",
+            "target.spm",
+            "spiece.model",
+        ];
+        names.into_iter().map(move |n| dir.join(n)).filter(|p| p.is_file())
+    };
+    let mut all: Vec<PathBuf> = beside(&entry.config).chain(beside(&entry.tokenizer)).collect();
+    all.sort();
+    all.dedup_by(|a, b| a.file_name() == b.file_name());
+    all
+}
+
+/// The metadata of `from`, with other tensors.
+fn write_gguf(from: &Path, source: &Layered<'_>, to: &Path) -> Result<(), String> {
+    let words = |e: &dyn std::fmt::Display| e.to_string();
+    let mut reader = BufReader::new(File::open(from).map_err(|e| words(&e))?);
+    let content = gguf_file::Content::read(&mut reader).map_err(|e| words(&e))?;
+    // The type of a file is a hint for people; this one is a mixture.
+    let metadata: Vec<(&str, &Value)> = content
+        .metadata
+        .iter()
+        .filter(|(key, _)| *key != "general.file_type")
+        .map(|(key, value)| (key.as_str(), value))
+        .collect();
+    let mut tensors = Vec::new();
+    for name in source.names() {
+        let raw = source.tensor(&name).map_err(|e| words(&e))?;
+        let shape = raw.shape().to_vec();
+        let tensor = match ggml(raw.dtype()) {
+            Some(kind) => {
+                QStorage::from_data(raw.bytes().into(), &Device::Cpu, kind).and_then(|s| QTensor::new(s, shape))
+            }
+            None => Tensor::from_vec(raw.to_f32(), shape, &Device::Cpu)
+                .and_then(|t| QTensor::quantize(&t, candle_core::quantized::GgmlDType::F32)),
+        };
+        tensors.push((name, tensor.map_err(|e| words(&e))?));
+    }
+    let listed: Vec<(&str, &QTensor)> = tensors.iter().map(|(n, t)| (n.as_str(), t)).collect();
+    let part = to.with_extension("part");
+    let write = || -> Result<(), String> {
+        let mut out = BufWriter::new(File::create(&part).map_err(|e| words(&e))?);
+        gguf_file::write(&mut out, &metadata, &listed).map_err(|e| words(&e))?;
+        out.flush().map_err(|e| words(&e))?;
+        std::fs::rename(&part, to).map_err(|e| words(&e))
+    };
+    let written = write();
+    if written.is_err() {
+        let _ = std::fs::remove_file(&part);
+    }
+    written
+}
