@@ -1,15 +1,14 @@
 //! What a model takes in memory, measured beside what was forecast.
 
 use crate::error::UserMessage;
-use crate::models::blocks::{Layered, prepare};
 use crate::models::kind;
 use crate::models::library::ModelEntry;
-use crate::models::weights::Weights;
 use crate::nn::beam::SearchOptions;
-use crate::nn::bert::{Encoder, HeadKind, Sequence, config::Config};
+use crate::nn::bert::{HeadKind, Sequence};
 use crate::nn::decoder::{CHUNK, Want};
 use crate::nn::forecast::Forecast;
 use crate::nn::runtime::{Runtime, process_memory};
+use crate::tasks::encoder::EncoderModel;
 use crate::tasks::language::{DEFAULT_CONTEXT, LanguageModel};
 use crate::tasks::passages::Rewriter;
 use crate::tasks::{TaskError, forecast};
@@ -109,24 +108,20 @@ fn work(entry: &ModelEntry, runtime: &Runtime) -> Result<usize, TaskError> {
             Ok(loaded)
         }
         _ => {
-            let here = |source| TaskError::Checkpoint { dir: entry.dir.display().to_string(), source };
-            let config = Config::from_json(&entry.read_config()?).map_err(here)?;
-            let kind = match task {
+            let head = match task {
                 "entities" => HeadKind::Tokens,
                 "qa" => HeadKind::Spans,
                 "embed" => HeadKind::Mean,
                 _ => HeadKind::Classify,
             };
-            let weights = Weights::open(&entry.weights)?;
-            let blocks = prepare(entry, &weights, runtime.kept(), &mut |_| false)?;
-            let source = Layered { blocks, below: &weights };
-            let model = Encoder::load(config, kind, &source, runtime.target(), &mut |_| Ok(())).map_err(here)?;
+            let reader = EncoderModel::open(entry, head, runtime, &mut |_| false)?;
             let loaded = held();
+            let model = &reader.network;
             let (tokens, vocab) = (model.config().positions.min(512), model.config().vocab);
             let ids: Vec<u32> = (0..tokens).map(|i| id(i, vocab)).collect();
             // Once by the team, then many, a thread each.
             model.outputs(&vec![Sequence::new(&ids); (1024 / tokens).max(1)])?;
-            model.outputs(&vec![Sequence::new(&ids[..tokens.min(256)]); 16])?;
+            model.outputs(&vec![Sequence::new(&ids[..tokens.min(64)]); 16])?;
             Ok(loaded)
         }
     }

@@ -11,20 +11,21 @@ use serde::Serialize;
 
 /// Tokens of the longest step that an encoder takes.
 const STEP: usize = 1024;
-/// Tokens that one thread takes through an encoder by itself.
-const GROUP: usize = 256;
+/// Bytes of a tokenizer, per entry of its vocabulary; about, measured on those that are shipped.
+pub const TOKEN: usize = 300;
 /// Hypotheses that a search keeps unless asked otherwise.
 const BEAMS: usize = 4;
 
 /// What a model will need, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Forecast {
-    /// What is packed into memory. Word tables that are read from the file row by row (encoders on CPU)
+    /// What is packed into memory, and the tokenizer. Word tables that are read from the file row by row (encoders on CPU)
     /// do not count: the system takes their pages back when it needs them.
     pub weights: usize,
     /// Keys and values at the full context; of an encoder-decoder of one longest passage.
     pub cache: usize,
-    /// Activations and logits of a step, and the largest matrix on its way into memory.
+    /// Activations and logits of a step; or the largest matrix on its way into memory, where that takes more
+    /// than step and cache, which come later.
     pub work: usize,
     /// What is free now, if that is known.
     pub available: Option<usize>,
@@ -122,9 +123,9 @@ pub fn encoder(
     let per_token = (5 * h + i) * 4;
     let threads = threads(target);
     // Q, K and V are stacked before they are packed.
-    let work = per_token * (STEP + threads.saturating_sub(1) * GROUP)
+    let work = per_token * STEP
         + threads * attention(config.positions, h / config.heads);
-    Forecast { weights, cache: 0, work: work.max(3 * passing), available }
+    Forecast { weights: weights + config.vocab * TOKEN, cache: 0, work: work.max(3 * passing), available }
 }
 
 /// Scores, keys and values of one head.
@@ -146,12 +147,12 @@ pub fn decoder(
     let (tables, layers): (Vec<Planned>, Vec<Planned>) = tensors.drain(..).partition(is_table);
     let kept_tables = if kept == Precision::Int8 { Precision::Own } else { kept };
     let (a, b) = (sum(&layers, target, kept), sum(&tables, target, kept_tables));
-    let (weights, passing) = (a.0 + b.0, a.1.max(b.1));
+    let (weights, passing) = (a.0 + b.0 + config.vocab * TOKEN, a.1.max(b.1));
     let widest = config.intermediate * 2 + config.hidden * 4 + config.heads * config.head_dim * 2;
     let step = decoder::CHUNK * widest * 4 + config.vocab * 8 + (config.context * 12 + config.intermediate * 32) * 8;
     let cache = config.cache_bytes_per_token() * config.context.next_multiple_of(256);
     // A cache grows by doubling: for a moment half of its keys or values stand there twice.
-    let work = (step + cache / 4).max(passing);
+    let work = (step + cache / 4).max(passing.saturating_sub(cache));
     Forecast { weights, cache, work, available }
 }
 
@@ -180,5 +181,6 @@ pub fn seq2seq(
     let wide = config.encoder.intermediate.max(config.decoder.intermediate) * if config.gated { 2 } else { 1 };
     let per_token = (2 * config.hidden + 4 * inner + wide) * 4;
     let work = per_token * tokens + BEAMS * config.vocab * 8 + threads(target) * attention(tokens, config.head_dim);
-    Forecast { weights: weights + positions, cache: of_source + of_answers, work: work.max(2 * passing), available }
+    let (weights, cache) = (weights + positions + config.source_vocab * TOKEN, of_source + of_answers);
+    Forecast { weights, cache, work: work.max((2 * passing).saturating_sub(cache)), available }
 }

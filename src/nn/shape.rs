@@ -1,6 +1,6 @@
 //! A model's sizes in a few numbers: enough to forecast its memory before a byte of it is here.
 
-use super::forecast::Forecast;
+use super::forecast::{Forecast, TOKEN};
 use super::kernels::Isa;
 use super::kernels::matrix::Matrix;
 use super::precision::Precision;
@@ -90,23 +90,24 @@ impl Shape {
         let context = context.min(self.context).max(1);
         match self.kind {
             Kind::Encoder => {
-                let weights = size(layers) + self.context * h * 4;
+                let weights = size(layers) + self.context * h * 4 + v * TOKEN;
                 let work = (5 * h + self.intermediate) * 4 * (1024 + 256)
                     + 2 * self.context * (64 + 2 * h / self.heads.max(1)) * 4;
                 Forecast { weights, cache: 0, work, available: free }
             }
             Kind::Decoder => {
-                let weights = if own { bytes as usize } else { size(layers + tables) };
+                let weights = if own { bytes as usize } else { size(layers + tables) } + v * TOKEN;
                 let cache = self.layers * self.kv_heads * self.head_dim * 4 * context.next_multiple_of(256);
                 let step = 64 * (self.intermediate * 2 + h * 6) * 4 + v * 8 + context * 96;
                 let passing = if own || kept.blocks().is_some() { 0 } else { v * h * 4 };
-                Forecast { weights, cache, work: (step + cache / 4).max(passing), available: free }
+                Forecast { weights, cache, work: (step + cache / 4).max(passing - passing.min(cache)), available: free }
             }
             Kind::Seq2seq => {
                 let context = context.min(512);
-                let weights = size(layers + tables) + self.context * h * 4;
+                let weights = size(layers + tables) + self.context * h * 4 + v * TOKEN;
                 let cache = self.decoder_layers * 2 * self.inner * context * 4 * 5;
-                let work = ((2 * h + 4 * self.inner + 2 * self.intermediate) * 4 * context + 32 * v).max(v * h * 8);
+                let work = ((2 * h + 4 * self.inner + 2 * self.intermediate) * 4 * context + 32 * v)
+                    .max((v * h * 8).saturating_sub(cache));
                 Forecast { weights, cache, work, available: free }
             }
         }
