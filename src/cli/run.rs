@@ -165,7 +165,9 @@ impl Open<'_> {
             | Event::Partial { .. }
             | Event::Progress { .. }
             | Event::Status(_)
-            | Event::Model(_) => {}
+            | Event::Model(_)
+            | Event::Library(_)
+            | Event::Forecast(_) => {}
         }
         while let Some(due) = self.waiting.remove(&self.next) {
             match due {

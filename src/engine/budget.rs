@@ -33,9 +33,10 @@ impl Budget {
         self.held.retain(|h| h.key != key);
     }
 
-    /// Models to drop so that `incoming` bytes fit beside what stays, oldest first; never `keep`.
-    pub fn evict(&self, incoming: usize, keep: &str) -> Vec<String> {
-        let mut by_age: Vec<&Held> = self.held.iter().filter(|h| h.key != keep).collect();
+    /// Models to drop so that `incoming` bytes fit beside what stays, oldest first; never those to
+    /// `keep`.
+    pub fn evict(&self, incoming: usize, keep: &dyn Fn(&str) -> bool) -> Vec<String> {
+        let mut by_age: Vec<&Held> = self.held.iter().filter(|h| !keep(&h.key)).collect();
         by_age.sort_by_key(|h| h.used);
         let mut total = self.total() + incoming;
         let mut out = Vec::new();
@@ -65,10 +66,10 @@ mod tests {
         budget.touch("a", 40);
         budget.touch("b", 40);
         budget.touch("a", 40);
-        assert!(budget.evict(20, "").is_empty());
-        assert_eq!(budget.evict(30, ""), ["b"]);
-        assert_eq!(budget.evict(90, ""), ["b", "a"]);
-        assert_eq!(budget.evict(90, "b"), ["a"]);
+        assert!(budget.evict(20, &|k| k == "").is_empty());
+        assert_eq!(budget.evict(30, &|k| k == ""), ["b"]);
+        assert_eq!(budget.evict(90, &|k| k == ""), ["b", "a"]);
+        assert_eq!(budget.evict(90, &|k| k == "b"), ["a"]);
         budget.forget("b");
         assert_eq!(budget.total(), 40);
     }

@@ -28,8 +28,9 @@ pub fn run(config: EngineConfig, link: Link) {
     };
     let models = Models::new(library, Verifier::new(cache.as_deref()), budget);
     let known = Arc::new(models.known());
+    let defaults = models.defaults(&tasks);
     let active = Vec::new();
-    let mut worker = Worker { tasks, runtime, precision, models, active, arrivals: 0, known, status, link };
+    let mut worker = Worker { tasks, runtime, precision, models, active, arrivals: 0, known, defaults, status, link };
     worker.send_status(None);
     loop {
         match catch_unwind(AssertUnwindSafe(|| worker.serve())) {
@@ -76,7 +77,12 @@ fn refuse_all(link: &Link, message: &UserMessage) {
                 link.in_flight.fetch_sub(1, Ordering::AcqRel);
             }
             Command::Shutdown => break,
-            Command::SetDevice { .. } | Command::SetContext(_) | Command::Unload => {}
+            Command::SetDevice { .. }
+            | Command::SetContext(_)
+            | Command::Unload
+            | Command::UnloadModel(_)
+            | Command::Refresh
+            | Command::Forecast { .. } => {}
         }
     }
 }

@@ -1,7 +1,10 @@
 //! What crosses the edge: one command enum in, one event enum out.
 
+use super::librarian::News;
 use super::trace::Stretch;
 use crate::error::UserMessage;
+use crate::nn::forecast::Forecast;
+use crate::nn::precision::Precision;
 use crate::nn::runtime::{DeviceChoice, DeviceReport};
 use crate::tasks::language::Partial;
 use crate::tasks::{Input, Options, Output};
@@ -96,6 +99,15 @@ pub enum Command {
     SetContext(Option<usize>),
     /// Frees all models that no request uses.
     Unload,
+    /// Frees one model, unless a request uses it.
+    UnloadModel(String),
+    /// What is decided about models, or which there are, has changed.
+    Refresh,
+    /// What a model will need at this context, in every precision.
+    Forecast {
+        model: String,
+        context: usize,
+    },
     Shutdown,
 }
 
@@ -155,6 +167,10 @@ pub enum Event {
     },
     /// State of the engine itself; goes to the status sink only.
     Status(Status),
+    /// Of models as files; goes to the status sink only.
+    Library(News),
+    /// The answer to [`Command::Forecast`]; goes to the status sink only.
+    Forecast(Arc<Outlook>),
     /// A model has come or gone; goes to the status sink only, before the status that shows it.
     Model(ModelChange),
 }
@@ -174,7 +190,7 @@ impl Event {
             | Self::Done { id, .. }
             | Self::Cancelled { id, .. }
             | Self::Failed { id, .. } => Some(*id),
-            Self::Status(_) | Self::Model(_) => None,
+            Self::Status(_) | Self::Model(_) | Self::Library(_) | Self::Forecast(_) => None,
         }
     }
 
@@ -249,6 +265,14 @@ pub struct Timing {
     pub total: f64,
 }
 
+/// What a model will need, by precision.
+#[derive(Clone, Debug)]
+pub struct Outlook {
+    pub model: String,
+    pub context: usize,
+    pub forecasts: Vec<(Precision, Forecast)>,
+}
+
 /// A model in memory.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LoadedModel {
@@ -256,6 +280,8 @@ pub struct LoadedModel {
     pub bytes: usize,
     /// How its weights are kept.
     pub precision: &'static str,
+    /// Bytes that the process held before it was read, and after, on a CPU.
+    pub memory: Option<(usize, usize)>,
 }
 
 /// What happened to a model.
@@ -276,6 +302,8 @@ pub struct ModelChange {
     /// Of its weights.
     pub bytes: usize,
     pub happening: Happening,
+    /// Bytes that the process held before and after, on a CPU.
+    pub memory: Option<(usize, usize)>,
     pub at: Instant,
 }
 

@@ -5,6 +5,7 @@
 
 pub mod active;
 pub mod budget;
+pub mod librarian;
 mod life;
 pub mod message;
 pub mod models;
@@ -21,6 +22,7 @@ use crate::nn::precision::Precision;
 use crate::nn::runtime::{DeviceChoice, available_memory};
 use crate::tasks::Task;
 use crossbeam_channel::Sender;
+use librarian::{Desk, Errand};
 use message::{CancelToken, Command, Event, EventSink, Request, RequestId, Submission};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -108,6 +110,7 @@ pub struct Engine {
     next_id: AtomicU64,
     halt: CancelToken,
     usage: Arc<Usage>,
+    errands: Option<Sender<Errand>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -124,8 +127,28 @@ impl Engine {
         let usage = Arc::new(Usage::default());
         let wires = (Arc::clone(&in_flight), halt.clone(), Arc::clone(&usage));
         let link = worker::Link { inbox, in_flight: wires.0, halt: wires.1, usage: wires.2 };
+        // Whoever does not listen has no use for a librarian.
+        let errands = match &config.status {
+            Some(sink) => {
+                let (sender, errands) = crossbeam_channel::unbounded();
+                let desk =
+                    Desk { library: config.library.clone(), errands, worker: commands.clone(), sink: sink.clone() };
+                std::thread::Builder::new().name("glossa-library".into()).spawn(move || librarian::run(&desk))?;
+                Some(sender)
+            }
+            None => None,
+        };
         let thread = std::thread::Builder::new().name("glossa-engine".into()).spawn(move || life::run(config, link))?;
-        Ok(Self { commands, in_flight, capacity, next_id: AtomicU64::new(1), halt, usage, thread: Some(thread) })
+        Ok(Self {
+            commands,
+            in_flight,
+            capacity,
+            next_id: AtomicU64::new(1),
+            halt,
+            usage,
+            errands,
+            thread: Some(thread),
+        })
     }
 
     /// Hands a request over. Never waits.
@@ -171,6 +194,31 @@ impl Engine {
     /// If the worker cannot be reached.
     pub fn unload(&self) -> Result<(), SubmitError> {
         self.tell(Command::Unload)
+    }
+
+    /// Frees one model, unless a request uses it.
+    ///
+    /// # Errors
+    /// If the worker cannot be reached.
+    pub fn unload_model(&self, id: &str) -> Result<(), SubmitError> {
+        self.tell(Command::UnloadModel(id.to_owned()))
+    }
+
+    /// Asks what a model will need; the answer comes as [`Event::Forecast`].
+    ///
+    /// # Errors
+    /// If the worker cannot be reached.
+    pub fn forecast(&self, model: &str, context: usize) -> Result<(), SubmitError> {
+        self.tell(Command::Forecast { model: model.to_owned(), context })
+    }
+
+    /// Something to be done with models as files; answers come as [`Event::Library`].
+    ///
+    /// # Errors
+    /// If there is no librarian.
+    pub fn ask(&self, errand: Errand) -> Result<(), SubmitError> {
+        let desk = self.errands.as_ref().ok_or(SubmitError::Stopped)?;
+        desk.send(errand).map_err(|_| SubmitError::Stopped)
     }
 
     fn tell(&self, command: Command) -> Result<(), SubmitError> {

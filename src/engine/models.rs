@@ -1,12 +1,15 @@
 //! The models that the worker holds: opened at first use, shared, evicted under the budget.
 
 use super::budget::Budget;
-use super::message::{Happening, LoadedModel, ModelChange, ModelInfo};
+use super::message::{Happening, LoadedModel, ModelChange, ModelInfo, Outlook};
 use crate::error::UserMessage;
+use crate::models::catalogue;
 use crate::models::library::{Library, ModelEntry};
+use crate::models::registry::Registry;
 use crate::models::verify::Verifier;
-use crate::nn::runtime::Runtime;
-use crate::tasks::{Model, Task, TaskError};
+use crate::nn::precision::Precision;
+use crate::nn::runtime::{Runtime, process_memory};
+use crate::tasks::{Model, Task, TaskError, forecast};
 use std::collections::HashMap;
 use std::time::Instant;
 
@@ -16,6 +19,8 @@ pub struct Models {
     verifier: Verifier,
     budget: Budget,
     loaded: HashMap<String, Loaded>,
+    /// What was decided about models.
+    registry: Registry,
     /// What has happened and was not told yet.
     changes: Vec<ModelChange>,
 }
@@ -24,6 +29,17 @@ pub struct Models {
 pub struct Loaded {
     pub id: String,
     pub model: Box<dyn Model>,
+    /// How its weights are kept, where the file leaves it open.
+    precision: &'static str,
+    asked: Option<Precision>,
+    memory: Option<(usize, usize)>,
+}
+
+impl Loaded {
+    /// How its weights are kept.
+    pub fn precision(&self) -> &'static str {
+        self.model.precision().unwrap_or(self.precision)
+    }
 }
 
 /// A model to be loaded.
@@ -37,7 +53,55 @@ pub struct Wanted<'a> {
 impl Models {
     /// None loaded yet.
     pub fn new(library: Library, verifier: Verifier, budget: usize) -> Self {
-        Self { library, verifier, budget: Budget::new(budget), loaded: HashMap::new(), changes: Vec::new() }
+        let registry = library.registry();
+        Self { library, verifier, budget: Budget::new(budget), loaded: HashMap::new(), registry, changes: Vec::new() }
+    }
+
+    /// The default model of each task that has one.
+    pub fn defaults(&self, tasks: &[Box<dyn Task>]) -> HashMap<String, String> {
+        let of = |task: &dyn Task| {
+            let entry = self.library.resolve(None, task.model_task()).ok()?;
+            Some((task.model_task().to_owned(), entry.id))
+        };
+        tasks.iter().filter_map(|t| of(&**t)).collect()
+    }
+
+    /// Takes over what was decided: models that are to be kept in another precision are dropped, unless
+    /// somebody uses them now.
+    pub fn refresh(&mut self, used: &[String]) {
+        self.registry = self.library.registry();
+        let stale = |l: &Loaded| self.registry.precisions.get(&l.id).copied() != l.asked;
+        let keys: Vec<String> =
+            self.loaded.iter().filter(|(k, l)| stale(l) && !used.contains(k)).map(|(k, _)| k.clone()).collect();
+        for key in keys {
+            self.drop_model(&key);
+        }
+    }
+
+    /// Drops the model called `id`; false if a request uses it.
+    pub fn unload(&mut self, id: &str, used: &[String]) -> bool {
+        let keys: Vec<String> = self.loaded.iter().filter(|(_, l)| l.id == id).map(|(k, _)| k.clone()).collect();
+        if keys.iter().any(|k| used.contains(k)) {
+            return false;
+        }
+        keys.iter().for_each(|k| self.drop_model(k));
+        true
+    }
+
+    /// What a model will need, here or of the catalogue; `None` if it is neither, or damaged.
+    pub fn outlook(&self, model: &str, context: usize, runtime: &Runtime) -> Option<Outlook> {
+        let mut runtime = runtime.clone();
+        runtime.context = Some(context);
+        let entry = self.library.resolve(Some(model), "").ok();
+        let free = runtime.free_memory();
+        let one = |p: Precision| match (&entry, catalogue::find(model)) {
+            (Some(entry), _) => forecast::of(entry, &runtime.keeping(p)).ok(),
+            (None, Some(k)) => Some(k.shape.forecast((k.bytes, k.is_quantized()), p, context, free)),
+            (None, None) => None,
+        };
+        let all = std::iter::once(Precision::Own).chain(Precision::ALL);
+        let forecasts = all.map(|p| Some((p, one(p)?))).collect::<Option<Vec<_>>>()?;
+        Some(Outlook { model: model.to_owned(), context, forecasts })
     }
 
     /// The models that can be asked for by id.
@@ -79,18 +143,26 @@ impl Models {
             let stop = || (stopped.borrow_mut())(&entry.id, 0.0, bytes);
             self.verifier.check(&entry.dir, manifest, &stop)?;
         }
-        for key in self.budget.evict(usize::try_from(bytes).unwrap_or(usize::MAX), wanted.key) {
+        let pinned = |key: &str| self.loaded.get(key).is_some_and(|l| self.registry.pinned.contains(&l.id));
+        for key in self.budget.evict(usize::try_from(bytes).unwrap_or(usize::MAX), &|k| k == wanted.key || pinned(k)) {
             tracing::info!(%key, "model dropped to make room");
             self.remove(&key, Happening::Evicted);
         }
         let mut report = |share: f32| progress(&entry.id, share, bytes);
-        let model = wanted.task.load(&entry, wanted.runtime, &mut report)?;
+        let asked = self.registry.precisions.get(&entry.id).copied();
+        let runtime = asked.map_or_else(|| wanted.runtime.clone(), |p| wanted.runtime.keeping(p));
+        let on_cpu = runtime.report.used == "cpu";
+        let before = process_memory().filter(|_| on_cpu);
+        let model = wanted.task.load(&entry, &runtime, &mut report)?;
+        let memory = before.zip(process_memory());
         progress(&entry.id, 1.0, bytes);
         self.budget.touch(wanted.key, model.bytes());
         let happening = Happening::Loaded(begun.elapsed());
         let (id, bytes) = (entry.id.clone(), model.bytes());
-        self.changes.push(ModelChange { id, bytes, happening, at: Instant::now() });
-        self.loaded.insert(wanted.key.to_owned(), Loaded { id: entry.id, model });
+        self.changes.push(ModelChange { id, bytes, happening, memory, at: Instant::now() });
+        let precision = runtime.precision();
+        let loaded = Loaded { id: entry.id, model, precision, asked, memory };
+        self.loaded.insert(wanted.key.to_owned(), loaded);
         Ok(())
     }
 
@@ -108,11 +180,13 @@ impl Models {
 
     fn remove(&mut self, key: &str, happening: Happening) {
         self.budget.forget(key);
-        if let Some(Loaded { id, model }) = self.loaded.remove(key) {
+        if let Some(Loaded { id, model, memory, .. }) = self.loaded.remove(key) {
             let bytes = model.bytes() - model.cache_bytes();
+            let before = memory.and_then(|_| process_memory());
             // Gone only when its memory is: a large one takes a moment.
             drop(model);
-            self.changes.push(ModelChange { id, bytes, happening, at: Instant::now() });
+            let memory = before.zip(process_memory());
+            self.changes.push(ModelChange { id, bytes, happening, memory, at: Instant::now() });
         }
     }
 
@@ -137,12 +211,13 @@ impl Models {
         }
     }
 
-    /// What is loaded, sorted by id. `precision` is that of models whose file leaves it open.
-    pub fn summary(&self, precision: &'static str) -> Vec<LoadedModel> {
+    /// What is loaded, sorted by id.
+    pub fn summary(&self) -> Vec<LoadedModel> {
         let each = self.loaded.values().map(|l| LoadedModel {
             id: l.id.clone(),
             bytes: l.model.bytes(),
-            precision: l.model.precision().unwrap_or(precision),
+            precision: l.precision(),
+            memory: l.memory,
         });
         let mut all: Vec<_> = each.collect();
         all.sort();

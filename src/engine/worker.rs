@@ -11,6 +11,7 @@ use crate::nn::precision::Precision;
 use crate::nn::runtime::Runtime;
 use crate::tasks::{Asked, Phase, Task, TaskError, Work};
 use crossbeam_channel::{Receiver, TryRecvError};
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -37,6 +38,8 @@ pub(super) struct Worker {
     pub active: Vec<Active>,
     pub arrivals: u64,
     pub known: Arc<Vec<ModelInfo>>,
+    /// Model by task, where none is named.
+    pub defaults: HashMap<String, String>,
     pub status: Option<EventSink>,
     pub link: Link,
 }
@@ -64,6 +67,11 @@ impl Worker {
                 self.arrivals += 1;
                 let task = submission.request.task;
                 let model_task = self.tasks.iter().find(|t| t.id() == task).map_or(task, |t| t.model_task());
+                let mut submission = submission;
+                // The default by its id: who names it shares it.
+                if submission.request.model.is_none() {
+                    submission.request.model = self.defaults.get(model_task).cloned();
+                }
                 self.active.push(Active::new(*submission, self.arrivals, model_task));
             }
             Command::SetDevice { choice, threads } => match open_runtime(choice, threads, self.precision) {
@@ -83,6 +91,26 @@ impl Worker {
                 let used: Vec<String> = self.active.iter().map(|a| a.key.clone()).collect();
                 self.models.drop_unused(&used);
                 self.send_status(None);
+            }
+            Command::UnloadModel(id) => {
+                let used: Vec<String> = self.active.iter().map(|a| a.key.clone()).collect();
+                let is_free = self.models.unload(&id, &used);
+                self.send_status((!is_free).then(|| format!("{id} is at work: stop its request first")));
+            }
+            Command::Refresh => {
+                let used: Vec<String> = self.active.iter().map(|a| a.key.clone()).collect();
+                self.models.refresh(&used);
+                self.known = Arc::new(self.models.known());
+                self.defaults = self.models.defaults(&self.tasks);
+                self.send_status(None);
+            }
+            Command::Forecast { model, context } => {
+                let look = || self.models.outlook(&model, context, &self.runtime);
+                if let Ok(Some(outlook)) = catch_unwind(AssertUnwindSafe(look))
+                    && let Some(sink) = &self.status
+                {
+                    sink.send(Event::Forecast(Arc::new(outlook)));
+                }
             }
             Command::Shutdown => {}
         }
@@ -322,7 +350,7 @@ impl Worker {
         let active = self.active.remove(index);
         let requested = active.submission.request.model.clone();
         let loaded = self.models.get(&active.key);
-        let own = loaded.as_ref().and_then(|l| l.model.precision());
+        let own = loaded.as_ref().map(|l| l.precision());
         let model = loaded.map(|l| l.id.clone()).or(requested).unwrap_or_default();
         let precision = own.unwrap_or(self.runtime.precision());
         let place = Place { model, device: self.runtime.report.used, precision };
@@ -343,7 +371,7 @@ impl Worker {
             sink.send(Event::Status(Status {
                 device: self.runtime.report.clone(),
                 precision: self.runtime.precision(),
-                loaded: self.models.summary(self.runtime.precision()),
+                loaded: self.models.summary(),
                 models: Arc::clone(&self.known),
                 queue: self.link.in_flight.load(Ordering::Acquire),
                 notice,

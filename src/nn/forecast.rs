@@ -123,8 +123,7 @@ pub fn encoder(
     let per_token = (5 * h + i) * 4;
     let threads = threads(target);
     // Q, K and V are stacked before they are packed.
-    let work = per_token * STEP
-        + threads * attention(config.positions, h / config.heads);
+    let work = per_token * STEP + threads * attention(config.positions, h / config.heads);
     Forecast { weights: weights + config.vocab * TOKEN, cache: 0, work: work.max(3 * passing), available }
 }
 

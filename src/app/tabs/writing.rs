@@ -83,7 +83,12 @@ impl Stream {
             }
             Event::Cancelled { report, .. } => return Some(Ended::Stopped(Box::new(report.clone()))),
             Event::Failed { message, .. } => return Some(Ended::Failed(message.clone())),
-            Event::Started { .. } | Event::Progress { .. } | Event::Status(_) | Event::Model(_) => {}
+            Event::Started { .. }
+            | Event::Progress { .. }
+            | Event::Status(_)
+            | Event::Model(_)
+            | Event::Library(_)
+            | Event::Forecast(_) => {}
         }
         None
     }

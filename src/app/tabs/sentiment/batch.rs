@@ -114,7 +114,9 @@ impl Batch {
             | Event::Partial { .. }
             | Event::Progress { .. }
             | Event::Status(_)
-            | Event::Model(_) => {}
+            | Event::Model(_)
+            | Event::Library(_)
+            | Event::Forecast(_) => {}
         }
     }
 

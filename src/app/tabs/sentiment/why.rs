@@ -248,7 +248,9 @@ impl Asked {
             | Event::Partial { .. }
             | Event::Progress { .. }
             | Event::Status(_)
-            | Event::Model(_) => {}
+            | Event::Model(_)
+            | Event::Library(_)
+            | Event::Forecast(_) => {}
         }
     }
 }

@@ -1,0 +1,352 @@
+//! Models as files: what is here, what can be got, downloads, decisions. On threads of their own, so that
+//! neither the window nor the worker waits for a disk or a network.
+
+use super::message::{Command, Event, EventSink};
+use crate::error::UserMessage;
+use crate::models::add::{self, Removed};
+use crate::models::card::Card;
+use crate::models::catalogue;
+use crate::models::hub::{Hub, HubError, Progress, Wanted};
+use crate::models::library::{Library, ModelEntry, Origin};
+use crate::models::measured::{self, Measurement};
+use crate::nn::precision::Precision;
+use crossbeam_channel::{Receiver, Sender};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+/// What the librarian is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Errand {
+    /// What is here, and what can be got.
+    List,
+    /// Download a model of the catalogue, or any id of the hub; goes on where it was paused.
+    Get(String),
+    /// Stop a download; what has come stays.
+    Pause(String),
+    /// Look at a folder, file or archive that somebody wants to add.
+    Check(PathBuf),
+    Add(PathBuf),
+    Remove(String),
+    /// Use a model where none is named for its task.
+    Default {
+        task: String,
+        model: String,
+    },
+    /// Load a model in this precision from now on; `None`: as in its file.
+    Keep {
+        model: String,
+        precision: Option<Precision>,
+    },
+    /// Keep a model in memory whatever else is loaded.
+    Pin {
+        model: String,
+        pinned: bool,
+    },
+}
+
+/// What the librarian says.
+#[derive(Clone, Debug)]
+pub enum News {
+    Shelf(Arc<Vec<Volume>>),
+    Download(Download),
+    Checked {
+        path: PathBuf,
+        result: Result<Box<Card>, UserMessage>,
+    },
+    /// Something was done, in words.
+    Done(String),
+    Failed(UserMessage),
+}
+
+/// A model, here or to be got.
+#[derive(Clone, Debug)]
+pub struct Volume {
+    pub id: String,
+    pub name: String,
+    /// Task id whose models it belongs to.
+    pub task: String,
+    pub is_here: bool,
+    pub is_removable: bool,
+    pub is_default: bool,
+    pub is_pinned: bool,
+    /// Of its files; about, of one that is not here.
+    pub bytes: u64,
+    /// Bytes that have come of a download that was stopped.
+    pub partial: u64,
+    /// Of the file.
+    pub precision: String,
+    /// That it is to be loaded in, if not the file's.
+    pub kept: Option<Precision>,
+    pub licence: String,
+    pub languages: Vec<String>,
+    pub description: String,
+    /// Of one that is here.
+    pub card: Option<Arc<Card>>,
+    pub measured: Vec<Measurement>,
+}
+
+/// A download on its way.
+#[derive(Clone, Debug)]
+pub struct Download {
+    pub id: String,
+    pub progress: Progress,
+    /// Bytes per second, since it began or went on.
+    pub rate: f64,
+    pub state: Phase,
+}
+
+/// How far a download is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Phase {
+    Waiting,
+    Running,
+    Paused,
+    Done,
+    Failed(UserMessage),
+}
+
+/// The librarian's wires.
+pub(super) struct Desk {
+    pub library: Library,
+    pub errands: Receiver<Errand>,
+    pub worker: Sender<Command>,
+    pub sink: EventSink,
+}
+
+type Stops = Arc<Mutex<HashMap<String, Arc<AtomicBool>>>>;
+
+/// Runs until nobody can send errands any more.
+pub(super) fn run(desk: &Desk) {
+    let stops: Stops = Arc::default();
+    let (queue, waiting) = crossbeam_channel::unbounded::<String>();
+    let fetcher = Fetcher {
+        library: desk.library.clone(),
+        worker: desk.worker.clone(),
+        sink: desk.sink.clone(),
+        stops: Arc::clone(&stops),
+    };
+    let thread = std::thread::Builder::new().name("glossa-download".into()).spawn(move || fetcher.run(&waiting));
+    while let Ok(errand) = desk.errands.recv() {
+        match errand {
+            Errand::Get(id) => {
+                let mut all = crate::nn::lock(&stops);
+                if all.contains_key(&id) {
+                    continue;
+                }
+                all.insert(id.clone(), Arc::default());
+                let download =
+                    Download { id: id.clone(), progress: Progress::default(), rate: 0.0, state: Phase::Waiting };
+                desk.sink.send(Event::Library(News::Download(download)));
+                let _ = queue.send(id);
+            }
+            Errand::Pause(id) => {
+                if let Some(stop) = crate::nn::lock(&stops).get(&id) {
+                    stop.store(true, Ordering::Release);
+                }
+            }
+            other => {
+                let news = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| desk.serve(other)));
+                let news = news.unwrap_or_else(|p| Some(News::Failed(super::models::panic_message(&*p))));
+                if let Some(news) = news {
+                    desk.sink.send(Event::Library(news));
+                }
+            }
+        }
+    }
+    // Downloads stop with the window; what has come is kept.
+    for stop in crate::nn::lock(&stops).values() {
+        stop.store(true, Ordering::Release);
+    }
+    drop(queue);
+    drop(thread);
+}
+
+impl Desk {
+    fn serve(&self, errand: Errand) -> Option<News> {
+        let failed = |e: crate::models::ModelError| News::Failed(e.into());
+        let result = match errand {
+            Errand::List => return Some(News::Shelf(Arc::new(shelf(&self.library)))),
+            Errand::Check(path) => {
+                if add::is_archive(&path) {
+                    return self.serve(Errand::Add(path));
+                }
+                let result = add::check(&path).map(Box::new).map_err(Into::into);
+                return Some(News::Checked { path, result });
+            }
+            Errand::Add(path) => add::add(&self.library, &path).map(|card| format!("{} was added", card.name)),
+            Errand::Remove(id) => self.library.resolve(Some(&id), "").and_then(|entry| {
+                Ok(match add::remove(&self.library, &entry)? {
+                    Removed::Deleted(bytes) => {
+                        format!("{} was deleted: {} MB free again", entry.name(), bytes / 1_000_000)
+                    }
+                    Removed::Forgotten => format!("{} was taken off the list; its files are still there", entry.name()),
+                })
+            }),
+            Errand::Default { task, model } => {
+                self.library.decide(|r| drop(r.defaults.insert(task, model))).map(|()| String::new())
+            }
+            Errand::Keep { model, precision } => {
+                let change = |r: &mut crate::models::registry::Registry| {
+                    match precision {
+                        Some(precision) => r.precisions.insert(model, precision),
+                        None => r.precisions.remove(&model),
+                    };
+                };
+                self.library.decide(change).map(|()| String::new())
+            }
+            Errand::Pin { model, pinned } => {
+                let change = |r: &mut crate::models::registry::Registry| {
+                    if pinned {
+                        r.pinned.insert(model)
+                    } else {
+                        r.pinned.remove(&model)
+                    };
+                };
+                self.library.decide(change).map(|()| String::new())
+            }
+            Errand::Get(_) | Errand::Pause(_) => return None,
+        };
+        match result {
+            Ok(words) => {
+                self.refresh();
+                (!words.is_empty()).then_some(News::Done(words))
+            }
+            Err(error) => Some(failed(error)),
+        }
+    }
+
+    fn refresh(&self) {
+        tell_all(&self.library, &self.worker, &self.sink);
+    }
+}
+
+/// The worker and the window learn of what has changed.
+fn tell_all(library: &Library, worker: &Sender<Command>, sink: &EventSink) {
+    let _ = worker.try_send(Command::Refresh);
+    sink.send(Event::Library(News::Shelf(Arc::new(shelf(library)))));
+}
+
+/// Downloads, one after the other.
+struct Fetcher {
+    library: Library,
+    worker: Sender<Command>,
+    sink: EventSink,
+    stops: Stops,
+}
+
+impl Fetcher {
+    fn run(&self, waiting: &Receiver<String>) {
+        while let Ok(id) = waiting.recv() {
+            let stop = crate::nn::lock(&self.stops).get(&id).cloned().unwrap_or_default();
+            let get = std::panic::AssertUnwindSafe(|| self.get(&id, &stop));
+            let state =
+                std::panic::catch_unwind(get).unwrap_or_else(|p| Phase::Failed(super::models::panic_message(&*p)));
+            crate::nn::lock(&self.stops).remove(&id);
+            let is_done = state == Phase::Done;
+            let download = Download { id, progress: Progress::default(), rate: 0.0, state };
+            self.sink.send(Event::Library(News::Download(download)));
+            if is_done {
+                tell_all(&self.library, &self.worker, &self.sink);
+            }
+        }
+    }
+
+    fn get(&self, id: &str, stop: &AtomicBool) -> Phase {
+        let wanted = match catalogue::find(id).map(|k| Ok(k.wanted())).unwrap_or_else(|| Wanted::parse(id)) {
+            Ok(wanted) => wanted,
+            Err(error) => return Phase::Failed(error.into()),
+        };
+        let hub = self.library.hub().cloned().unwrap_or_else(Hub::from_env);
+        let (begun, mut first, mut told) = (Instant::now(), None, None::<Instant>);
+        let mut watch = |p: Progress| {
+            let from = *first.get_or_insert(p.done);
+            // Ten times a second is enough for anybody's eyes.
+            if told.is_none_or(|t| t.elapsed().as_millis() >= 100) {
+                told = Some(Instant::now());
+                let rate = p.done.saturating_sub(from) as f64 / begun.elapsed().as_secs_f64().max(0.1);
+                let download = Download { id: id.to_owned(), progress: p, rate, state: Phase::Running };
+                self.sink.send(Event::Library(News::Download(download)));
+            }
+            stop.load(Ordering::Acquire)
+        };
+        match hub.get(&wanted, &mut watch) {
+            Ok(_) => Phase::Done,
+            Err(HubError::Stopped) => Phase::Paused,
+            Err(error) => Phase::Failed(error.into()),
+        }
+    }
+}
+
+/// All models that are here, then those of the catalogue that are not.
+fn shelf(library: &Library) -> Vec<Volume> {
+    let measured = measured::place().map(|p| measured::read(&p)).unwrap_or_default();
+    let registry = library.registry();
+    let entries = library.list().0;
+    let mut first: Vec<&str> = Vec::new();
+    let mut all: Vec<Volume> = Vec::new();
+    for entry in &entries {
+        let task = entry.task().unwrap_or("");
+        let chosen = registry.defaults.get(task).filter(|id| entries.iter().any(|e| e.id == **id));
+        let is_default = match chosen {
+            Some(id) => *id == entry.id,
+            None => !first.contains(&task),
+        };
+        first.push(task);
+        all.push(Volume {
+            is_default,
+            is_pinned: registry.pinned.contains(&entry.id),
+            kept: registry.precisions.get(&entry.id).copied(),
+            measured: measured.iter().filter(|m| m.model == entry.id).cloned().collect(),
+            ..of_entry(entry)
+        });
+    }
+    let hub = library.hub();
+    let missing = catalogue::all().iter().filter(|k| entries.iter().all(|e| e.id != k.id));
+    all.extend(missing.map(|k| Volume {
+        id: k.id.clone(),
+        name: k.name.clone(),
+        task: k.task.clone(),
+        is_here: false,
+        is_removable: false,
+        is_default: false,
+        is_pinned: false,
+        bytes: k.bytes,
+        partial: hub.map_or(0, |h| h.partial(&k.repo)),
+        precision: k.precision.clone(),
+        kept: None,
+        licence: k.licence.clone(),
+        languages: k.languages.clone(),
+        description: k.note.clone(),
+        card: None,
+        measured: Vec::new(),
+    }));
+    all
+}
+
+fn of_entry(entry: &ModelEntry) -> Volume {
+    let card = Card::of(entry);
+    let problem = card.as_ref().err().map(ToString::to_string);
+    let card = card.ok().map(Arc::new);
+    let of = |f: fn(&Card) -> String| card.as_deref().map(f).unwrap_or_default();
+    Volume {
+        id: entry.id.clone(),
+        name: entry.name(),
+        task: entry.task().unwrap_or("").to_owned(),
+        is_here: true,
+        is_removable: !matches!(entry.origin, Origin::Shipped),
+        is_default: false,
+        is_pinned: false,
+        bytes: card.as_ref().map_or_else(|| entry.weight_bytes(), |c| c.bytes),
+        partial: 0,
+        precision: of(|c| c.precision.clone()),
+        kept: None,
+        licence: of(|c| c.licence.clone()),
+        languages: card.as_ref().map(|c| c.languages.clone()).unwrap_or_default(),
+        description: problem.unwrap_or_else(|| of(|c| c.description.clone())),
+        card,
+        measured: Vec::new(),
+    }
+}
