@@ -14,13 +14,14 @@ pub mod theme;
 pub mod widgets;
 
 use crate::engine::message::{Event, EventSink, Status};
-use crate::engine::{Engine, EngineConfig};
+use crate::engine::{Engine, EngineConfig, Library, librarian};
 use crate::nn::runtime::DeviceChoice;
 use crate::telemetry::sampler::{Sampler, SharedStore, lock};
 use crate::telemetry::sources::{Own, Probe};
 use crate::telemetry::store::Store;
 use command::UiCommand;
 use crossbeam_channel::Receiver;
+use jobs::Pending;
 use notices::Notices;
 use palette::CommandPalette;
 use pulse::Pulse;
@@ -46,6 +47,7 @@ pub struct AppConfig {
 /// The application.
 pub struct App {
     engine: Engine,
+    library: Library,
     sink: EventSink,
     events: Receiver<Event>,
     status: Option<Status>,
@@ -60,6 +62,8 @@ pub struct App {
     pulse: Pulse,
     palette: Option<CommandPalette>,
     notices: Notices,
+    /// Dropped files that are looked at: whether they are models.
+    dropped: Vec<Pending<Vec<(bool, PathBuf)>>>,
     /// Frames left in which a window that should fill the screen is looked at.
     filling: u8,
 }
@@ -88,6 +92,7 @@ impl App {
         let current = tabs.iter().position(|t| t.id() == settings.tab).unwrap_or(0);
         let mut notices = Notices::default();
         file.problem.iter().for_each(|problem| notices.push(problem.clone()));
+        let library = engine.library.clone();
         let engine = Engine::start(engine)?;
         let mut usage = engine.usage();
         let own = move || {
@@ -107,6 +112,7 @@ impl App {
         };
         let app = Self {
             engine,
+            library,
             sink,
             events,
             status: None,
@@ -121,6 +127,7 @@ impl App {
             pulse: Pulse::default(),
             palette: None,
             notices,
+            dropped: Vec::new(),
             filling: 0,
         };
         theme::apply(ctx, &app.settings);
@@ -161,6 +168,7 @@ impl App {
             ctx,
             palette: theme::palette(ctx),
             engine: &self.engine,
+            library: &self.library,
             sink: &self.sink,
             status: self.status.as_ref(),
             data: self.data.as_deref(),
@@ -242,7 +250,17 @@ impl App {
 
     fn take_drops(&mut self, ctx: &egui::Context) {
         let dropped: Vec<PathBuf> = ctx.input(|i| i.raw.dropped_files.iter().map(|f| f.path().to_path_buf()).collect());
-        for path in dropped {
+        if !dropped.is_empty() {
+            let sort = move || dropped.into_iter().map(|path| (librarian::is_model(&path), path)).collect();
+            self.dropped.push(Pending::spawn(ctx, sort));
+        }
+        let mut sorted: Vec<(bool, PathBuf)> = Vec::new();
+        self.dropped.retain_mut(|pending| pending.poll().map(|all| sorted.extend(all)).is_none());
+        for (is_model, path) in sorted {
+            // A model goes to the models, whatever is shown.
+            if is_model && let Some(models) = self.tabs.iter().position(|t| t.id() == "models") {
+                self.show_tab(models);
+            }
             let current = self.current;
             self.with_tab(ctx, current, |tab, cx| tab.on_drop(path, cx));
         }

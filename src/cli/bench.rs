@@ -1,6 +1,6 @@
 //! `glossa bench TASK`: speed at fixed lengths and batch sizes.
 
-use super::{Common, follow, print_result, progress_bar, task_id};
+use super::{Common, follow, print_noted, print_result, progress_bar, task_id};
 use crate::error::UserMessage;
 use crate::labs::batching::Batching;
 use crate::labs::bench::{BATCHES, Bench, LENGTHS, Plan};
@@ -79,7 +79,7 @@ pub(super) fn run(args: &BenchArgs, common: &Common) -> Result<ExitCode, UserMes
     };
     let bench = crate::labs::bench::run(&common.library()?, &runtime, &plan, |done, _| bar.set_position(done as u64));
     bar.finish_and_clear();
-    print_result(args.json, &bench?, table)?;
+    print_noted(args.json, &bench?, table)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -116,7 +116,7 @@ fn rewriting(args: &BenchArgs, library: &Library, runtime: &Runtime) -> Result<E
     };
     let result = rewriting_bench::run(library, runtime, &plan, follow(&bar));
     bar.finish_and_clear();
-    print_result(args.json, &result?, rewriting_table)?;
+    print_noted(args.json, &result?, rewriting_table)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -150,7 +150,7 @@ fn language(args: &BenchArgs, library: &Library, runtime: &Runtime) -> Result<Ex
     let model = args.model.as_deref();
     let result = language_bench::run(library, runtime, model, args.seconds, |done, _| bar.set_position(done as u64));
     bar.finish_and_clear();
-    print_result(args.json, &result?, language_table)?;
+    print_noted(args.json, &result?, language_table)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -162,7 +162,8 @@ fn language_table(b: &LanguageBench) -> String {
             r.tokens, r.tokens_per_second, r.run_ms.p95
         )
     };
-    let mut lines = vec![format!("{} · {} · weights {} MB", b.model, b.device, b.weight_bytes / 1_000_000)];
+    let mb = b.weight_bytes / 1_000_000;
+    let mut lines = vec![format!("{} · {} · weights in {}, {mb} MB", b.model, b.device, b.precision)];
     lines.extend(b.prefill.iter().map(|r| row("prefill", r)));
     lines.push(row("decode", &b.decode));
     lines.push(format!("first token after {:.1} ms (p95 {:.1}), prompt of 128 tokens", b.ttft_ms.p50, b.ttft_ms.p95));

@@ -16,6 +16,7 @@ mod writing;
 use crate::engine::message::{Event, EventSink};
 use crate::engine::{Engine, EngineConfig};
 use crate::error::UserMessage;
+use crate::labs::notes::{self, Notable};
 use crate::models::library::Library;
 use crate::nn::precision::Precision;
 use crate::nn::runtime::{DeviceChoice, Runtime};
@@ -266,6 +267,16 @@ fn follow(bar: &ProgressBar) -> impl FnMut(usize, usize) {
 /// Prints a result as JSON, or as the table that people read.
 fn print_result<T: serde::Serialize>(json: bool, result: &T, table: fn(&T) -> String) -> Result<(), UserMessage> {
     if json { print_json(result) } else { write_line(&table(result)) }
+}
+
+/// The same for a measurement, which the list of models shows from then on.
+fn print_noted<T: Notable + serde::Serialize>(
+    json: bool,
+    result: &T,
+    table: fn(&T) -> String,
+) -> Result<(), UserMessage> {
+    notes::keep(result);
+    print_result(json, result, table)
 }
 
 /// Prints JSON, for people (indented) or for programs.

@@ -50,6 +50,12 @@ impl Budget {
         out
     }
 
+    /// The least recently used, but none of those to `keep`.
+    pub fn oldest(&self, keep: &dyn Fn(&str) -> bool) -> Option<String> {
+        let free = self.held.iter().filter(|h| !keep(&h.key));
+        free.min_by_key(|h| h.used).map(|h| h.key.clone())
+    }
+
     /// Bytes held.
     pub fn total(&self) -> usize {
         self.held.iter().map(|h| h.bytes).sum()

@@ -2,17 +2,17 @@
 //! neither the window nor the worker waits for a disk or a network.
 
 use super::message::{Command, Event, EventSink};
+use super::shelf::Shelf;
 use crate::error::UserMessage;
 use crate::models::add::{self, Removed};
-use crate::models::card::Card;
+pub use crate::models::card::Card;
 use crate::models::catalogue;
 use crate::models::hub::{Hub, HubError, Progress, Wanted};
-use crate::models::library::{Library, ModelEntry, Origin};
-use crate::models::measured::{self, Measurement};
+use crate::models::library::Library;
 use crate::nn::precision::Precision;
 use crossbeam_channel::{Receiver, Sender};
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -50,7 +50,7 @@ pub enum Errand {
 /// What the librarian says.
 #[derive(Clone, Debug)]
 pub enum News {
-    Shelf(Arc<Vec<Volume>>),
+    Shelf(Arc<Shelf>),
     Download(Download),
     Checked {
         path: PathBuf,
@@ -61,33 +61,6 @@ pub enum News {
     Failed(UserMessage),
 }
 
-/// A model, here or to be got.
-#[derive(Clone, Debug)]
-pub struct Volume {
-    pub id: String,
-    pub name: String,
-    /// Task id whose models it belongs to.
-    pub task: String,
-    pub is_here: bool,
-    pub is_removable: bool,
-    pub is_default: bool,
-    pub is_pinned: bool,
-    /// Of its files; about, of one that is not here.
-    pub bytes: u64,
-    /// Bytes that have come of a download that was stopped.
-    pub partial: u64,
-    /// Of the file.
-    pub precision: String,
-    /// That it is to be loaded in, if not the file's.
-    pub kept: Option<Precision>,
-    pub licence: String,
-    pub languages: Vec<String>,
-    pub description: String,
-    /// Of one that is here.
-    pub card: Option<Arc<Card>>,
-    pub measured: Vec<Measurement>,
-}
-
 /// A download on its way.
 #[derive(Clone, Debug)]
 pub struct Download {
@@ -96,6 +69,13 @@ pub struct Download {
     /// Bytes per second, since it began or went on.
     pub rate: f64,
     pub state: Phase,
+}
+
+/// Whether `path` looks like a model: a file of weights, an archive, or a folder with a configuration.
+/// Looks at the disk.
+pub fn is_model(path: &Path) -> bool {
+    let ending = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_lowercase();
+    ["gguf", "zip", "safetensors"].contains(&ending.as_str()) || path.join("config.json").is_file()
 }
 
 /// How far a download is.
@@ -168,7 +148,7 @@ impl Desk {
     fn serve(&self, errand: Errand) -> Option<News> {
         let failed = |e: crate::models::ModelError| News::Failed(e.into());
         let result = match errand {
-            Errand::List => return Some(News::Shelf(Arc::new(shelf(&self.library)))),
+            Errand::List => return Some(News::Shelf(Arc::new(Shelf::of(&self.library)))),
             Errand::Check(path) => {
                 if add::is_archive(&path) {
                     return self.serve(Errand::Add(path));
@@ -226,7 +206,7 @@ impl Desk {
 /// The worker and the window learn of what has changed.
 fn tell_all(library: &Library, worker: &Sender<Command>, sink: &EventSink) {
     let _ = worker.try_send(Command::Refresh);
-    sink.send(Event::Library(News::Shelf(Arc::new(shelf(library)))));
+    sink.send(Event::Library(News::Shelf(Arc::new(Shelf::of(library)))));
 }
 
 /// Downloads, one after the other.
@@ -277,76 +257,5 @@ impl Fetcher {
             Err(HubError::Stopped) => Phase::Paused,
             Err(error) => Phase::Failed(error.into()),
         }
-    }
-}
-
-/// All models that are here, then those of the catalogue that are not.
-fn shelf(library: &Library) -> Vec<Volume> {
-    let measured = measured::place().map(|p| measured::read(&p)).unwrap_or_default();
-    let registry = library.registry();
-    let entries = library.list().0;
-    let mut first: Vec<&str> = Vec::new();
-    let mut all: Vec<Volume> = Vec::new();
-    for entry in &entries {
-        let task = entry.task().unwrap_or("");
-        let chosen = registry.defaults.get(task).filter(|id| entries.iter().any(|e| e.id == **id));
-        let is_default = match chosen {
-            Some(id) => *id == entry.id,
-            None => !first.contains(&task),
-        };
-        first.push(task);
-        all.push(Volume {
-            is_default,
-            is_pinned: registry.pinned.contains(&entry.id),
-            kept: registry.precisions.get(&entry.id).copied(),
-            measured: measured.iter().filter(|m| m.model == entry.id).cloned().collect(),
-            ..of_entry(entry)
-        });
-    }
-    let hub = library.hub();
-    let missing = catalogue::all().iter().filter(|k| entries.iter().all(|e| e.id != k.id));
-    all.extend(missing.map(|k| Volume {
-        id: k.id.clone(),
-        name: k.name.clone(),
-        task: k.task.clone(),
-        is_here: false,
-        is_removable: false,
-        is_default: false,
-        is_pinned: false,
-        bytes: k.bytes,
-        partial: hub.map_or(0, |h| h.partial(&k.repo)),
-        precision: k.precision.clone(),
-        kept: None,
-        licence: k.licence.clone(),
-        languages: k.languages.clone(),
-        description: k.note.clone(),
-        card: None,
-        measured: Vec::new(),
-    }));
-    all
-}
-
-fn of_entry(entry: &ModelEntry) -> Volume {
-    let card = Card::of(entry);
-    let problem = card.as_ref().err().map(ToString::to_string);
-    let card = card.ok().map(Arc::new);
-    let of = |f: fn(&Card) -> String| card.as_deref().map(f).unwrap_or_default();
-    Volume {
-        id: entry.id.clone(),
-        name: entry.name(),
-        task: entry.task().unwrap_or("").to_owned(),
-        is_here: true,
-        is_removable: !matches!(entry.origin, Origin::Shipped),
-        is_default: false,
-        is_pinned: false,
-        bytes: card.as_ref().map_or_else(|| entry.weight_bytes(), |c| c.bytes),
-        partial: 0,
-        precision: of(|c| c.precision.clone()),
-        kept: None,
-        licence: of(|c| c.licence.clone()),
-        languages: card.as_ref().map(|c| c.languages.clone()).unwrap_or_default(),
-        description: problem.unwrap_or_else(|| of(|c| c.description.clone())),
-        card,
-        measured: Vec::new(),
     }
 }

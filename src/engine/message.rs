@@ -270,7 +270,19 @@ pub struct Timing {
 pub struct Outlook {
     pub model: String,
     pub context: usize,
-    pub forecasts: Vec<(Precision, Forecast)>,
+    /// All bytes of the memory it would lie in.
+    pub total: Option<usize>,
+    pub prospects: Vec<Prospect>,
+}
+
+/// What a model will need in one precision.
+#[derive(Clone, Debug)]
+pub struct Prospect {
+    /// As it is asked for.
+    pub precision: Precision,
+    /// What its weights are really kept as, as measurements name it.
+    pub name: String,
+    pub forecast: Forecast,
 }
 
 /// A model in memory.

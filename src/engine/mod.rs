@@ -12,12 +12,13 @@ pub mod models;
 pub mod queue;
 pub mod record;
 pub mod shapes;
+pub mod shelf;
 pub mod trace;
 pub mod usage;
 pub mod worker;
 
 use crate::error::UserMessage;
-use crate::models::library::Library;
+pub use crate::models::library::Library;
 use crate::nn::precision::Precision;
 use crate::nn::runtime::{DeviceChoice, available_memory};
 use crate::tasks::Task;

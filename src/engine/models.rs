@@ -1,14 +1,16 @@
 //! The models that the worker holds: opened at first use, shared, evicted under the budget.
 
 use super::budget::Budget;
-use super::message::{Happening, LoadedModel, ModelChange, ModelInfo, Outlook};
+use super::message::{Happening, LoadedModel, ModelChange, ModelInfo, Outlook, Prospect};
 use crate::error::UserMessage;
 use crate::models::catalogue;
+use crate::models::gguf::Gguf;
 use crate::models::library::{Library, ModelEntry};
 use crate::models::registry::Registry;
 use crate::models::verify::Verifier;
 use crate::nn::precision::Precision;
 use crate::nn::runtime::{Runtime, process_memory};
+use crate::nn::source::TensorSource as _;
 use crate::tasks::{Model, Task, TaskError, forecast};
 use std::collections::HashMap;
 use std::time::Instant;
@@ -94,14 +96,23 @@ impl Models {
         runtime.context = Some(context);
         let entry = self.library.resolve(Some(model), "").ok();
         let free = runtime.free_memory();
-        let one = |p: Precision| match (&entry, catalogue::find(model)) {
-            (Some(entry), _) => forecast::of(entry, &runtime.keeping(p)).ok(),
-            (None, Some(k)) => Some(k.shape.forecast((k.bytes, k.is_quantized()), p, context, free)),
-            (None, None) => None,
+        let known = catalogue::find(model);
+        let own = match &entry {
+            Some(entry) => entry.gguf().and_then(|p| Gguf::open(p).ok()?.precision()).map(str::to_owned),
+            None => known.filter(|k| k.is_quantized()).map(|k| k.precision.clone()),
+        };
+        let one = |p: Precision| {
+            let runtime = runtime.keeping(p);
+            let forecast = match (&entry, known) {
+                (Some(entry), _) => forecast::of(entry, &runtime).ok()?,
+                (None, known) => known.map(|k| k.shape.forecast((k.bytes, k.is_quantized()), p, context, free))?,
+            };
+            let name = own.clone().filter(|_| p == Precision::Own);
+            Some(Prospect { precision: p, name: name.unwrap_or_else(|| runtime.precision().to_owned()), forecast })
         };
         let all = std::iter::once(Precision::Own).chain(Precision::ALL);
-        let forecasts = all.map(|p| Some((p, one(p)?))).collect::<Option<Vec<_>>>()?;
-        Some(Outlook { model: model.to_owned(), context, forecasts })
+        let prospects = all.map(one).collect::<Option<Vec<_>>>()?;
+        Some(Outlook { model: model.to_owned(), context, total: runtime.total_memory(), prospects })
     }
 
     /// The models that can be asked for by id.
@@ -143,14 +154,10 @@ impl Models {
             let stop = || (stopped.borrow_mut())(&entry.id, 0.0, bytes);
             self.verifier.check(&entry.dir, manifest, &stop)?;
         }
-        let pinned = |key: &str| self.loaded.get(key).is_some_and(|l| self.registry.pinned.contains(&l.id));
-        for key in self.budget.evict(usize::try_from(bytes).unwrap_or(usize::MAX), &|k| k == wanted.key || pinned(k)) {
-            tracing::info!(%key, "model dropped to make room");
-            self.remove(&key, Happening::Evicted);
-        }
         let mut report = |share: f32| progress(&entry.id, share, bytes);
         let asked = self.registry.precisions.get(&entry.id).copied();
         let runtime = asked.map_or_else(|| wanted.runtime.clone(), |p| wanted.runtime.keeping(p));
+        self.make_room(&entry, &runtime, wanted.key)?;
         let on_cpu = runtime.report.used == "cpu";
         let before = process_memory().filter(|_| on_cpu);
         let model = wanted.task.load(&entry, &runtime, &mut report)?;
@@ -164,6 +171,36 @@ impl Models {
         let loaded = Loaded { id: entry.id, model, precision, asked, memory };
         self.loaded.insert(wanted.key.to_owned(), loaded);
         Ok(())
+    }
+
+    /// Drops others, the least recently used first, until `entry` fits into the budget and into the memory
+    /// that is free.
+    ///
+    /// # Errors
+    /// [`TaskError::TooLarge`] if it does not fit even alone.
+    fn make_room(&mut self, entry: &ModelEntry, runtime: &Runtime, key: &str) -> Result<(), TaskError> {
+        // What cannot be forecast cannot be opened: its loading says why.
+        let forecast = forecast::of(entry, runtime).ok();
+        let weights = forecast.map_or(usize::try_from(entry.weight_bytes()).unwrap_or(usize::MAX), |f| f.weights);
+        let pinned = |k: &str| self.loaded.get(k).is_some_and(|l| self.registry.pinned.contains(&l.id));
+        for key in self.budget.evict(weights, &|k| k == key || pinned(k)) {
+            tracing::info!(%key, "model dropped to make room");
+            self.remove(&key, Happening::Evicted);
+        }
+        let Some(mut forecast) = forecast else { return Ok(()) };
+        loop {
+            forecast.available = runtime.free_memory();
+            if !forecast.is_too_much() {
+                return Ok(());
+            }
+            let pinned = |k: &str| self.loaded.get(k).is_some_and(|l| self.registry.pinned.contains(&l.id));
+            let Some(oldest) = self.budget.oldest(&|k| k == key || pinned(k)) else {
+                let context = runtime.context.unwrap_or(crate::tasks::language::DEFAULT_CONTEXT);
+                return Err(TaskError::TooLarge { forecast, context });
+            };
+            tracing::info!(key = %oldest, "model dropped: too little memory is free");
+            self.remove(&oldest, Happening::Evicted);
+        }
     }
 
     /// Notes a use.

@@ -5,8 +5,8 @@ use crate::models::library::Library;
 use crate::nn::decoder::{Cache, Decoder, Want};
 use crate::nn::runtime::Runtime;
 use crate::nn::sampling::{Sampler, Sampling};
-use crate::tasks::TaskError;
 use crate::tasks::language::LanguageModel;
+use crate::tasks::{Model as _, TaskError};
 use crate::telemetry::stats::{Percentiles, percentiles};
 use serde::Serialize;
 use std::time::Instant;
@@ -32,6 +32,7 @@ pub struct LanguageBench {
     pub task: &'static str,
     pub model: String,
     pub device: String,
+    pub precision: &'static str,
     pub threads: usize,
     pub weight_bytes: usize,
     pub prefill: Vec<Rate>,
@@ -54,6 +55,44 @@ fn rate(tokens: usize, times: &[f64]) -> Rate {
     Rate { tokens, tokens_per_second: tokens as f64 / run_ms.p50 * 1e3, run_ms }
 }
 
+fn timed(begun: Instant) -> f64 {
+    begun.elapsed().as_secs_f64() * 1e3
+}
+
+fn greedy() -> Sampler {
+    Sampler::new(Sampling { temperature: 0.0, ..Sampling::default() })
+}
+
+/// Times of `work`, for about `seconds` but three times at least, after once before the clock.
+fn repeat(seconds: f64, work: &mut dyn FnMut() -> Result<f64, TaskError>) -> Result<Vec<f64>, TaskError> {
+    work()?;
+    let begun = Instant::now();
+    let mut times = Vec::new();
+    while times.len() < 3 || begun.elapsed().as_secs_f64() < seconds {
+        times.push(work()?);
+    }
+    Ok(times)
+}
+
+/// Speed of writing `tokens` tokens after a prompt of 128, for about `seconds`.
+///
+/// # Errors
+/// An error of the device, or logits that are no numbers.
+pub fn decode(decoder: &Decoder, tokens: usize, seconds: f64) -> Result<Rate, TaskError> {
+    let (mut cache, mut sampler) = (decoder.cache(), greedy());
+    let times = repeat(seconds, &mut || {
+        cache.truncate(0);
+        let mut logits = read(decoder, &mut cache, DECODE)?;
+        let begun = Instant::now();
+        for _ in 0..tokens {
+            let id = sampler.choose(&logits, &[], 0).ok_or(TaskError::NotANumber)?.id;
+            logits = decoder.forward(&mut cache, &[id], Want::Last)?;
+        }
+        Ok(timed(begun))
+    })?;
+    Ok(rate(tokens, &times))
+}
+
 /// Measures each number for about `seconds`.
 ///
 /// # Errors
@@ -69,56 +108,38 @@ pub fn run(
     let model = LanguageModel::load(&entry, runtime, &mut |_| false)?;
     let decoder = model.decoder();
     let mut cache = decoder.cache();
-    let mut sampler = Sampler::new(Sampling { temperature: 0.0, ..Sampling::default() });
-    let repeat = |cache: &mut Cache, work: &mut dyn FnMut(&mut Cache) -> Result<f64, TaskError>| {
-        work(cache)?;
-        let begun = Instant::now();
-        let mut times = Vec::new();
-        while times.len() < 3 || begun.elapsed().as_secs_f64() < seconds {
-            times.push(work(cache)?);
-        }
-        Ok::<_, TaskError>(times)
-    };
-    let timed = |begun: Instant| begun.elapsed().as_secs_f64() * 1e3;
+    let mut sampler = greedy();
     let steps = PROMPTS.len() + 2;
     let mut prefill = Vec::new();
     for tokens in PROMPTS.into_iter().filter(|t| *t <= decoder.config().context) {
-        let times = repeat(&mut cache, &mut |cache| {
+        let times = repeat(seconds, &mut || {
             cache.truncate(0);
             let begun = Instant::now();
-            read(decoder, cache, tokens)?;
+            read(decoder, &mut cache, tokens)?;
             Ok(timed(begun))
         })?;
         prefill.push(rate(tokens, &times));
         progress(prefill.len(), steps);
     }
-    let ttft = repeat(&mut cache, &mut |cache| {
+    let ttft = repeat(seconds, &mut || {
         cache.truncate(0);
         let begun = Instant::now();
-        let logits = read(decoder, cache, DECODE)?;
+        let logits = read(decoder, &mut cache, DECODE)?;
         sampler.choose(&logits, &[], 0).ok_or(TaskError::NotANumber)?;
         Ok(timed(begun))
     })?;
     progress(steps - 1, steps);
-    let times = repeat(&mut cache, &mut |cache| {
-        cache.truncate(0);
-        let mut logits = read(decoder, cache, DECODE)?;
-        let begun = Instant::now();
-        for _ in 0..DECODE {
-            let id = sampler.choose(&logits, &[], 0).ok_or(TaskError::NotANumber)?.id;
-            logits = decoder.forward(cache, &[id], Want::Last)?;
-        }
-        Ok(timed(begun))
-    })?;
+    let decode = decode(decoder, DECODE, seconds)?;
     progress(steps, steps);
     Ok(LanguageBench {
         task: "chat",
         model: entry.id.clone(),
         device: runtime.report.name.clone(),
+        precision: model.precision().unwrap_or(runtime.precision()),
         threads: runtime.report.threads,
         weight_bytes: decoder.bytes(),
         prefill,
-        decode: rate(DECODE, &times),
+        decode,
         ttft_ms: percentiles(&ttft).unwrap_or_default(),
         peak_memory_bytes: peak_memory(),
     })

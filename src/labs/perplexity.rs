@@ -4,8 +4,8 @@ use crate::error::UserMessage;
 use crate::models::library::Library;
 use crate::nn::decoder::{CHUNK, Want};
 use crate::nn::runtime::Runtime;
-use crate::tasks::TaskError;
 use crate::tasks::language::LanguageModel;
+use crate::tasks::{Model as _, TaskError};
 use serde::Serialize;
 use std::path::Path;
 use std::time::Instant;
@@ -18,6 +18,7 @@ pub const WINDOW: usize = 512;
 pub struct Perplexity {
     pub model: String,
     pub device: String,
+    pub precision: &'static str,
     pub data: String,
     pub window: usize,
     /// `exp` of the mean negative log likelihood per scored token.
@@ -85,6 +86,7 @@ pub fn perplexity(
     Ok(Perplexity {
         model: entry.id.clone(),
         device: runtime.report.name.clone(),
+        precision: model.precision().unwrap_or(runtime.precision()),
         data: data.display().to_string(),
         window,
         perplexity: nll.exp(),

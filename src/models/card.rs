@@ -4,7 +4,7 @@ use super::ModelError;
 use super::catalogue;
 use super::gguf::{Gguf, Value};
 use super::kind::{self, Recognized};
-use super::library::{ModelEntry, Origin};
+use super::library::ModelEntry;
 use super::manifest::Accuracy;
 use super::weights::Weights;
 use crate::nn::shape::Shape;
@@ -77,12 +77,7 @@ impl Card {
                 .map(|m| m.architecture.clone())
                 .filter(|a| a != "GGUF")
                 .unwrap_or(found.architecture),
-            origin: match entry.origin {
-                Origin::Shipped => "shipped",
-                Origin::Hub(_) => "hub",
-                Origin::Added => "added",
-                Origin::Path => "path",
-            },
+            origin: entry.origin.name(),
             path: entry.gguf().map_or_else(|| entry.dir.clone(), std::path::Path::to_owned),
             bytes: files.iter().map(|f| f.1).sum(),
             files,

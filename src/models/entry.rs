@@ -20,6 +20,18 @@ pub enum Origin {
     Path,
 }
 
+impl Origin {
+    /// In a word.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Shipped => "shipped",
+            Self::Hub(_) => "hub",
+            Self::Added => "added",
+            Self::Path => "path",
+        }
+    }
+}
+
 /// A model whose files lie on disk.
 #[derive(Clone, Debug)]
 pub struct ModelEntry {

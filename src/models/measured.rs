@@ -14,7 +14,7 @@ pub struct Measurement {
     pub precision: String,
     /// Such as "CPU, 2 threads, AVX-512".
     pub device: String,
-    /// Such as `accuracy`, `f1`, `perplexity`; `ms` at 128 tokens, or `tokens/s` of decoding.
+    /// `ms` (for 128 tokens) or `tokens/s` of a speed, else such as `accuracy`, `F1`, `perplexity`.
     pub metric: String,
     pub value: f64,
     /// What it was measured on; empty for a speed.
@@ -31,6 +31,29 @@ impl Measurement {
     /// Whether it is about speed.
     pub fn is_speed(&self) -> bool {
         self.data.is_empty()
+    }
+
+    /// The number as people read it.
+    pub fn shown(&self) -> String {
+        let value = self.value;
+        match self.metric.as_str() {
+            "ms" if value < 9.95 => format!("{value:.1} ms"),
+            "ms" => format!("{value:.0} ms"),
+            "tokens/s" if value < 9.95 => format!("{value:.1} tokens/s"),
+            "tokens/s" => format!("{value:.0} tokens/s"),
+            "perplexity" => format!("perplexity {value:.1}"),
+            // Shares of one.
+            "accuracy" => format!("{:.1} %", value * 100.0),
+            "BLEU" => format!("BLEU {value:.1}"),
+            metric => format!("{metric} {:.1}", value * 100.0),
+        }
+    }
+
+    /// How many times as fast as `other` it is, if both are speeds of one kind.
+    pub fn gain_over(&self, other: &Self) -> Option<f64> {
+        let same = self.is_speed() && self.metric == other.metric && self.device == other.device;
+        let ratio = if self.metric == "ms" { other.value / self.value } else { self.value / other.value };
+        (same && ratio.is_finite()).then_some(ratio)
     }
 
     fn replaces(&self, other: &Self) -> bool {

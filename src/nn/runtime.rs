@@ -114,6 +114,14 @@ impl Runtime {
         }
     }
 
+    /// All bytes of the memory that [`Self::free_memory`] is a part of.
+    pub fn total_memory(&self) -> Option<usize> {
+        match &self.target {
+            Target::Cpu { .. } => main_memory().and_then(|s| usize::try_from(s.total_memory()).ok()),
+            Target::Device { .. } => GpuMemory::open()?.read().map(|(_, total)| total),
+        }
+    }
+
     /// The same device, with weights kept another way.
     #[must_use]
     pub fn keeping(&self, kept: Precision) -> Self {
@@ -155,9 +163,13 @@ fn on_device(kept: Precision) -> DType {
 
 /// Bytes of main memory that programs can still have, if the system tells.
 pub fn available_memory() -> Option<usize> {
+    usize::try_from(main_memory()?.available_memory()).ok().filter(|free| *free > 0)
+}
+
+fn main_memory() -> Option<sysinfo::System> {
     let mut system = sysinfo::System::new().ok()?;
     system.refresh_memory();
-    usize::try_from(system.available_memory()).ok().filter(|free| *free > 0)
+    Some(system)
 }
 
 /// Bytes of main memory that this process holds for itself: without files that are mapped, which the system

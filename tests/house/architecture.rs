@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// What each room may use of the others (beside itself and the two leaves, `error` and `disk`).
 const MAY_USE: [(&str, &[&str]); 8] = [
-    ("app", &["engine", "labs", "telemetry", "tasks", "nn::runtime"]),
+    ("app", &["engine", "labs", "telemetry", "tasks", "nn::runtime", "nn::precision"]),
     ("cli", &["app", "engine", "labs", "models", "nn", "tasks", "telemetry"]),
     ("labs", &["engine", "models", "nn", "tasks", "telemetry::stats"]),
     ("engine", &["tasks", "models", "nn"]),

@@ -8,6 +8,8 @@ mod cli;
 mod engine;
 mod fake;
 mod gguf;
+mod hub;
+mod hub_server;
 mod reading;
 mod rewriting;
 mod shipped;

@@ -7,6 +7,7 @@ mod editor;
 pub mod entities;
 pub mod extract;
 pub mod generate;
+pub mod models;
 pub mod monitor;
 pub mod questions;
 pub mod sentiment;
@@ -22,7 +23,7 @@ use super::settings::Settings;
 use super::theme::Palette;
 use super::widgets::icons::Icon;
 use crate::engine::message::{Event, EventSink, Request, Status};
-use crate::engine::{Engine, Ticket};
+use crate::engine::{Engine, Library, Ticket};
 use crate::error::UserMessage;
 use crate::telemetry::sampler::SharedStore;
 use egui::Ui;
@@ -77,6 +78,7 @@ pub fn all() -> Vec<Box<dyn Tab>> {
         Box::<generate::GenerateTab>::default(),
         Box::<chat::ChatTab>::default(),
         Box::<monitor::MonitorTab>::default(),
+        Box::<models::ModelsTab>::default(),
         Box::<settings::SettingsTab>::default(),
     ]
 }
@@ -86,6 +88,8 @@ pub struct Cx<'a> {
     pub ctx: &'a egui::Context,
     pub palette: &'static Palette,
     pub engine: &'a Engine,
+    /// Where models are looked for.
+    pub library: &'a Library,
     pub sink: &'a EventSink,
     pub status: Option<&'a Status>,
     pub settings: &'a mut Settings,

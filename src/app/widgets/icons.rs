@@ -36,6 +36,7 @@ pub enum Icon {
     Letters,
     Swap,
     Pulse,
+    Cube,
 }
 
 /// A small button without a frame, for rows of them.
@@ -123,6 +124,7 @@ pub fn paint(painter: &Painter, rect: Rect, icon: Icon, color: Color32) {
         | Icon::Table
         | Icon::Letters
         | Icon::Swap
+        | Icon::Cube
         | Icon::Pulse => paint_task(painter, origin, icon, color),
         Icon::Left => {
             painter.add(Shape::line(vec![at(12.0, 5.5), at(7.5, 10.0), at(12.0, 14.5)], stroke));
@@ -195,6 +197,12 @@ fn paint_task(painter: &Painter, origin: Pos2, icon: Icon, color: Color32) {
             let beat = [(2.0, 10.5), (6.0, 10.5), (8.5, 4.0), (12.0, 16.0), (14.5, 10.5), (18.0, 10.5)];
             let points: Vec<Pos2> = beat.iter().map(|(x, y)| at(*x, *y)).collect();
             painter.add(Shape::line(points, stroke));
+        }
+        Icon::Cube => {
+            let outline = [(10.0, 2.5), (16.5, 6.0), (16.5, 14.0), (10.0, 17.5), (3.5, 14.0), (3.5, 6.0)];
+            painter.add(Shape::closed_line(outline.iter().map(|(x, y)| at(*x, *y)).collect(), stroke));
+            painter.add(Shape::line(vec![at(3.5, 6.0), at(10.0, 9.5), at(16.5, 6.0)], stroke));
+            painter.line_segment([at(10.0, 9.5), at(10.0, 17.5)], stroke);
         }
         Icon::Swap => {
             painter.line_segment([at(4.0, 7.0), at(16.0, 7.0)], stroke);

@@ -1,101 +1,38 @@
 //! `list`, `search` and `info`.
 
 use super::{ExitCode, Library, find, hub, mb, print_json, write_line};
+use crate::engine::shelf::{Shelf, Volume};
 use crate::error::UserMessage;
 use crate::models::card::Card;
 use crate::models::catalogue::{self, Known};
 use crate::models::hub::Found;
-use crate::models::library::ModelEntry;
-use crate::models::measured::{self, Measurement};
+use crate::models::measured;
 use serde::Serialize;
 
-/// One model in a list.
-#[derive(Serialize)]
-struct Row {
-    id: String,
-    name: String,
-    task: String,
-    here: bool,
-    /// `shipped`, `hub`, `added`; `catalogue` of what can be got
-    origin: &'static str,
-    bytes: u64,
-    parameters: u64,
-    precision: String,
-    licence: String,
-    languages: Vec<String>,
-    /// Used where no model is named.
-    default: bool,
-    measured: Vec<Measurement>,
-    /// Bytes that have come of a download that was stopped.
-    partial: u64,
-}
-
-/// Rows of what is here, and of what can be got.
-fn rows(library: &Library, all: bool, task: Option<&str>) -> Vec<Row> {
-    let measured = measured::place().map(|p| measured::read(&p)).unwrap_or_default();
-    let (entries, errors) = library.list();
-    for error in errors {
-        eprintln!("glossa: {}", UserMessage::from(error));
+/// What is here, and with `all` what can be got; of one task if that is named.
+fn volumes(library: &Library, all: bool, task: Option<&str>) -> Vec<Volume> {
+    let Shelf { mut volumes, problems } = Shelf::of(library);
+    for problem in problems {
+        eprintln!("glossa: {problem}");
     }
-    let default = |entry: &ModelEntry| {
-        entry.task().is_some_and(|t| library.resolve(None, t).is_ok_and(|chosen| chosen.id == entry.id))
-    };
-    let mut rows: Vec<Row> = Vec::new();
-    for entry in &entries {
-        match Card::of(entry) {
-            Ok(card) => rows.push(Row {
-                default: default(entry),
-                here: true,
-                measured: measured.iter().filter(|m| m.model == card.id).cloned().collect(),
-                id: card.id,
-                name: card.name,
-                task: card.task,
-                origin: card.origin,
-                bytes: card.bytes,
-                parameters: card.parameters,
-                precision: card.precision,
-                licence: card.licence,
-                languages: card.languages,
-                partial: 0,
-            }),
-            Err(error) => eprintln!("glossa: {}", UserMessage::from(error)),
+    for volume in &volumes {
+        if let Some(problem) = &volume.problem {
+            eprintln!("glossa: {problem}");
         }
     }
-    if all {
-        let missing = catalogue::all().iter().filter(|k| entries.iter().all(|e| e.id != k.id));
-        rows.extend(missing.map(|k| Row { partial: hub(library).partial(&k.repo), ..of_known(k) }));
-    }
-    rows.retain(|r| task.is_none_or(|t| r.task == t));
-    rows
-}
-
-fn of_known(k: &Known) -> Row {
-    Row {
-        id: k.id.clone(),
-        name: k.name.clone(),
-        task: k.task.clone(),
-        here: false,
-        origin: "catalogue",
-        bytes: k.bytes,
-        parameters: k.parameters,
-        precision: k.precision.clone(),
-        licence: k.licence.clone(),
-        languages: k.languages.clone(),
-        default: false,
-        measured: Vec::new(),
-        partial: 0,
-    }
+    volumes.retain(|v| (all || v.is_here) && v.problem.is_none() && task.is_none_or(|t| v.task == t));
+    volumes
 }
 
 pub(super) fn list(library: &Library, (all, task): (bool, Option<&str>), json: bool) -> Result<ExitCode, UserMessage> {
-    let rows = rows(library, all, task);
+    let rows = volumes(library, all, task);
     if json {
         print_json(&rows)?;
         return Ok(ExitCode::SUCCESS);
     }
     write_line(&format!("{:<34} {:<12} {:>9} {:<7} {:<9} licence", "id", "task", "size", "type", "state"))?;
     for r in &rows {
-        let state = match (r.here, r.default, r.partial) {
+        let state = match (r.is_here, r.is_default, r.partial) {
             (true, true, _) => "default".to_owned(),
             (true, false, _) => "here".to_owned(),
             (false, _, 0) => "get".to_owned(),
@@ -236,7 +173,7 @@ fn card_table(c: &Card) -> String {
     let measured = measured::place().map(|p| measured::read(&p)).unwrap_or_default();
     for m in measured.iter().filter(|m| m.model == c.id) {
         let on = if m.data.is_empty() { m.device.clone() } else { format!("{}, {}", m.data, m.device) };
-        lines.push(format!("  measured      {} {:.4} with {} (n = {}; {on})", m.metric, m.value, m.precision, m.n));
+        lines.push(format!("  measured      {} with {} (n = {}; {on})", m.shown(), m.precision, m.n));
     }
     lines.join("\n")
 }

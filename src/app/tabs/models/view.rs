@@ -1,0 +1,107 @@
+//! The stage: heading, what is added, will it fit, filter, rows.
+
+use super::adding::Adding;
+use super::{ModelsTab, TASKS};
+use crate::app::tabs::Cx;
+use crate::app::theme::{Palette, size};
+use crate::app::widgets::{note, secondary};
+use crate::engine::shelf::Volume;
+use egui::{Align, Frame, Layout, RichText, ScrollArea, Stroke, TextEdit, Ui};
+
+impl ModelsTab {
+    pub(super) fn show(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
+        ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+            ui.horizontal(|ui| {
+                ui.heading("Models");
+                ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                    if self.adding.is_none() && secondary(ui, cx.palette, "Add file or id…", "").clicked() {
+                        self.adding = Some(Adding::of(String::new()));
+                    }
+                });
+            });
+            note(ui, cx.palette, "What is here, what can be had, and what fits this board.");
+            self.adding_ui(ui, cx);
+            self.fit_ui(ui, cx);
+            self.filter_ui(ui, cx.palette);
+            self.list_ui(ui, cx);
+            note(ui, cx.palette, "Drop a GGUF file or a model folder anywhere in the window to add it.");
+        });
+    }
+
+    fn filter_ui(&mut self, ui: &mut Ui, p: &Palette) {
+        ui.horizontal_wrapped(|ui| {
+            ui.spacing_mut().item_spacing.x = 4.0;
+            let label = |text: &str| RichText::new(text).size(size::LABEL);
+            if ui.selectable_label(self.only.is_none(), label("All")).clicked() {
+                self.only = None;
+            }
+            for (task, name, _) in TASKS {
+                if self.volumes().iter().any(|v| v.task == task)
+                    && ui.selectable_label(self.only == Some(task), label(name)).clicked()
+                {
+                    self.only = Some(task);
+                }
+            }
+            let field = TextEdit::singleline(&mut self.words).hint_text("find").desired_width(110.0);
+            let _ = ui.add(field.align(egui::Align2::LEFT_CENTER)).accessible_name("Find a model");
+            if !self.words.is_empty() && crate::app::widgets::icons::quiet(ui, p, super::Icon::Bin, "Clear").clicked() {
+                self.words.clear();
+            }
+        });
+    }
+
+    fn is_shown(&self, volume: &Volume) -> bool {
+        let text = || format!("{} {} {}", volume.name, volume.id, volume.languages.join(" ")).to_lowercase();
+        self.only.is_none_or(|task| volume.task == task)
+            && (self.words.trim().is_empty()
+                || self.words.to_lowercase().split_whitespace().all(|w| text().contains(w)))
+    }
+
+    fn list_ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
+        let p = cx.palette;
+        let Some(shelf) = self.shelf.clone() else {
+            note(ui, p, "Looking through the folders…");
+            return;
+        };
+        // Downloads that have no row yet.
+        let strangers: Vec<String> = self.downloads.keys().filter(|id| self.volume(id).is_none()).cloned().collect();
+        if !strangers.is_empty() {
+            list(ui, p, |ui| strangers.iter().for_each(|id| self.stranger(ui, cx, id)));
+        }
+        for (here, title) in [(true, "Here"), (false, "To be had")] {
+            let volumes: Vec<&Volume> =
+                shelf.volumes.iter().filter(|v| v.is_here == here && self.is_shown(v)).collect();
+            if volumes.is_empty() {
+                continue;
+            }
+            ui.add_space(2.0);
+            note(ui, p, title);
+            list(ui, p, |ui| {
+                for (i, volume) in volumes.iter().enumerate() {
+                    if i > 0 {
+                        hairline(ui, p);
+                    }
+                    self.row(ui, cx, volume);
+                    if self.selected.as_deref() == Some(&volume.id) {
+                        self.details(ui, cx, volume);
+                    }
+                }
+            });
+        }
+    }
+}
+
+/// A card whose rows reach its edges.
+fn list(ui: &mut Ui, p: &Palette, rows: impl FnOnce(&mut Ui)) {
+    let frame = Frame::new().fill(p.panel).stroke(Stroke::new(1.0, p.hairline)).corner_radius(size::RADIUS);
+    frame.show(ui, |ui| {
+        ui.set_width(ui.available_width());
+        ui.spacing_mut().item_spacing.y = 0.0;
+        rows(ui);
+    });
+}
+
+fn hairline(ui: &Ui, p: &Palette) {
+    let range = ui.max_rect().x_range();
+    ui.painter().hline(range, ui.cursor().top(), Stroke::new(1.0, p.hairline));
+}

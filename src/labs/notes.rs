@@ -1,0 +1,105 @@
+//! What measurements say about a model, noted where the list of models shows it.
+
+use super::bench::Bench;
+use super::eval_entities::EntityEvaluation;
+use super::eval_questions::QuestionEvaluation;
+use super::eval_rewriting::{SummaryEvaluation, TranslationEvaluation};
+use super::evaluate::Evaluation;
+use super::language_bench::LanguageBench;
+use super::measure::Measured;
+use super::perplexity::Perplexity;
+use super::rewriting_bench::RewritingBench;
+use crate::models::measured::{self, Measurement};
+
+/// Tokens of the sequence that an encoder's speed is told for.
+pub const TOKENS: usize = 128;
+
+/// A result that says something about a model.
+pub trait Notable {
+    /// The numbers that are worth keeping.
+    fn measurements(&self) -> Vec<Measurement>;
+}
+
+/// Keeps what `result` says, in place of what was known of the same model in the same precision.
+pub fn keep(result: &dyn Notable) {
+    measured::note(measured::place().as_deref(), result.measurements());
+}
+
+fn speed(of: (&str, &str, &str), metric: &str, value: f64, n: usize) -> Measurement {
+    let (model, precision, device) = of;
+    let (model, precision, device) = (model.to_owned(), precision.to_owned(), device.to_owned());
+    Measurement { model, precision, device, metric: metric.to_owned(), value, data: String::new(), n, ci95: None }
+}
+
+fn score(m: &Measured, metric: &str, value: f64, ci95: [f64; 2]) -> Vec<Measurement> {
+    let data = std::path::Path::new(&m.data);
+    // Enough to tell data sets apart, such as "sst2/dev.tsv".
+    let parts: Vec<_> = data.components().rev().take(2).map(|c| c.as_os_str().to_string_lossy()).collect();
+    let data = parts.into_iter().rev().collect::<Vec<_>>().join("/");
+    vec![Measurement { data, ci95: Some(ci95), ..speed((&m.model, m.precision, m.device), metric, value, m.n) }]
+}
+
+impl Notable for Bench {
+    fn measurements(&self) -> Vec<Measurement> {
+        let cell = self.cells.iter().filter(|c| c.batch == 1 && c.tokens == TOKENS);
+        let of = (&*self.model, self.precision, &*self.device);
+        cell.map(|c| speed(of, "ms", c.latency_ms.p50, c.latency_ms.n)).collect()
+    }
+}
+
+impl Notable for LanguageBench {
+    fn measurements(&self) -> Vec<Measurement> {
+        let of = (&*self.model, self.precision, &*self.device);
+        vec![speed(of, "tokens/s", self.decode.tokens_per_second, self.decode.run_ms.n)]
+    }
+}
+
+impl Notable for RewritingBench {
+    fn measurements(&self) -> Vec<Measurement> {
+        let cell = self.cells.iter().filter(|c| c.batch == 1 && c.beams == 1);
+        let of = (&*self.model, self.precision, &*self.device);
+        cell.map(|c| speed(of, "tokens/s", c.tokens_per_second, c.run_ms.n)).collect()
+    }
+}
+
+impl Notable for Evaluation {
+    fn measurements(&self) -> Vec<Measurement> {
+        score(&self.measured, "accuracy", self.accuracy, self.accuracy_ci95)
+    }
+}
+
+impl Notable for EntityEvaluation {
+    fn measurements(&self) -> Vec<Measurement> {
+        score(&self.measured, "F1", self.overall.f1, self.f1_ci95)
+    }
+}
+
+impl Notable for QuestionEvaluation {
+    fn measurements(&self) -> Vec<Measurement> {
+        score(&self.measured, "F1", self.f1, self.f1_ci95)
+    }
+}
+
+impl Notable for TranslationEvaluation {
+    fn measurements(&self) -> Vec<Measurement> {
+        score(&self.measured, "BLEU", self.bleu, self.bleu_ci95)
+    }
+}
+
+impl Notable for SummaryEvaluation {
+    fn measurements(&self) -> Vec<Measurement> {
+        score(&self.measured, "ROUGE-L", self.rouge.rouge_l, self.rouge_l_ci95)
+    }
+}
+
+impl Notable for Perplexity {
+    fn measurements(&self) -> Vec<Measurement> {
+        let of = (&*self.model, self.precision, &*self.device);
+        let data = self.data.clone();
+        vec![Measurement {
+            data,
+            ci95: Some(self.perplexity_ci95),
+            ..speed(of, "perplexity", self.perplexity, self.scored)
+        }]
+    }
+}

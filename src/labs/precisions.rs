@@ -1,0 +1,98 @@
+//! One model in several precisions: how fast each is here.
+
+use super::bench::{self, Plan};
+use super::language_bench::decode;
+use super::notes::{Notable as _, TOKENS};
+use super::rewriting_bench;
+use crate::error::UserMessage;
+use crate::models::library::{Library, ModelEntry};
+use crate::models::measured::{self, Measurement};
+use crate::nn::precision::Precision;
+use crate::nn::runtime::{DeviceChoice, Runtime};
+use crate::tasks::language::{DEFAULT_CONTEXT, LanguageModel};
+use crate::tasks::{Model as _, TaskError, forecast};
+
+/// Tokens that a language model writes per run.
+const WRITTEN: usize = 32;
+/// Measured time of each precision, seconds.
+const SECONDS: f64 = 1.0;
+
+/// What is to be compared.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub model: String,
+    pub precisions: Vec<Precision>,
+    pub device: DeviceChoice,
+    pub threads: Option<usize>,
+    pub context: Option<usize>,
+}
+
+/// A precision, and its speed or why there is none.
+pub type Compared = (Precision, Result<Measurement, UserMessage>);
+
+/// Measures one precision after the other, and keeps the numbers with those of the list of models. `progress`
+/// gets how many are done, and says whether to stop before the next.
+///
+/// # Errors
+/// A model that is not there, or no device.
+pub fn compare(
+    library: &Library,
+    asked: &Asked,
+    progress: &mut dyn FnMut(usize) -> bool,
+) -> Result<Vec<Compared>, UserMessage> {
+    let entry = library.resolve(Some(&asked.model), "")?;
+    let runtime = Runtime::new(asked.device, asked.threads, None).map_err(TaskError::Nn)?.with_context(asked.context);
+    let mut rows = Vec::new();
+    for &precision in &asked.precisions {
+        if progress(rows.len()) {
+            break;
+        }
+        let result = speed(library, &entry, &runtime.keeping(precision));
+        if let Ok(measurement) = &result {
+            measured::note(measured::place().as_deref(), vec![measurement.clone()]);
+        }
+        rows.push((precision, result));
+    }
+    Ok(rows)
+}
+
+/// The number that the list shows: milliseconds for 128 tokens, or tokens per second of writing.
+fn speed(library: &Library, entry: &ModelEntry, runtime: &Runtime) -> Result<Measurement, UserMessage> {
+    let forecast = forecast::of(entry, runtime)?;
+    if forecast.is_too_much() {
+        return Err(TaskError::TooLarge { forecast, context: runtime.context.unwrap_or(DEFAULT_CONTEXT) }.into());
+    }
+    let model = Some(&*entry.id);
+    let found = match entry.task() {
+        Some("chat") => return language(entry, runtime),
+        Some(task @ ("translate" | "abstractive")) => {
+            let task = if task == "translate" { "translate" } else { "abstractive" };
+            let plan =
+                rewriting_bench::Plan { task, model, batches: &[1], beams: &[1], tokens: WRITTEN, seconds: SECONDS };
+            rewriting_bench::run(library, runtime, &plan, |_, _| ())?.measurements()
+        }
+        other => {
+            let of_task = |t: &Box<dyn crate::tasks::Task>| other == Some(t.model_task());
+            let task = crate::tasks::all().iter().find(|t| of_task(t)).map_or("sentiment", |t| t.id());
+            let plan = Plan { task, model, lengths: &[TOKENS], batches: &[1], seconds: SECONDS };
+            bench::run(library, runtime, &plan, |_, _| ())?.measurements()
+        }
+    };
+    let none = || UserMessage::new("Nothing was measured", format!("the model reads fewer than {TOKENS} tokens"), "");
+    found.into_iter().next().ok_or_else(none)
+}
+
+fn language(entry: &ModelEntry, runtime: &Runtime) -> Result<Measurement, UserMessage> {
+    let model = LanguageModel::load(entry, runtime, &mut |_| false)?;
+    let rate = decode(model.decoder(), WRITTEN, SECONDS)?;
+    Ok(Measurement {
+        model: entry.id.clone(),
+        precision: model.precision().unwrap_or(runtime.precision()).to_owned(),
+        device: runtime.report.name.clone(),
+        metric: "tokens/s".into(),
+        value: rate.tokens_per_second,
+        data: String::new(),
+        n: rate.run_ms.n,
+        ci95: None,
+    })
+}
