@@ -8,6 +8,7 @@ mod cli;
 mod engine;
 mod fake;
 mod gguf;
+mod hostile;
 mod hub;
 mod hub_server;
 mod reading;
