@@ -2,6 +2,7 @@
 
 use super::ModelError;
 use super::archive::unpack;
+use super::blocks;
 use super::card::Card;
 use super::entry::short_name;
 use super::library::{Library, ModelEntry, Origin};
@@ -97,6 +98,9 @@ pub enum Removed {
 /// # Errors
 /// A shipped model, or files that cannot be deleted.
 pub fn remove(library: &Library, entry: &ModelEntry) -> Result<Removed, ModelError> {
+    if let (Origin::Hub(_) | Origin::Added, Some(folder)) = (&entry.origin, blocks::folder()) {
+        blocks::discard(entry, &folder);
+    }
     let removed = match (&entry.origin, library.hub()) {
         (Origin::Hub(wanted), Some(hub)) => {
             let freed =

@@ -63,12 +63,26 @@ pub fn prepare(
     precision: Precision,
     progress: &mut dyn FnMut(f32) -> bool,
 ) -> Result<Option<Weights>, ModelError> {
+    prepare_in(entry, source, precision, folder().as_deref(), progress)
+}
+
+/// The same with another folder to keep them in.
+///
+/// # Errors
+/// As [`prepare`].
+pub fn prepare_in(
+    entry: &ModelEntry,
+    source: &dyn TensorSource,
+    precision: Precision,
+    folder: Option<&Path>,
+    progress: &mut dyn FnMut(f32) -> bool,
+) -> Result<Option<Weights>, ModelError> {
     let steps = plan(source, precision);
     if steps.is_empty() {
         return Ok(None);
     }
-    let file = match folder() {
-        Some(folder) => Some(place(entry, precision, &folder, progress)?),
+    let file = match folder {
+        Some(folder) => Some(place(entry, precision, folder, progress)?),
         None => None,
     };
     if let Some(path) = file.as_deref().filter(|p| p.is_file()) {
@@ -85,6 +99,23 @@ pub fn prepare(
         }
     }
     Ok(Some(Weights::of(made)))
+}
+
+/// Deletes what was kept of `entry`, in all precisions. Before its files go: their hash names it.
+pub fn discard(entry: &ModelEntry, folder: &Path) {
+    let kept = || std::fs::read_dir(folder).into_iter().flatten().flatten().map(|f| f.path());
+    let is_blocks = |p: &PathBuf| p.extension().is_some_and(|e| e == "safetensors");
+    if !kept().any(|p| is_blocks(&p)) {
+        return;
+    }
+    let Ok(any) = place(entry, Precision::Q8_0, folder, &mut |_| false) else { return };
+    let name = |p: &Path| p.file_name().and_then(|n| n.to_str()).unwrap_or("").to_owned();
+    let hash = name(&any).split('-').next().unwrap_or("").to_owned();
+    for path in kept().filter(|p| is_blocks(p) && name(p).starts_with(&format!("{hash}-"))) {
+        if let Err(error) = std::fs::remove_file(&path) {
+            tracing::warn!(%error, path = %path.display(), "blocks stay");
+        }
+    }
 }
 
 /// The name under which a step's blocks are looked for.

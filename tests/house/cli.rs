@@ -5,11 +5,25 @@ use serde_json::Value;
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 
-/// Runs glossa with the shipped models and no display.
+/// Runs glossa with the shipped models and no display. What the user of this machine has decided or
+/// downloaded is left alone.
 pub fn glossa(args: &[&str], input: Option<&[u8]>) -> Output {
+    let own = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    glossa_in(own, &[("HF_HUB_OFFLINE", "1")], args, input)
+}
+
+/// The same with its data and the hub's cache below `folder`, and with these variables.
+pub fn glossa_in(folder: &std::path::Path, vars: &[(&str, &str)], args: &[&str], input: Option<&[u8]>) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_glossa"));
     command
         .args(args)
+        .env("XDG_DATA_HOME", folder.join("data"))
+        .env("HF_HOME", folder.join("hf"))
+        .env_remove("HF_ENDPOINT")
+        .env_remove("HF_TOKEN")
+        .env_remove("HF_HUB_CACHE")
+        .env_remove("HF_HUB_OFFLINE")
+        .envs(vars.iter().copied())
         .env_remove("DISPLAY")
         .env_remove("WAYLAND_DISPLAY")
         .env_remove("GLOSSA_MODELS")

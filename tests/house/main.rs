@@ -11,6 +11,8 @@ mod gguf;
 mod hostile;
 mod hub;
 mod hub_server;
+mod models;
+mod models_cli;
 mod reading;
 mod rewriting;
 mod shipped;

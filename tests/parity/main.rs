@@ -1,6 +1,7 @@
 //! Golden parity: our encoders against logits that `transformers` gave for the same weights.
 //! `make_fixtures.py` beside this file made tests/fixtures.
 
+mod bins;
 mod decoders;
 mod heads;
 mod language;
