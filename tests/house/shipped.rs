@@ -59,6 +59,38 @@ fn bytes_answer_as_floats_do() {
     }
 }
 
+/// One model of each architecture in every precision: it answers, sensibly, and the report says what was used.
+#[test]
+fn every_precision_answers() {
+    use glossa::nn::precision::Precision;
+    use glossa::nn::sampling::Sampling;
+    let sampling = Sampling { temperature: 0.0, ..Sampling::default() };
+    let options = Options { max_tokens: 12, sampling, ..Options::default() };
+    for precision in Precision::ALL {
+        let config = EngineConfig { precision: Some(precision), ..EngineConfig::new(library()) };
+        let config = EngineConfig { device: glossa::nn::runtime::DeviceChoice::Cpu, context: Some(512), ..config };
+        let engine = Engine::start(config).expect("engine");
+        let ask = |task, text: &str| {
+            let (output, report) =
+                Query { task, model: None, options: &options }.ask(&engine, text.into()).expect(task);
+            let may_differ = matches!(precision, Precision::Bf16 | Precision::Int8);
+            assert!(may_differ || report.precision == precision.name(), "{task} {precision:?}: {}", report.precision);
+            output
+        };
+        let label = ask("sentiment", "I love this place, the staff are wonderful!");
+        assert_eq!(label.scores().expect("scores").top().0, "positive", "{precision:?}");
+        let french = ask("translate", "I am very happy.");
+        let french = french.translation().expect("text").text.clone();
+        assert!(french.contains("suis"), "{precision:?}: {french}");
+        let words = ask("generate", "The capital of France is");
+        let words = words.text().expect("text").text.clone();
+        // At four bits so small a model has forgotten the capital, but not its English.
+        let is_rough = matches!(precision, Precision::Q4_0 | Precision::Q4KM | Precision::Q5_0);
+        assert!(is_rough || words.contains("Paris"), "{precision:?}: {words}");
+        assert!(!words.trim().is_empty() && words.is_ascii(), "{precision:?}: {words}");
+    }
+}
+
 #[test]
 fn plain_sentences_are_classified_as_anybody_would() {
     let engine = Engine::start(EngineConfig::new(library())).expect("engine");

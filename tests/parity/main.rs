@@ -6,6 +6,7 @@ mod decoders;
 mod heads;
 mod language;
 mod percentiles;
+mod precisions;
 mod scores;
 mod seq2seq;
 
