@@ -7,7 +7,6 @@ use crate::labs::bench::{BATCHES, Bench, LENGTHS, Plan};
 use crate::labs::language_bench::{self, LanguageBench};
 use crate::labs::measure::Query;
 use crate::labs::rewriting_bench::{self, RewritingBench};
-use crate::models::library::Library;
 use crate::nn::runtime::Runtime;
 use crate::tasks::Options;
 use clap::Args;
@@ -64,10 +63,10 @@ pub(super) fn run(args: &BenchArgs, common: &Common) -> Result<ExitCode, UserMes
     }
     let runtime = common.runtime()?;
     if matches!(args.task, "translate" | "summarize" | "abstractive") {
-        return rewriting(args, &common.library()?, &runtime);
+        return rewriting(args, common, &runtime);
     }
     if crate::tasks::writes(args.task) {
-        return language(args, &common.library()?, &runtime);
+        return language(args, common, &runtime);
     }
     let bar = progress_bar((args.lengths.len() * args.batches.len()) as u64);
     let plan = Plan {
@@ -79,7 +78,7 @@ pub(super) fn run(args: &BenchArgs, common: &Common) -> Result<ExitCode, UserMes
     };
     let bench = crate::labs::bench::run(&common.library()?, &runtime, &plan, |done, _| bar.set_position(done as u64));
     bar.finish_and_clear();
-    print_noted(args.json, &bench?, table)?;
+    print_noted(common, args.json, &bench?, table)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -104,7 +103,8 @@ fn batching_table(b: &Batching) -> String {
     lines.join("\n")
 }
 
-fn rewriting(args: &BenchArgs, library: &Library, runtime: &Runtime) -> Result<ExitCode, UserMessage> {
+fn rewriting(args: &BenchArgs, common: &Common, runtime: &Runtime) -> Result<ExitCode, UserMessage> {
+    let library = &common.library()?;
     let bar = progress_bar(0);
     let plan = rewriting_bench::Plan {
         task: if args.task == "translate" { "translate" } else { "abstractive" },
@@ -116,7 +116,7 @@ fn rewriting(args: &BenchArgs, library: &Library, runtime: &Runtime) -> Result<E
     };
     let result = rewriting_bench::run(library, runtime, &plan, follow(&bar));
     bar.finish_and_clear();
-    print_noted(args.json, &result?, rewriting_table)?;
+    print_noted(common, args.json, &result?, rewriting_table)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -145,12 +145,13 @@ fn rewriting_table(b: &RewritingBench) -> String {
     lines.join("\n")
 }
 
-fn language(args: &BenchArgs, library: &Library, runtime: &Runtime) -> Result<ExitCode, UserMessage> {
+fn language(args: &BenchArgs, common: &Common, runtime: &Runtime) -> Result<ExitCode, UserMessage> {
+    let library = &common.library()?;
     let bar = progress_bar(4);
     let model = args.model.as_deref();
     let result = language_bench::run(library, runtime, model, args.seconds, |done, _| bar.set_position(done as u64));
     bar.finish_and_clear();
-    print_noted(args.json, &result?, language_table)?;
+    print_noted(common, args.json, &result?, language_table)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -82,28 +82,28 @@ pub(super) fn run(args: &EvalArgs, common: &Common) -> Result<ExitCode, UserMess
         "entities" => {
             let result = eval_entities::evaluate(&engine, query, &args.data, follow(&bar));
             bar.finish_and_clear();
-            print_noted(args.json, &result?, entity_table)?;
+            print_noted(common, args.json, &result?, entity_table)?;
         }
         "translate" => {
             let data = (&*args.data, args.only.as_deref());
             let result = eval_rewriting::translations(&engine, query, data, follow(&bar));
             bar.finish_and_clear();
-            print_noted(args.json, &result?, translation_table)?;
+            print_noted(common, args.json, &result?, translation_table)?;
         }
         "summarize" | "abstractive" => {
             let result = eval_rewriting::summaries(&engine, query, &args.data, follow(&bar));
             bar.finish_and_clear();
-            print_noted(args.json, &result?, summary_table)?;
+            print_noted(common, args.json, &result?, summary_table)?;
         }
         "qa" => {
             let result = eval_questions::evaluate(&engine, query, &args.data, follow(&bar));
             bar.finish_and_clear();
-            print_noted(args.json, &result?, question_table)?;
+            print_noted(common, args.json, &result?, question_table)?;
         }
         _ => {
             let result = evaluate(&engine, query, &args.data, follow(&bar));
             bar.finish_and_clear();
-            print_noted(args.json, &result?, table)?;
+            print_noted(common, args.json, &result?, table)?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -114,7 +114,7 @@ fn predict(args: &EvalArgs, common: &Common) -> Result<ExitCode, UserMessage> {
     let (library, runtime) = (common.library()?, common.runtime()?);
     let result = perplexity(&library, &runtime, args.model.as_deref(), &args.data, args.window, follow(&bar));
     bar.finish_and_clear();
-    print_noted(args.json, &result?, perplexity_table)?;
+    print_noted(common, args.json, &result?, perplexity_table)?;
     Ok(ExitCode::SUCCESS)
 }
 

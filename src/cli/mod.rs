@@ -271,11 +271,12 @@ fn print_result<T: serde::Serialize>(json: bool, result: &T, table: fn(&T) -> St
 
 /// The same for a measurement, which the list of models shows from then on.
 fn print_noted<T: Notable + serde::Serialize>(
+    common: &Common,
     json: bool,
     result: &T,
     table: fn(&T) -> String,
 ) -> Result<(), UserMessage> {
-    notes::keep(result);
+    notes::keep(&common.library()?, result);
     print_result(json, result, table)
 }
 

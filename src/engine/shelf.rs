@@ -123,7 +123,7 @@ impl Volume {
 impl Shelf {
     /// Looks through the folders. Opens every model's headers: not for the window's thread.
     pub fn of(library: &Library) -> Self {
-        let measured = measured::place().map(|p| measured::read(&p)).unwrap_or_default();
+        let measured = library.measurements().map(|p| measured::read(&p)).unwrap_or_default();
         let registry = library.registry();
         let (entries, errors) = library.list();
         let mut served: Vec<&str> = Vec::new();

@@ -9,6 +9,7 @@ use super::language_bench::LanguageBench;
 use super::measure::Measured;
 use super::perplexity::Perplexity;
 use super::rewriting_bench::RewritingBench;
+use crate::models::library::Library;
 use crate::models::measured::{self, Measurement};
 
 /// Tokens of the sequence that an encoder's speed is told for.
@@ -21,8 +22,8 @@ pub trait Notable {
 }
 
 /// Keeps what `result` says, in place of what was known of the same model in the same precision.
-pub fn keep(result: &dyn Notable) {
-    measured::note(measured::place().as_deref(), result.measurements());
+pub fn keep(library: &Library, result: &dyn Notable) {
+    measured::note(library.measurements().as_deref(), result.measurements());
 }
 
 fn speed(of: (&str, &str, &str), metric: &str, value: f64, n: usize) -> Measurement {

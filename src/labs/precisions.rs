@@ -49,7 +49,7 @@ pub fn compare(
         }
         let result = speed(library, &entry, &runtime.keeping(precision));
         if let Ok(measurement) = &result {
-            measured::note(measured::place().as_deref(), vec![measurement.clone()]);
+            measured::note(library.measurements().as_deref(), vec![measurement.clone()]);
         }
         rows.push((precision, result));
     }

@@ -86,6 +86,11 @@ impl Library {
         if registry == before { Ok(()) } else { registry.write(path) }
     }
 
+    /// Where measurements are noted: beside what was decided.
+    pub fn measurements(&self) -> Option<PathBuf> {
+        self.registry.as_deref().and_then(Path::parent).map(|d| d.join("measured.json"))
+    }
+
     /// Where unpacked archives and quantized models go.
     pub fn own_folder(&self) -> Option<PathBuf> {
         self.registry.as_deref().and_then(Path::parent).map(|d| d.join("models"))

@@ -2,7 +2,7 @@
 
 use crate::disk::write_whole;
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Measurements that are kept.
 const MOST: usize = 2_000;
@@ -60,11 +60,6 @@ impl Measurement {
         let of = |m: &Self| (m.model.clone(), m.precision.clone(), m.device.clone(), m.metric.clone(), m.data.clone());
         of(self) == of(other)
     }
-}
-
-/// The file: in the user's data folder.
-pub fn place() -> Option<PathBuf> {
-    directories::ProjectDirs::from("", "", "glossa").map(|d| d.data_dir().join("measured.json"))
 }
 
 /// All that is known.

@@ -224,7 +224,7 @@ fn respond(
             Ok(())
         }
         Some(Fault::Slow) => {
-            for piece in body.chunks(4096) {
+            for piece in body.chunks(1 + body.len() / 200) {
                 stream.write_all(piece)?;
                 stream.flush()?;
                 std::thread::sleep(Duration::from_millis(5));

@@ -27,10 +27,6 @@ fn kept_tab(turns: &str, more: &str, name: &str) -> Window {
 }
 
 impl Window {
-    fn has(&self, part: &str) -> bool {
-        self.harness.query_all_by_label_contains(part).next().is_some()
-    }
-
     fn say(&mut self, text: &str) {
         self.harness.get_by_label("Message").focus();
         self.harness.run_steps(1);

@@ -1,6 +1,7 @@
 //! The window as a person meets it: type, click, read, by the names that a screen reader hears.
 
 mod chat;
+mod models;
 mod monitor;
 mod reading;
 mod rewriting;
@@ -43,11 +44,26 @@ fn window_on(
     size: egui::Vec2,
     settings: &str,
 ) -> Window {
+    window_of(board, Library::find(Some(models)), folder, size, settings)
+}
+
+/// The same with this library.
+fn window_for(library: Library, folder: tempfile::TempDir, size: egui::Vec2, settings: &str) -> Window {
+    window_of(None, library, folder, size, settings)
+}
+
+fn window_of(
+    board: Option<PathBuf>,
+    library: Library,
+    folder: tempfile::TempDir,
+    size: egui::Vec2,
+    settings: &str,
+) -> Window {
     let path = folder.path().join("settings.json");
     if !settings.is_empty() {
         std::fs::write(&path, settings).expect("settings");
     }
-    let mut engine = EngineConfig::new(Library::find(Some(models)));
+    let mut engine = EngineConfig::new(library);
     engine.device = DeviceChoice::Cpu;
     engine.cache = None;
     let sysroot = board.unwrap_or_else(|| folder.path().to_owned());
@@ -82,6 +98,10 @@ impl Window {
     fn until_label(&mut self, part: &str) {
         let wanted = part.to_owned();
         self.until(part, move |h| h.query_all_by_label_contains(&wanted).next().is_some());
+    }
+
+    fn has(&self, part: &str) -> bool {
+        self.harness.query_all_by_label_contains(part).next().is_some()
     }
 
     fn click(&mut self, label: &str) {

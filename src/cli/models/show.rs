@@ -108,7 +108,7 @@ pub(super) fn info(library: &Library, id: &str, json: bool) -> Result<ExitCode, 
     if json {
         print_json(&card)?;
     } else {
-        write_line(&card_table(&card))?;
+        write_line(&card_table(&card, library))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -139,7 +139,7 @@ fn known_table(k: &Known) -> String {
     lines.join("\n")
 }
 
-fn card_table(c: &Card) -> String {
+fn card_table(c: &Card, library: &Library) -> String {
     let s = &c.shape;
     let mut lines = vec![
         format!("{} ({})", c.name, c.id),
@@ -170,7 +170,7 @@ fn card_table(c: &Card) -> String {
             a.n
         ));
     }
-    let measured = measured::place().map(|p| measured::read(&p)).unwrap_or_default();
+    let measured = library.measurements().map(|p| measured::read(&p)).unwrap_or_default();
     for m in measured.iter().filter(|m| m.model == c.id) {
         let on = if m.data.is_empty() { m.device.clone() } else { format!("{}, {}", m.data, m.device) };
         lines.push(format!("  measured      {} with {} (n = {}; {on})", m.shown(), m.precision, m.n));

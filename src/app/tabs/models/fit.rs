@@ -13,6 +13,9 @@ use egui::{Align, Color32, ComboBox, Layout, Rect, RichText, Sense, Ui, WidgetIn
 /// Contexts to choose from, in tokens.
 pub(super) const CONTEXTS: [usize; 6] = [1_024, 2_048, 4_096, 8_192, 16_384, 32_768];
 
+/// Height of the bar.
+const BAR: f32 = 22.0;
+
 /// A part of the bar.
 struct Part {
     name: &'static str,
@@ -26,6 +29,8 @@ impl ModelsTab {
         let Some(volume) = self.chosen().cloned() else { return };
         card(p).show(ui, |ui| {
             ui.set_width(ui.available_width());
+            // The same with and without a picture: nothing below moves under somebody's finger.
+            ui.set_min_height(2.0 * ui.spacing().interact_size.y + BAR + 2.0 * ui.spacing().item_spacing.y);
             self.title(ui, cx, &volume);
             let outlook = self.outlook.clone().filter(|o| o.model == volume.id);
             let Some(outlook) = outlook else {
@@ -136,7 +141,7 @@ fn picture(ui: &mut Ui, p: &Palette, outlook: &Outlook, prospect: &Prospect, hel
 }
 
 fn bar(ui: &mut Ui, p: &Palette, parts: &[Part], total: usize) {
-    let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 22.0), Sense::hover());
+    let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), BAR), Sense::hover());
     ui.painter().rect_filled(rect, 5.0, p.raised);
     // Too much squeezes the picture: its end is marked.
     let sum: usize = parts.iter().map(|part| part.bytes).sum();

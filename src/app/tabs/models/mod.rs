@@ -192,19 +192,33 @@ impl ModelsTab {
                 self.downloads.insert(id.clone(), download.clone());
                 return;
             }
-            Phase::Paused => {}
+            Phase::Paused => self.keep_stranger(download),
             Phase::Done => cx.notices.say(format!("{} is here.", self.name_of(id))),
             Phase::Failed(message) => {
                 self.failed.insert(id.clone(), message.clone());
-                // One that has no row tells it here.
                 if self.volume(id).is_none() {
                     cx.notices.push(message.to_string());
                 }
+                self.keep_stranger(download);
             }
         }
-        self.downloads.remove(id);
+        // A row for something that the hub does not even have would stay for ever.
+        let is_nothing = self.downloads.get(id).is_none_or(|row| row.progress.done == 0);
+        let is_over = download.state == Phase::Done || (download.state != Phase::Paused && is_nothing);
+        if self.volume(id).is_some() || is_over {
+            self.downloads.remove(id);
+        }
         // What has come of it is shown.
         self.ask(Errand::List, cx);
+    }
+
+    /// A download of something that the list does not have is remembered with how far it came.
+    fn keep_stranger(&mut self, download: &Download) {
+        if self.volume(&download.id).is_none()
+            && let Some(row) = self.downloads.get_mut(&download.id)
+        {
+            row.state = download.state.clone();
+        }
     }
 
     fn volumes(&self) -> &[Volume] {

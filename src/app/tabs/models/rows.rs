@@ -150,8 +150,14 @@ impl ModelsTab {
         }
     }
 
-    /// A bar, and the button that pauses.
+    /// A bar, and the button that pauses or goes on.
     fn download_ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>, id: &str, name: &str, download: &Download) {
+        if !matches!(download.state, Phase::Waiting | Phase::Running) {
+            if button(ui, cx.palette, "Resume", name, true).clicked() {
+                self.ask(Errand::Get(id.to_owned()), cx);
+            }
+            return;
+        }
         if icons::quiet(ui, cx.palette, Icon::Pause, &format!("Pause {name}")).clicked() {
             self.ask(Errand::Pause(id.to_owned()), cx);
         }
@@ -163,8 +169,11 @@ impl ModelsTab {
 /// What a download is doing, in words: how much of how much, and how long yet.
 fn told(download: &Download) -> String {
     let at = &download.progress;
-    if download.state == Phase::Waiting {
-        return "waits for its turn".into();
+    match &download.state {
+        Phase::Waiting => return "waits for its turn".into(),
+        Phase::Failed(message) => return format!("{}: {}", message.what, message.why),
+        Phase::Paused => return format!("paused at {} of {}", bytes(at.done), bytes(at.total)),
+        Phase::Running | Phase::Done => {}
     }
     if at.is_checking {
         return "its files are checked".into();
