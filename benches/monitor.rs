@@ -122,6 +122,7 @@ fn frames(store: &SharedStore, width: f32, height: f32) -> (Vec<f64>, Vec<f64>) 
     config.device = DeviceChoice::Cpu;
     config.threads = Some(1);
     config.cache = None;
+    let library = config.library.clone();
     let engine = Engine::start(config).expect("engine");
     let (sink, _events) = EventSink::channel(None);
     let ctx = Context::default();
@@ -145,6 +146,7 @@ fn frames(store: &SharedStore, width: f32, height: f32) -> (Vec<f64>, Vec<f64>) 
                 ctx: &ctx,
                 palette: theme::palette(&ctx),
                 engine: &engine,
+                library: &library,
                 sink: &sink,
                 status: None,
                 settings: &mut settings,

@@ -72,10 +72,11 @@ mod tests {
         budget.touch("a", 40);
         budget.touch("b", 40);
         budget.touch("a", 40);
-        assert!(budget.evict(20, &|k| k == "").is_empty());
-        assert_eq!(budget.evict(30, &|k| k == ""), ["b"]);
-        assert_eq!(budget.evict(90, &|k| k == ""), ["b", "a"]);
+        assert!(budget.evict(20, &str::is_empty).is_empty());
+        assert_eq!(budget.evict(30, &str::is_empty), ["b"]);
+        assert_eq!(budget.evict(90, &str::is_empty), ["b", "a"]);
         assert_eq!(budget.evict(90, &|k| k == "b"), ["a"]);
+        assert_eq!(budget.oldest(&|k| k == "b").as_deref(), Some("a"));
         budget.forget("b");
         assert_eq!(budget.total(), 40);
     }

@@ -96,12 +96,20 @@ pub(super) struct Desk {
     pub sink: EventSink,
 }
 
+/// Downloads that may wait.
+const MOST: usize = 64;
+
+fn crowded() -> UserMessage {
+    let why = format!("{MOST} downloads are waiting already");
+    UserMessage::new("The model was not downloaded", why, "Try again when some have ended.")
+}
+
 type Stops = Arc<Mutex<HashMap<String, Arc<AtomicBool>>>>;
 
 /// Runs until nobody can send errands any more.
 pub(super) fn run(desk: &Desk) {
     let stops: Stops = Arc::default();
-    let (queue, waiting) = crossbeam_channel::unbounded::<String>();
+    let (queue, waiting) = crossbeam_channel::bounded::<String>(MOST);
     let fetcher = Fetcher {
         library: desk.library.clone(),
         worker: desk.worker.clone(),
@@ -116,11 +124,16 @@ pub(super) fn run(desk: &Desk) {
                 if all.contains_key(&id) {
                     continue;
                 }
-                all.insert(id.clone(), Arc::default());
-                let download =
-                    Download { id: id.clone(), progress: Progress::default(), rate: 0.0, state: Phase::Waiting };
+                let state = match queue.try_send(id.clone()) {
+                    Ok(()) => {
+                        all.insert(id.clone(), Arc::default());
+                        Phase::Waiting
+                    }
+                    Err(_) => Phase::Failed(crowded()),
+                };
+                drop(all);
+                let download = Download { id, progress: Progress::default(), rate: 0.0, state };
                 desk.sink.send(Event::Library(News::Download(download)));
-                let _ = queue.send(id);
             }
             Errand::Pause(id) => {
                 if let Some(stop) = crate::nn::lock(&stops).get(&id) {

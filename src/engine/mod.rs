@@ -131,7 +131,7 @@ impl Engine {
         // Whoever does not listen has no use for a librarian.
         let errands = match &config.status {
             Some(sink) => {
-                let (sender, errands) = crossbeam_channel::unbounded();
+                let (sender, errands) = crossbeam_channel::bounded(config.capacity);
                 let desk =
                     Desk { library: config.library.clone(), errands, worker: commands.clone(), sink: sink.clone() };
                 std::thread::Builder::new().name("glossa-library".into()).spawn(move || librarian::run(&desk))?;
@@ -216,10 +216,10 @@ impl Engine {
     /// Something to be done with models as files; answers come as [`Event::Library`].
     ///
     /// # Errors
-    /// If there is no librarian.
+    /// If there is no librarian, or too much waits for it.
     pub fn ask(&self, errand: Errand) -> Result<(), SubmitError> {
         let desk = self.errands.as_ref().ok_or(SubmitError::Stopped)?;
-        desk.send(errand).map_err(|_| SubmitError::Stopped)
+        desk.try_send(errand).map_err(|e| if e.is_full() { SubmitError::Busy } else { SubmitError::Stopped })
     }
 
     fn tell(&self, command: Command) -> Result<(), SubmitError> {

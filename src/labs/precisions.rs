@@ -72,8 +72,8 @@ fn speed(library: &Library, entry: &ModelEntry, runtime: &Runtime) -> Result<Mea
             rewriting_bench::run(library, runtime, &plan, |_, _| ())?.measurements()
         }
         other => {
-            let of_task = |t: &Box<dyn crate::tasks::Task>| other == Some(t.model_task());
-            let task = crate::tasks::all().iter().find(|t| of_task(t)).map_or("sentiment", |t| t.id());
+            let all = crate::tasks::all();
+            let task = all.iter().find(|t| other == Some(t.model_task())).map_or("sentiment", |t| t.id());
             let plan = Plan { task, model, lengths: &[TOKENS], batches: &[1], seconds: SECONDS };
             bench::run(library, runtime, &plan, |_, _| ())?.measurements()
         }

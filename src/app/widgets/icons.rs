@@ -126,12 +126,8 @@ pub fn paint(painter: &Painter, rect: Rect, icon: Icon, color: Color32) {
         | Icon::Swap
         | Icon::Cube
         | Icon::Pulse => paint_task(painter, origin, icon, color),
-        Icon::Left => {
-            painter.add(Shape::line(vec![at(12.0, 5.5), at(7.5, 10.0), at(12.0, 14.5)], stroke));
-        }
-        Icon::Right => {
-            painter.add(Shape::line(vec![at(8.0, 5.5), at(12.5, 10.0), at(8.0, 14.5)], stroke));
-        }
+        Icon::Left => drop(painter.add(Shape::line(vec![at(12.0, 5.5), at(7.5, 10.0), at(12.0, 14.5)], stroke))),
+        Icon::Right => drop(painter.add(Shape::line(vec![at(8.0, 5.5), at(12.5, 10.0), at(8.0, 14.5)], stroke))),
         Icon::Gear => {
             painter.circle_stroke(at(10.0, 10.0), 3.0, stroke);
             painter.circle_stroke(at(10.0, 10.0), 6.2, stroke);

@@ -143,7 +143,7 @@ impl Wanted {
             rest
         };
         let file = (!rest.is_empty()).then(|| rest.join("/"));
-        let is_fine = is_repo_id(&repo) && file.as_deref().is_none_or(|f| listing::is_safe(f));
+        let is_fine = is_repo_id(&repo) && file.as_deref().is_none_or(listing::is_safe);
         if is_fine { Ok(Self { repo, file }) } else { Err(HubError::Id(text.to_owned())) }
     }
 }
@@ -250,7 +250,7 @@ impl Hub {
             }
         };
         let total: u64 = files.iter().map(|f| f.size).sum();
-        let mut done: u64 = files.iter().map(|f| begun(f)).sum();
+        let mut done: u64 = files.iter().map(&begun).sum();
         self.check_room(total - done.min(total))?;
         let snapshot = repo.pointer_path(&listing.commit);
         for file in &files {

@@ -75,6 +75,8 @@ struct Loading {
 struct Comparing {
     model: String,
     done: Arc<AtomicUsize>,
+    /// How many of them the list shows.
+    shown: usize,
     all: Vec<Precision>,
     stop: Arc<AtomicBool>,
     work: Pending<Result<Vec<Compared>, UserMessage>>,
@@ -295,14 +297,21 @@ impl ModelsTab {
             })
         };
         let work = Pending::spawn(cx.ctx, work);
-        self.comparing = Some(Comparing { model: model.to_owned(), done, all, stop, work });
+        self.comparing = Some(Comparing { model: model.to_owned(), done, shown: 0, all, stop, work });
     }
 
     /// Takes in a comparison that is over.
     fn poll(&mut self, cx: &mut Cx<'_>) {
         let Some(comparing) = &mut self.comparing else { return };
         cx.ctx.request_repaint_after(std::time::Duration::from_millis(200));
-        let Some(result) = comparing.work.poll() else { return };
+        let Some(result) = comparing.work.poll() else {
+            let done = comparing.done.load(Ordering::Acquire);
+            if done > comparing.shown {
+                comparing.shown = done;
+                self.ask(Errand::List, cx);
+            }
+            return;
+        };
         match result {
             Ok(rows) => {
                 self.compared.insert(comparing.model.clone(), rows);

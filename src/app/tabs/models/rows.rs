@@ -207,8 +207,7 @@ fn accuracy(volume: &Volume) -> Option<String> {
             metric => format!("{data} {metric} {value:.1} (n {})", a.n),
         });
     }
-    let scores = volume.measured.iter().filter(|m| !m.is_speed());
-    scores.last().map(|m| format!("{} {} (n {})", m.data, m.shown(), m.n))
+    volume.measured.iter().rfind(|m| !m.is_speed()).map(|m| format!("{} {} (n {})", m.data, m.shown(), m.n))
 }
 
 /// The speed in the precision that the model is loaded in, if it was measured.
