@@ -257,8 +257,11 @@ impl App {
         let mut sorted: Vec<(bool, PathBuf)> = Vec::new();
         self.dropped.retain_mut(|pending| pending.poll().map(|all| sorted.extend(all)).is_none());
         for (is_model, path) in sorted {
-            // A model goes to the models, whatever is shown.
-            if is_model && let Some(models) = self.tabs.iter().position(|t| t.id() == "models") {
+            // A model goes to the models, unless it is wanted here.
+            if is_model
+                && !self.tabs[self.current].takes_models()
+                && let Some(models) = self.tabs.iter().position(|t| t.id() == "models")
+            {
                 self.show_tab(models);
             }
             let current = self.current;

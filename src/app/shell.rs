@@ -77,7 +77,7 @@ impl App {
     fn rail_ui(&mut self, ui: &mut Ui, p: &Palette) {
         let mut chosen = None;
         // On a low screen the entries move together before they have to be scrolled.
-        let height = (ui.available_height() / self.tabs.len().max(1) as f32 - 2.0).clamp(size::TOUCH, 54.0).floor();
+        let height = (ui.available_height() / self.tabs.len().max(1) as f32 - 2.0).clamp(40.0, 54.0).floor();
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
             ui.spacing_mut().item_spacing.y = 2.0;
             for (index, tab) in self.tabs.iter().enumerate() {

@@ -2,90 +2,25 @@
 //! neither the window nor the worker waits for a disk or a network.
 
 use super::message::{Command, Event, EventSink};
+use super::news::{Download, Errand, News, Phase};
 use super::shelf::Shelf;
 use crate::error::UserMessage;
 use crate::models::add::{self, Removed};
-pub use crate::models::card::Card;
 use crate::models::catalogue;
 use crate::models::hub::{Hub, HubError, Progress, Wanted};
 use crate::models::library::Library;
-use crate::nn::precision::Precision;
 use crossbeam_channel::{Receiver, Sender};
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
-
-/// What the librarian is asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Errand {
-    /// What is here, and what can be got.
-    List,
-    /// Download a model of the catalogue, or any id of the hub; goes on where it was paused.
-    Get(String),
-    /// Stop a download; what has come stays.
-    Pause(String),
-    /// Look at a folder, file or archive that somebody wants to add.
-    Check(PathBuf),
-    Add(PathBuf),
-    Remove(String),
-    /// Use a model where none is named for its task.
-    Default {
-        task: String,
-        model: String,
-    },
-    /// Load a model in this precision from now on; `None`: as in its file.
-    Keep {
-        model: String,
-        precision: Option<Precision>,
-    },
-    /// Keep a model in memory whatever else is loaded.
-    Pin {
-        model: String,
-        pinned: bool,
-    },
-}
-
-/// What the librarian says.
-#[derive(Clone, Debug)]
-pub enum News {
-    Shelf(Arc<Shelf>),
-    Download(Download),
-    Checked {
-        path: PathBuf,
-        result: Result<Box<Card>, UserMessage>,
-    },
-    /// Something was done, in words.
-    Done(String),
-    Failed(UserMessage),
-}
-
-/// A download on its way.
-#[derive(Clone, Debug)]
-pub struct Download {
-    pub id: String,
-    pub progress: Progress,
-    /// Bytes per second, since it began or went on.
-    pub rate: f64,
-    pub state: Phase,
-}
 
 /// Whether `path` looks like a model: a file of weights, an archive, or a folder with a configuration.
 /// Looks at the disk.
 pub fn is_model(path: &Path) -> bool {
     let ending = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_lowercase();
     ["gguf", "zip", "safetensors"].contains(&ending.as_str()) || path.join("config.json").is_file()
-}
-
-/// How far a download is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Phase {
-    Waiting,
-    Running,
-    Paused,
-    Done,
-    Failed(UserMessage),
 }
 
 /// The librarian's wires.

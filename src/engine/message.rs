@@ -1,6 +1,6 @@
 //! What crosses the edge: one command enum in, one event enum out.
 
-use super::librarian::News;
+use super::news::News;
 use super::trace::Stretch;
 use crate::error::UserMessage;
 use crate::nn::forecast::Forecast;

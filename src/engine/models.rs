@@ -61,9 +61,10 @@ impl Models {
 
     /// The default model of each task that has one.
     pub fn defaults(&self, tasks: &[Box<dyn Task>]) -> HashMap<String, String> {
+        let entries = self.library.list().0;
         let of = |task: &dyn Task| {
-            let entry = self.library.resolve(None, task.model_task()).ok()?;
-            Some((task.model_task().to_owned(), entry.id))
+            let id = self.library.default_id(&entries, &self.registry, task.model_task())?;
+            Some((task.model_task().to_owned(), id))
         };
         tasks.iter().filter_map(|t| of(&**t)).collect()
     }
@@ -155,7 +156,9 @@ impl Models {
             self.verifier.check(&entry.dir, manifest, &stop)?;
         }
         let mut report = |share: f32| progress(&entry.id, share, bytes);
-        let asked = self.registry.precisions.get(&entry.id).copied();
+        // What was asked for on the command line counts for everything.
+        let is_open = wanted.runtime.kept() == Precision::Own;
+        let asked = self.registry.precisions.get(&entry.id).copied().filter(|_| is_open);
         let runtime = asked.map_or_else(|| wanted.runtime.clone(), |p| wanted.runtime.keeping(p));
         self.make_room(&entry, &runtime, wanted.key)?;
         let on_cpu = runtime.report.used == "cpu";

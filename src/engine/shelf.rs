@@ -126,21 +126,18 @@ impl Shelf {
         let measured = library.measurements().map(|p| measured::read(&p)).unwrap_or_default();
         let registry = library.registry();
         let (entries, errors) = library.list();
-        let mut served: Vec<&str> = Vec::new();
-        let mut volumes: Vec<Volume> = Vec::new();
-        for entry in &entries {
-            let task = entry.task().unwrap_or("");
-            let chosen = registry.defaults.get(task).filter(|id| entries.iter().any(|e| e.id == **id));
-            let is_default = chosen.map_or_else(|| !served.contains(&task), |id| *id == entry.id);
-            served.push(task);
-            volumes.push(Volume {
-                is_default,
-                is_pinned: registry.pinned.contains(&entry.id),
-                kept: registry.precisions.get(&entry.id).copied(),
-                measured: measured.iter().filter(|m| m.model == entry.id).cloned().collect(),
-                ..Volume::of_entry(entry)
-            });
-        }
+        let is_default = |entry: &ModelEntry| {
+            let chosen = entry.task().and_then(|task| library.default_id(&entries, &registry, task));
+            chosen.as_ref() == Some(&entry.id)
+        };
+        let here = entries.iter().map(|entry| Volume {
+            is_default: is_default(entry),
+            is_pinned: registry.pinned.contains(&entry.id),
+            kept: registry.precisions.get(&entry.id).copied(),
+            measured: measured.iter().filter(|m| m.model == entry.id).cloned().collect(),
+            ..Volume::of_entry(entry)
+        });
+        let mut volumes: Vec<Volume> = here.collect();
         let hub = library.hub().cloned().unwrap_or_else(Hub::from_env);
         let missing = catalogue::all().iter().filter(|k| entries.iter().all(|e| e.id != k.id));
         volumes.extend(missing.map(|k| Volume::of_known(k, &hub)));

@@ -6,6 +6,7 @@ use super::gguf::{Gguf, Value};
 use super::kind::{self, Recognized};
 use super::library::ModelEntry;
 use super::manifest::Accuracy;
+use super::sizes::shape_of;
 use super::weights::Weights;
 use crate::nn::shape::Shape;
 use crate::nn::source::TensorSource;
@@ -45,7 +46,7 @@ impl Card {
     /// # Errors
     /// What is wrong with the files.
     pub fn of(entry: &ModelEntry) -> Result<Self, ModelError> {
-        let shape = kind::shape(entry)?;
+        let shape = shape_of(entry)?;
         let (found, parameters, precision, licence) = match entry.gguf() {
             Some(path) => {
                 let file = Gguf::open(path)?;

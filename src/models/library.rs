@@ -147,21 +147,23 @@ impl Library {
         all
     }
 
+    /// The default for `task`, with `entries` as what is here: what was chosen, unless it has gone since, else
+    /// the first.
+    pub fn default_id(&self, entries: &[ModelEntry], registry: &Registry, task: &str) -> Option<String> {
+        let is_here = |id: &String| entries.iter().any(|e| e.id == *id) || Path::new(id).exists();
+        let chosen = registry.defaults.get(task).filter(|id| is_here(id)).cloned();
+        chosen.or_else(|| entries.iter().find(|e| e.task() == Some(task)).map(|e| e.id.clone()))
+    }
+
     /// The model called `wanted` (an id, a hub's id, a folder or a GGUF file), or if nothing is named the
     /// default for `task`, which is what was chosen, else the first that is there.
     ///
     /// # Errors
     /// [`ModelError::NotFound`], [`ModelError::NotHere`], or what is wrong with the folder.
     pub fn resolve(&self, wanted: Option<&str>, task: &str) -> Result<ModelEntry, ModelError> {
-        if wanted.is_none()
-            && let Some(chosen) = self.registry().defaults.get(task)
-            // One that has gone since gives way.
-            && let Ok(entry) = self.resolve(Some(chosen), task)
-        {
-            return Ok(entry);
-        }
         let (models, mut errors) = self.list();
-        if let Some(wanted) = wanted {
+        let chosen = if wanted.is_none() { self.default_id(&models, &self.registry(), task) } else { None };
+        if let Some(wanted) = wanted.or(chosen.as_deref()) {
             let known = catalogue::find(wanted);
             let same = |m: &&ModelEntry| m.id == wanted || known.is_some_and(|k| k.id == m.id);
             if let Some(entry) = models.iter().find(same) {
@@ -180,8 +182,6 @@ impl Library {
             if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf")) {
                 return Err(ModelError::Missing(path.to_owned()));
             }
-        } else if let Some(entry) = models.into_iter().find(|m| m.task() == Some(task)) {
-            return Ok(entry);
         }
         if wanted.is_none() && !errors.is_empty() {
             return Err(errors.remove(0));

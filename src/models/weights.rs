@@ -1,11 +1,11 @@
 //! Opens weight files as named tensors: safetensors and PyTorch's .bin (parsed, not run), both mapped.
 
 use super::ModelError;
+use super::mapped::map;
 use crate::nn::NnError;
-use crate::nn::source::{Bytes, Dtype, RawTensor, TensorSource};
+use crate::nn::source::{Dtype, RawTensor, TensorSource};
 use safetensors::SafeTensors;
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,14 +18,6 @@ pub struct Weights {
     tensors: HashMap<String, RawTensor>,
     /// Tensors of types that no model computes with, such as position ids.
     others: HashMap<String, String>,
-}
-
-struct Mapped(memmap2::Mmap);
-
-impl AsRef<[u8]> for Mapped {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
 }
 
 impl Weights {
@@ -112,16 +104,6 @@ fn in_blocks<'a>(name: &'a str, view: &safetensors::tensor::TensorView<'_>) -> O
     let (safetensors::Dtype::U8, &[rows, width]) = (view.dtype(), view.shape()) else { return None };
     let (elements, bytes) = dtype.block();
     Some((name, dtype, vec![rows, width / bytes * elements]))
-}
-
-/// Maps a file into memory.
-#[expect(unsafe_code, reason = "a mapped file must not be cut while it is used; model files are not")]
-pub(super) fn map(path: &Path) -> Result<Bytes, ModelError> {
-    let fail = |e| ModelError::read(path, e);
-    let file = File::open(path).map_err(fail)?;
-    // SAFETY: see above; the map is read-only and lives as long as any tensor that points into it.
-    let map = unsafe { memmap2::Mmap::map(&file) }.map_err(fail)?;
-    Ok(Arc::new(Mapped(map)))
 }
 
 /// Says in words what `safetensors` would call an incomplete buffer.

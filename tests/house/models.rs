@@ -2,8 +2,8 @@
 
 use crate::hub_server::{FakeHub, Fault};
 use crossbeam_channel::Receiver;
-use glossa::engine::librarian::{Errand, News, Phase};
 use glossa::engine::message::{Event, EventSink, Happening, Outlook, Priority, Request, Status};
+use glossa::engine::news::{Errand, News, Phase};
 use glossa::engine::shelf::{Shelf, Volume};
 use glossa::engine::{Engine, EngineConfig, wait_for_end};
 use glossa::models::hub::Hub;

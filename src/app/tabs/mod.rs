@@ -61,6 +61,11 @@ pub trait Tab {
     /// The window closes.
     fn on_exit(&mut self) {}
 
+    /// Whether models that are dropped are for this tab, not for the list of models.
+    fn takes_models(&self) -> bool {
+        false
+    }
+
     /// Files dropped on the window while this tab is shown.
     fn on_drop(&mut self, _path: PathBuf, _cx: &mut Cx<'_>) {}
 }

@@ -7,7 +7,7 @@ mod header;
 pub mod tokenizer;
 
 use super::ModelError;
-use super::weights::map;
+use super::mapped::map;
 use crate::nn::NnError;
 use crate::nn::decoder::config::Metadata;
 use crate::nn::source::{Bytes, RawTensor, TensorSource};

@@ -1,6 +1,6 @@
 //! What the hub says of a repository: its files, their sizes and hashes. Nothing of it is trusted.
 
-use super::transfer::{Ask, ask};
+use super::request::{Ask, ask};
 use super::{Hub, HubError, MOST_TEXT, Progress, Wanted, Watch};
 use serde::Deserialize;
 

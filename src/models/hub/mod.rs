@@ -6,6 +6,7 @@
 //! `/resolve`); layout: huggingface.co/docs/hub/local-cache.
 
 mod listing;
+mod request;
 mod transfer;
 
 pub use listing::{Found, Listing, RemoteFile, is_repo_id};

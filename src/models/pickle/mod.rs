@@ -7,7 +7,7 @@
 mod machine;
 
 use super::ModelError;
-use super::weights::map;
+use super::mapped::map;
 use crate::nn::source::{Bytes, Dtype, RawTensor};
 use machine::{Machine, Node, Ref, Storage, Tensor};
 use std::collections::HashMap;

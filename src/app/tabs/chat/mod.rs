@@ -131,6 +131,10 @@ impl Tab for ChatTab {
         self.keeper = None;
     }
 
+    fn takes_models(&self) -> bool {
+        true
+    }
+
     fn on_drop(&mut self, path: PathBuf, cx: &mut Cx<'_>) {
         if let Some(model) = dropped_model(&path, cx) {
             cx.settings.chat.model = Some(model);

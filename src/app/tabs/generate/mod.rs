@@ -105,6 +105,10 @@ impl Tab for GenerateTab {
         true
     }
 
+    fn takes_models(&self) -> bool {
+        true
+    }
+
     fn on_drop(&mut self, path: PathBuf, cx: &mut Cx<'_>) {
         if let Some(model) = dropped_model(&path, cx) {
             cx.settings.generate.model = Some(model);

@@ -6,7 +6,7 @@ use crate::app::tabs::Cx;
 use crate::app::theme::{card, size, strong};
 use crate::app::widgets::file_picker::{FilePicker, Picked, Purpose};
 use crate::app::widgets::{bytes, note, primary, secondary};
-use crate::engine::librarian::{Card, Errand};
+use crate::engine::news::{Card, Errand};
 use crate::error::UserMessage;
 use egui::{RichText, TextEdit, Ui};
 use std::path::PathBuf;

@@ -6,8 +6,8 @@ use super::{ModelsTab, loaded, task_name};
 use crate::app::tabs::Cx;
 use crate::app::theme::{figures, size, strong};
 use crate::app::widgets::{bytes, explain, failure, note, primary, secondary};
-use crate::engine::librarian::{Card, Errand};
 use crate::engine::message::{Happening, Outlook, Prospect};
+use crate::engine::news::{Card, Errand};
 use crate::engine::shelf::Volume;
 use crate::nn::precision::Precision;
 use crate::tasks::translate::language_name;
@@ -187,10 +187,10 @@ impl ModelsTab {
 
     fn actions(&mut self, ui: &mut Ui, cx: &mut Cx<'_>, volume: &Volume) {
         let p = cx.palette;
+        if !volume.is_here {
+            return;
+        }
         ui.horizontal_wrapped(|ui| {
-            if !volume.is_here {
-                return;
-            }
             let id = &volume.id;
             if loaded(cx, id).is_some() && secondary(ui, p, "Unload", "").clicked() {
                 self.unload(id, cx);
@@ -312,9 +312,9 @@ fn file_size(count: u64) -> String {
 }
 
 fn millions(count: u64) -> String {
-    if count < 100_000_000 {
-        format!("{:.1} million", count as f64 / 1e6)
-    } else {
-        format!("{:.0} million", count as f64 / 1e6)
+    match count as f64 {
+        n if n < 1e8 => format!("{:.1} million", n / 1e6),
+        n if n < 1e9 => format!("{:.0} million", n / 1e6),
+        n => format!("{:.1} billion", n / 1e9),
     }
 }

@@ -6,7 +6,7 @@ use crate::app::tabs::Cx;
 use crate::app::theme::{Palette, semibold, size};
 use crate::app::widgets::bytes;
 use crate::app::widgets::icons::{self, Icon};
-use crate::engine::librarian::{Download, Errand, Phase};
+use crate::engine::news::{Download, Errand, Phase};
 use crate::engine::shelf::{Measurement, Volume};
 use egui::text::{LayoutJob, TextFormat, TextWrapping};
 use egui::{

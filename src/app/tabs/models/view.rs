@@ -22,13 +22,13 @@ impl ModelsTab {
             note(ui, cx.palette, "What is here, what can be had, and what fits this board.");
             self.adding_ui(ui, cx);
             self.fit_ui(ui, cx);
-            self.filter_ui(ui, cx.palette);
+            self.filter_ui(ui);
             self.list_ui(ui, cx);
             note(ui, cx.palette, "Drop a GGUF file or a model folder anywhere in the window to add it.");
         });
     }
 
-    fn filter_ui(&mut self, ui: &mut Ui, p: &Palette) {
+    fn filter_ui(&mut self, ui: &mut Ui) {
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing.x = 4.0;
             let label = |text: &str| RichText::new(text).size(size::LABEL);
@@ -44,9 +44,6 @@ impl ModelsTab {
             }
             let field = TextEdit::singleline(&mut self.words).hint_text("find").desired_width(110.0);
             let _ = ui.add(field.align(egui::Align2::LEFT_CENTER)).accessible_name("Find a model");
-            if !self.words.is_empty() && crate::app::widgets::icons::quiet(ui, p, super::Icon::Bin, "Clear").clicked() {
-                self.words.clear();
-            }
         });
     }
 
