@@ -201,7 +201,10 @@ impl Fetcher {
             stop.load(Ordering::Acquire)
         };
         match hub.get(&wanted, &mut watch) {
-            Ok(_) => Phase::Done,
+            Ok(path) => match add::check(&path) {
+                Ok(_) => Phase::Done,
+                Err(error) => Phase::Failed(UserMessage::from(error)),
+            },
             Err(HubError::Stopped) => Phase::Paused,
             Err(error) => Phase::Failed(error.into()),
         }

@@ -32,12 +32,18 @@ fn speed(of: (&str, &str, &str), metric: &str, value: f64, n: usize) -> Measurem
     Measurement { model, precision, device, metric: metric.to_owned(), value, data: String::new(), n, ci95: None }
 }
 
+/// Enough of a path to tell data sets apart, such as "sst2/dev.tsv".
+fn short(path: &str) -> String {
+    let parts: Vec<&str> = path.rsplit('/').take(2).filter(|p| !p.is_empty()).collect();
+    parts.into_iter().rev().collect::<Vec<_>>().join("/")
+}
+
 fn score(m: &Measured, metric: &str, value: f64, ci95: [f64; 2]) -> Vec<Measurement> {
-    let data = std::path::Path::new(&m.data);
-    // Enough to tell data sets apart, such as "sst2/dev.tsv".
-    let parts: Vec<_> = data.components().rev().take(2).map(|c| c.as_os_str().to_string_lossy()).collect();
-    let data = parts.into_iter().rev().collect::<Vec<_>>().join("/");
-    vec![Measurement { data, ci95: Some(ci95), ..speed((&m.model, m.precision, m.device), metric, value, m.n) }]
+    vec![Measurement {
+        data: short(&m.data),
+        ci95: Some(ci95),
+        ..speed((&m.model, m.precision, m.device), metric, value, m.n)
+    }]
 }
 
 impl Notable for Bench {
@@ -96,11 +102,23 @@ impl Notable for SummaryEvaluation {
 impl Notable for Perplexity {
     fn measurements(&self) -> Vec<Measurement> {
         let of = (&*self.model, self.precision, &*self.device);
-        let data = self.data.clone();
         vec![Measurement {
-            data,
+            data: short(&self.data),
             ci95: Some(self.perplexity_ci95),
             ..speed(of, "perplexity", self.perplexity, self.scored)
         }]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::short;
+
+    #[test]
+    fn data_sets_are_named_by_the_end_of_their_path() {
+        assert_eq!(
+            ["../shared/data/sst2/dev.tsv", "/tmp/a.txt", "a.txt"].map(short),
+            ["sst2/dev.tsv", "tmp/a.txt", "a.txt"]
+        );
     }
 }

@@ -6,6 +6,8 @@ use glossa::models::library::{Library, Origin};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+const CONFIG: &[u8] = br#"{"model_type":"bert","architectures":["BertForSequenceClassification"]}"#;
+
 fn bytes(count: usize) -> Vec<u8> {
     (0..count).map(|i| (i * 7 + i / 251) as u8).collect()
 }
@@ -13,7 +15,7 @@ fn bytes(count: usize) -> Vec<u8> {
 /// A repository with a configuration and two megabytes of weights, and a hub that looks at it.
 fn setting() -> (FakeHub, Hub, tempfile::TempDir) {
     let server = FakeHub::start(&[
-        ("config.json", b"{}".to_vec()),
+        ("config.json", CONFIG.to_vec()),
         ("vocab.txt", b"a\nb\n".to_vec()),
         ("model.safetensors", bytes(2_000_000)),
         ("README.md", b"not wanted".to_vec()),
@@ -61,14 +63,15 @@ fn a_model_lies_as_pythons_library_would_have_put_it() {
     let root = hub.cache().join("models--o--n");
     assert_eq!(snapshot, root.join("snapshots").join(COMMIT));
     assert_eq!(std::fs::read_to_string(root.join("refs/main")).expect("ref"), COMMIT);
-    for (name, content) in [("config.json", b"{}".to_vec()), ("model.safetensors", bytes(2_000_000))] {
+    for (name, content) in [("config.json", CONFIG.to_vec()), ("model.safetensors", bytes(2_000_000))] {
         let link = std::fs::read_link(snapshot.join(name)).expect("link");
         assert_eq!(link, Path::new("../../blobs").join(name_of(&content)), "{name}");
         assert_eq!(std::fs::read(snapshot.join(name)).expect("file"), content);
     }
     assert!(!snapshot.join("README.md").exists());
     let last: &Progress = seen.last().expect("progress");
-    assert_eq!((last.done, last.total), (2_000_006, 2_000_006));
+    let all = 2_000_004 + CONFIG.len() as u64;
+    assert_eq!((last.done, last.total), (all, all));
     assert!(seen.windows(2).all(|p| p[0].done <= p[1].done || p[0].total == 0), "progress goes back");
     // What is here is not asked for again, and without a network it is still here.
     let before = server.downloads().len();
@@ -219,7 +222,7 @@ fn a_hub_that_asks_for_patience_gets_it() {
 fn names_and_sizes_that_the_hub_makes_up_do_no_harm() {
     let (server, hub, folder) = setting();
     let list = |name: &str, size: u64, id: &str| {
-        let siblings = serde_json::json!([{ "rfilename": "config.json", "size": 2, "blobId": "a".repeat(40) }, { "rfilename": name, "size": size, "blobId": id }]);
+        let siblings = serde_json::json!([{ "rfilename": "config.json", "size": 2, "blobId": "a".repeat(40) }, { "rfilename": "vocab.txt", "size": 2, "blobId": "d".repeat(40) }, { "rfilename": name, "size": size, "blobId": id }]);
         Fault::Text(serde_json::json!({ "sha": COMMIT, "siblings": siblings }).to_string())
     };
     for (name, id) in [("../../../evil", "b"), ("/tmp/evil", "b"), ("model.safetensors", "../../../evil")] {
@@ -252,6 +255,21 @@ fn a_token_goes_to_the_hub_alone() {
     assert!(server.log().iter().all(|l| l.contains("Bearer hf_secret")), "{:?}", server.log());
     assert_eq!(elsewhere.log().len(), 1);
     assert!(!elsewhere.log()[0].contains("hf_secret"), "{:?}", elsewhere.log());
+}
+
+#[test]
+fn what_does_not_run_here_is_told_before_its_weights_come() {
+    let config = br#"{"model_type":"whisper","architectures":["WhisperForConditionalGeneration"]}"#;
+    let server = FakeHub::start(&[
+        ("config.json", config.to_vec()),
+        ("tokenizer.json", b"{}".to_vec()),
+        ("model.safetensors", bytes(2_000_000)),
+    ]);
+    let folder = tempfile::tempdir().expect("folder");
+    let hub = Hub::new(&server.endpoint, folder.path().join("hub"));
+    let error = get(&hub).expect_err("speech");
+    assert!(matches!(&error, HubError::Unfit(_, family) if family == "WhisperForConditionalGeneration"), "{error:?}");
+    assert!(!server.downloads().iter().any(|l| l.contains("safetensors")), "{:?}", server.downloads());
 }
 
 #[test]

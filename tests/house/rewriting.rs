@@ -148,15 +148,19 @@ fn stop_takes_effect_within_a_step() {
     let (sink, events) = EventSink::channel(None);
     let text = "We have time for a coffee. ".repeat(2_000);
     let ticket = engine.submit(query.request(vec![text.into()], Priority::Interactive), sink).expect("submitted");
-    let mut steps = 0;
+    let (mut steps, mut waiting) = (0, 0);
     let end = wait_for_end(&events, |event| {
         if let Event::Partial { .. } = event {
+            if steps == 0 {
+                ticket.cancel.cancel();
+                // Sent before the worker could know; a busy machine lets this thread wait.
+                waiting = events.len();
+            }
             steps += 1;
-            ticket.cancel.cancel();
         }
     });
     assert!(matches!(end, Some(Event::Cancelled { .. })), "{end:?}");
-    assert!(steps <= 2, "{steps} steps after Stop");
+    assert!(steps <= 2 + waiting, "{steps} steps, {waiting} of them before Stop");
 }
 
 #[test]

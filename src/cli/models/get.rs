@@ -2,6 +2,7 @@
 
 use super::{ExitCode, Library, hub, mb, print_json, wanted, write_line};
 use crate::error::UserMessage;
+use crate::models::add;
 use crate::models::hub::{HubError, Progress};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -33,6 +34,7 @@ pub(super) fn get(library: &Library, ids: &[String], json: bool) -> Result<ExitC
         bar.finish_and_clear();
         match got {
             Ok(path) => {
+                add::check(&path)?;
                 if !json {
                     write_line(&format!("{id} is here: {} ({})", path.display(), mb(total)))?;
                 }

@@ -189,6 +189,9 @@ const SMALL: [&str; 12] = [
     "spiece.model",
 ];
 
+/// Any of these tells how a text becomes numbers.
+const TOKENIZERS: [&str; 5] = ["tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "source.spm"];
+
 impl Listing {
     /// The GGUF files in it.
     pub fn ggufs(&self) -> Vec<&RemoteFile> {
@@ -206,7 +209,7 @@ impl Listing {
             return found.map(|f| vec![f.clone()]).ok_or_else(|| HubError::NotFound(format!("{}/{file}", self.repo)));
         }
         let has = |name: &str| self.files.iter().any(|f| f.path == name);
-        if has("config.json") {
+        if has("config.json") && TOKENIZERS.iter().any(|t| has(t)) {
             let weights: Vec<RemoteFile> = if has("model.safetensors") {
                 self.files.iter().filter(|f| f.path == "model.safetensors").cloned().collect()
             } else if has("model.safetensors.index.json") {
@@ -253,14 +256,16 @@ mod tests {
         let all =
             ["README.md", "config.json", "model.safetensors", "onnx/model.onnx", "pytorch_model.bin", "vocab.txt"];
         assert_eq!(picked(&all, None).expect("files"), ["config.json", "vocab.txt", "model.safetensors"]);
-        assert_eq!(picked(&["config.json", "pytorch_model.bin"], None).expect("files").len(), 2);
+        assert_eq!(picked(&["config.json", "vocab.txt", "pytorch_model.bin"], None).expect("files").len(), 3);
+        assert!(matches!(picked(&["config.json", "pytorch_model.bin"], None), Err(HubError::Nothing(_))));
         let shards = [
             "config.json",
+            "spiece.model",
             "model.safetensors.index.json",
             "model-00001-of-00002.safetensors",
             "model-00002-of-00002.safetensors",
         ];
-        assert_eq!(picked(&shards, None).expect("files").len(), 4);
+        assert_eq!(picked(&shards, None).expect("files").len(), 5);
         assert_eq!(picked(&["a.gguf", "config.json"], None).expect("files"), ["a.gguf"]);
         assert!(matches!(picked(&["a.gguf", "b.gguf"], None), Err(HubError::Choose(..))));
         assert_eq!(picked(&["a.gguf", "b.gguf"], Some("B.gguf")).expect("files"), ["b.gguf"]);

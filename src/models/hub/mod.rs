@@ -11,6 +11,7 @@ mod transfer;
 
 pub use listing::{Found, Listing, RemoteFile, is_repo_id};
 
+use super::kind;
 use crate::disk;
 use crate::error::UserMessage;
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
@@ -43,8 +44,10 @@ pub enum HubError {
     Status(u16),
     #[error("the hub's answer makes no sense: {0}")]
     Answer(String),
-    #[error("'{0}' holds nothing that runs here: no config.json with weights, and no GGUF file")]
+    #[error("'{0}' holds nothing that runs here: no config.json with tokenizer and weights, and no GGUF file")]
     Nothing(String),
+    #[error("'{0}' is a model of the type '{1}', which does not run here")]
+    Unfit(String, String),
     #[error("'{0}' holds several GGUF files: {1}")]
     Choose(String, String),
     #[error("'{file}' came with other content than the hub promised")]
@@ -75,7 +78,9 @@ impl From<HubError> for UserMessage {
                 "Check the network, or set HF_ENDPOINT to a mirror, then go on: what has come is kept."
             }
             HubError::Status(_) | HubError::Answer(_) => "Try again later; HF_ENDPOINT must be the address of a hub.",
-            HubError::Nothing(_) => "Choose a model that the list or 'glossa models search' shows.",
+            HubError::Nothing(_) | HubError::Unfit(..) => {
+                "Choose a model that the list or 'glossa models search' shows."
+            }
             HubError::Choose(..) => "Name one of them, as owner/name/file.gguf.",
             HubError::Hash { .. } | HubError::TooLong { .. } => "It was thrown away. Try again, or use another mirror.",
             HubError::Room { .. } => "Remove a model, or set HF_HOME to a folder on a larger disk.",
@@ -262,6 +267,10 @@ impl Hub {
             }
             done += file.size - before;
             link(&blob(file), &snapshot, &file.path)?;
+            // It comes before the weights: what does not run here is not downloaded.
+            if file.path == "config.json" {
+                fits(&wanted.repo, &snapshot)?;
+            }
         }
         repo.create_ref(&listing.commit).map_err(|why| HubError::Write { path: snapshot.clone(), why })?;
         watch(Progress { done: total, total, ..Progress::default() });
@@ -341,6 +350,17 @@ impl Hub {
         std::fs::remove_dir_all(&folder).map_err(fail(&folder))?;
         Ok(bytes)
     }
+}
+
+/// Whether a configuration is one of those that run here.
+fn fits(repo: &str, snapshot: &Path) -> Result<(), HubError> {
+    if kind::of_folder(snapshot).is_some() {
+        return Ok(());
+    }
+    let text = std::fs::read_to_string(snapshot.join("config.json")).unwrap_or_default();
+    let config: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    let family = config["architectures"][0].as_str().or(config["model_type"].as_str()).unwrap_or("unknown");
+    Err(HubError::Unfit(repo.to_owned(), family.to_owned()))
 }
 
 /// Puts `name` of a snapshot in place: a relative link to its blob, as Python's library does it.

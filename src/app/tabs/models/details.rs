@@ -43,7 +43,7 @@ impl ModelsTab {
         let p = cx.palette;
         let rows = worth_showing(outlook);
         let held = loaded(cx, &volume.id).map_or(0, |l| l.bytes);
-        let plain = rows.iter().find(|r| r.name == "f32").and_then(|r| speed(volume, &r.name)).cloned();
+        let plain = rows.iter().find(|r| r.name == "f32").and_then(|r| speed(cx, volume, &r.name)).cloned();
         let effect = in_effect(outlook, volume.kept).map(|r| r.name.clone());
         let mut chosen = None;
         ui.horizontal(|ui| {
@@ -112,7 +112,7 @@ impl ModelsTab {
             ui.label(small(message.what.clone()).color(cx.palette.warning)).on_hover_text(message.why.clone());
             return;
         }
-        let Some(own) = speed(volume, &row.name) else {
+        let Some(own) = speed(cx, volume, &row.name) else {
             ui.label(small("–".into()));
             return;
         };

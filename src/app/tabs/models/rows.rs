@@ -37,8 +37,8 @@ impl ModelsTab {
             if is_chosen || response.hovered() || response.has_focus() {
                 ui.painter().rect_filled(rect.shrink(1.0), f32::from(size::RADIUS), p.raised);
             }
-            let second = self.second_line(volume);
-            paint(ui, p, rect, volume, &second);
+            let second = self.second_line(cx, volume);
+            paint(ui, cx, rect, volume, &second);
         }
         let cell = Rect::from_min_max(pos2(rect.right() - COLUMNS[0], rect.top()), rect.max).shrink2(vec2(14.0, 8.0));
         let inside = UiBuilder::new().id_salt(("state", &volume.id)).max_rect(cell);
@@ -94,7 +94,7 @@ impl ModelsTab {
     }
 
     /// Below the name: the download, what went wrong, or the best that is known.
-    fn second_line(&self, volume: &Volume) -> String {
+    fn second_line(&self, cx: &Cx<'_>, volume: &Volume) -> String {
         if let Some(download) = self.downloads.get(&volume.id) {
             return told(download);
         }
@@ -115,7 +115,7 @@ impl ModelsTab {
         if volume.is_pinned {
             parts.push("pinned".to_owned());
         }
-        parts.push(accuracy(volume).unwrap_or_else(|| volume.licence.clone()));
+        parts.push(accuracy(cx, volume).unwrap_or_else(|| volume.licence.clone()));
         parts.retain(|part| !part.is_empty());
         parts.join(" · ")
     }
@@ -196,7 +196,7 @@ fn told(download: &Download) -> String {
 }
 
 /// The accuracy that is told beside the name: measured when the model was made, else here.
-fn accuracy(volume: &Volume) -> Option<String> {
+fn accuracy(cx: &Cx<'_>, volume: &Volume) -> Option<String> {
     if let Some(a) = volume.card.as_ref().and_then(|c| c.accuracy.first()) {
         let data = a.data.split(',').next().unwrap_or(&a.data);
         let metric = a.metric.split(' ').next().unwrap_or(&a.metric);
@@ -207,21 +207,32 @@ fn accuracy(volume: &Volume) -> Option<String> {
             metric => format!("{data} {metric} {value:.1} (n {})", a.n),
         });
     }
-    volume.measured.iter().rfind(|m| !m.is_speed()).map(|m| format!("{} {} (n {})", m.data, m.shown(), m.n))
+    let precision = in_effect(cx, volume);
+    let fits = |m: &&Measurement| !m.is_speed() && m.precision.eq_ignore_ascii_case(precision);
+    volume.measured.iter().rfind(fits).map(|m| format!("{} {} (n {})", m.data, m.shown(), m.n))
 }
 
-/// The speed in the precision that the model is loaded in, if it was measured.
-pub(super) fn speed<'a>(volume: &'a Volume, precision: &str) -> Option<&'a Measurement> {
-    volume.measured.iter().rfind(|m| m.is_speed() && m.precision.eq_ignore_ascii_case(precision))
+/// The speed in this precision, if it was measured: on the device in use, else on another.
+pub(super) fn speed<'a>(cx: &Cx<'_>, volume: &'a Volume, precision: &str) -> Option<&'a Measurement> {
+    let device = cx.status.map_or("", |s| &s.device.name);
+    let fits = |m: &&Measurement| m.is_speed() && m.precision.eq_ignore_ascii_case(precision);
+    let mut all = volume.measured.iter().rev().filter(fits);
+    all.clone().find(|m| m.device == device).or_else(|| all.next())
 }
 
-/// What a model without a choice of precision is measured as.
-fn usual(volume: &Volume) -> &str {
+/// What the model is measured as in the precision that it is to be loaded in. Without a choice blocks stay as they
+/// are, but an encoder's; everything else becomes what the device likes.
+fn in_effect<'a>(cx: &Cx<'_>, volume: &'a Volume) -> &'a str {
+    if let Some(kept) = volume.kept {
+        return kept.name();
+    }
+    let is_writer = ["chat", "translate", "abstractive"].contains(&volume.task.as_str());
     let is_float = ["f32", "f16", "bf16"].iter().any(|f| volume.precision.eq_ignore_ascii_case(f));
-    if is_float { "f32" } else { &volume.precision }
+    if is_writer && !is_float { &volume.precision } else { cx.status.map_or("f32", |s| s.precision) }
 }
 
-fn paint(ui: &Ui, p: &Palette, rect: Rect, volume: &Volume, second: &str) {
+fn paint(ui: &Ui, cx: &Cx<'_>, rect: Rect, volume: &Volume, second: &str) {
+    let p = cx.palette;
     let wide = rect.width() >= NARROW;
     let columns: f32 = if wide { COLUMNS.iter().sum() } else { COLUMNS[0] + COLUMNS[2] + COLUMNS[4] };
     let (left, room) = (rect.left() + 14.0, rect.width() - columns - 24.0);
@@ -235,8 +246,7 @@ fn paint(ui: &Ui, p: &Palette, rect: Rect, volume: &Volume, second: &str) {
     };
     let figures = || FontId::monospace(size::LABEL);
     if wide {
-        let precision = volume.kept.map_or(usual(volume), |k| k.name());
-        let speed = speed(volume, precision).map_or_else(|| "–".to_owned(), Measurement::shown);
+        let speed = speed(cx, volume, in_effect(cx, volume)).map_or_else(|| "–".to_owned(), Measurement::shown);
         column(COLUMNS[1], &speed, figures());
     }
     column(COLUMNS[2], &bytes(volume.bytes), figures());
