@@ -33,7 +33,9 @@ pub struct Loaded {
     pub model: Box<dyn Model>,
     /// How its weights are kept, where the file leaves it open.
     precision: &'static str,
+    /// Chosen for this model, and whether the command line leaves no choice.
     asked: Option<Precision>,
+    is_fixed: bool,
     memory: Option<(usize, usize)>,
 }
 
@@ -73,12 +75,16 @@ impl Models {
     /// somebody uses them now.
     pub fn refresh(&mut self, used: &[String]) {
         self.registry = self.library.registry();
-        let stale = |l: &Loaded| self.registry.precisions.get(&l.id).copied() != l.asked;
-        let keys: Vec<String> =
-            self.loaded.iter().filter(|(k, l)| stale(l) && !used.contains(k)).map(|(k, _)| k.clone()).collect();
+        let is_idle = |k: &&String| self.is_stale(k) && !used.contains(k);
+        let keys: Vec<String> = self.loaded.keys().filter(is_idle).cloned().collect();
         for key in keys {
             self.drop_model(&key);
         }
+    }
+
+    /// Whether another precision was chosen for a model since it was read.
+    pub fn is_stale(&self, key: &str) -> bool {
+        self.loaded.get(key).is_some_and(|l| !l.is_fixed && self.registry.precisions.get(&l.id).copied() != l.asked)
     }
 
     /// Drops the model called `id`; false if a request uses it.
@@ -96,7 +102,7 @@ impl Models {
         let mut runtime = runtime.clone();
         runtime.context = Some(context);
         let entry = self.library.resolve(Some(model), "").ok();
-        let free = runtime.free_memory();
+        let place = runtime.place();
         let known = catalogue::find(model);
         let own = match &entry {
             Some(entry) => entry.gguf().and_then(|p| Gguf::open(p).ok()?.precision()).map(str::to_owned),
@@ -106,7 +112,7 @@ impl Models {
             let runtime = runtime.keeping(p);
             let forecast = match (&entry, known) {
                 (Some(entry), _) => forecast::of(entry, &runtime).ok()?,
-                (None, known) => known.map(|k| k.shape.forecast((k.bytes, k.is_quantized()), p, context, free))?,
+                (None, known) => known.map(|k| k.shape.forecast((k.bytes, k.is_quantized()), p, context, place))?,
             };
             let name = own.clone().filter(|_| p == Precision::Own);
             Some(Prospect { precision: p, name: name.unwrap_or_else(|| runtime.precision().to_owned()), forecast })
@@ -157,8 +163,8 @@ impl Models {
         }
         let mut report = |share: f32| progress(&entry.id, share, bytes);
         // What was asked for on the command line counts for everything.
-        let is_open = wanted.runtime.kept() == Precision::Own;
-        let asked = self.registry.precisions.get(&entry.id).copied().filter(|_| is_open);
+        let is_fixed = wanted.runtime.kept() != Precision::Own;
+        let asked = self.registry.precisions.get(&entry.id).copied().filter(|_| !is_fixed);
         let runtime = asked.map_or_else(|| wanted.runtime.clone(), |p| wanted.runtime.keeping(p));
         self.make_room(&entry, &runtime, wanted.key)?;
         let on_cpu = runtime.report.used == "cpu";
@@ -171,7 +177,7 @@ impl Models {
         let (id, bytes) = (entry.id.clone(), model.bytes());
         self.changes.push(ModelChange { id, bytes, happening, memory, at: Instant::now() });
         let precision = runtime.precision();
-        let loaded = Loaded { id: entry.id, model, precision, asked, memory };
+        let loaded = Loaded { id: entry.id, model, precision, asked, is_fixed, memory };
         self.loaded.insert(wanted.key.to_owned(), loaded);
         Ok(())
     }

@@ -356,7 +356,13 @@ impl Worker {
         let place = Place { model, device: self.runtime.report.used, precision };
         // Counted out first: who sees the last event may submit again at once.
         self.link.in_flight.fetch_sub(1, Ordering::AcqRel);
+        let key = active.key.clone();
         active.finish(end, place);
+        // What was chosen while it was at work takes effect now.
+        if self.models.is_stale(&key) && self.active.iter().all(|a| a.key != key) {
+            self.models.drop_model(&key);
+            self.send_status(None);
+        }
     }
 
     /// Tells what has become of the models, and how the engine is.

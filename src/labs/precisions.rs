@@ -10,7 +10,7 @@ use crate::models::measured::{self, Measurement};
 use crate::nn::precision::Precision;
 use crate::nn::runtime::{DeviceChoice, Runtime};
 use crate::tasks::language::{DEFAULT_CONTEXT, LanguageModel};
-use crate::tasks::{Model as _, TaskError, forecast};
+use crate::tasks::{Model as _, Progress, TaskError, forecast};
 
 /// Tokens that a language model writes per run.
 const WRITTEN: usize = 32;
@@ -31,7 +31,7 @@ pub struct Asked {
 pub type Compared = (Precision, Result<Measurement, UserMessage>);
 
 /// Measures one precision after the other, and keeps the numbers with those of the list of models. `progress`
-/// gets how many are done, and says whether to stop before the next.
+/// gets how many are done, and says whether to stop: before the next, or while a chat model is read.
 ///
 /// # Errors
 /// A model that is not there, or no device.
@@ -47,7 +47,11 @@ pub fn compare(
         if progress(rows.len()) {
             break;
         }
-        let result = speed(library, &entry, &runtime.keeping(precision));
+        let done = rows.len();
+        let result = speed(library, &entry, &runtime.keeping(precision), &mut |_| progress(done));
+        if result.is_err() && progress(done) {
+            break;
+        }
         if let Ok(measurement) = &result {
             measured::note(library.measurements().as_deref(), vec![measurement.clone()]);
         }
@@ -57,14 +61,19 @@ pub fn compare(
 }
 
 /// The number that the list shows: milliseconds for 128 tokens, or tokens per second of writing.
-fn speed(library: &Library, entry: &ModelEntry, runtime: &Runtime) -> Result<Measurement, UserMessage> {
+fn speed(
+    library: &Library,
+    entry: &ModelEntry,
+    runtime: &Runtime,
+    stop: Progress<'_>,
+) -> Result<Measurement, UserMessage> {
     let forecast = forecast::of(entry, runtime)?;
     if forecast.is_too_much() {
         return Err(TaskError::TooLarge { forecast, context: runtime.context.unwrap_or(DEFAULT_CONTEXT) }.into());
     }
     let model = Some(&*entry.id);
     let found = match entry.task() {
-        Some("chat") => return language(entry, runtime),
+        Some("chat") => return language(entry, runtime, stop),
         Some(task @ ("translate" | "abstractive")) => {
             let task = if task == "translate" { "translate" } else { "abstractive" };
             let plan =
@@ -82,8 +91,8 @@ fn speed(library: &Library, entry: &ModelEntry, runtime: &Runtime) -> Result<Mea
     found.into_iter().next().ok_or_else(none)
 }
 
-fn language(entry: &ModelEntry, runtime: &Runtime) -> Result<Measurement, UserMessage> {
-    let model = LanguageModel::load(entry, runtime, &mut |_| false)?;
+fn language(entry: &ModelEntry, runtime: &Runtime, stop: Progress<'_>) -> Result<Measurement, UserMessage> {
+    let model = LanguageModel::load(entry, runtime, stop)?;
     let rate = decode(model.decoder(), WRITTEN, SECONDS)?;
     Ok(Measurement {
         model: entry.id.clone(),

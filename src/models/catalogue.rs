@@ -90,7 +90,7 @@ mod tests {
     fn sizes_agree_with_parameters() {
         for k in all() {
             let s = &k.shape;
-            let f32 = s.forecast((k.bytes, false), Precision::F32, 512, None);
+            let f32 = s.forecast((k.bytes, false), Precision::F32, 512, crate::nn::shape::Place::default());
             // An encoder's table of words stays in its file.
             let words = if s.kind == Kind::Encoder { s.vocabulary * s.hidden * 4 } else { 0 };
             let ratio = (f32.weights + words - s.vocabulary * TOKEN) as f64 / (k.parameters as f64 * 4.0);

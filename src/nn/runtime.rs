@@ -6,6 +6,7 @@ use super::kernels::Isa;
 use super::kernels::int8::is_fast;
 use super::kernels::team::Team;
 use super::precision::Precision;
+use super::shape::Place;
 use crate::error::UserMessage;
 use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
@@ -112,6 +113,11 @@ impl Runtime {
             Target::Cpu { .. } => available_memory(),
             Target::Device { .. } => free_on_gpu(),
         }
+    }
+
+    /// The memory that a model would lie in.
+    pub fn place(&self) -> Place {
+        Place { is_gpu: matches!(self.target, Target::Device { .. }), free: self.free_memory() }
     }
 
     /// All bytes of the memory that [`Self::free_memory`] is a part of.

@@ -16,6 +16,14 @@ pub enum Kind {
     Seq2seq,
 }
 
+/// The memory that a model would lie in.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Place {
+    pub is_gpu: bool,
+    /// Bytes that are free there, if known.
+    pub free: Option<usize>,
+}
+
 /// Sizes as a configuration has them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shape {
@@ -68,15 +76,21 @@ impl Shape {
         }
     }
 
-    /// What it will need on a CPU, with `bytes` of weights in its files; about, since nothing of it has been
+    /// What Candle's tensors make of a precision: halves, where a decoder's blocks do not stay blocks.
+    fn on_gpu(&self, kept: Precision, quantized: bool) -> Precision {
+        match kept {
+            Precision::F32 => Precision::F32,
+            Precision::Own if quantized => Precision::Own,
+            blocks if blocks.blocks().is_some() && self.kind == Kind::Decoder => blocks,
+            _ => Precision::F16,
+        }
+    }
+
+    /// What it will need, with `bytes` of weights in its files; about, since nothing of it has been
     /// read. [`Precision::Own`] keeps the blocks of a `quantized` file.
-    pub fn forecast(
-        &self,
-        (bytes, quantized): (u64, bool),
-        kept: Precision,
-        context: usize,
-        free: Option<usize>,
-    ) -> Forecast {
+    pub fn forecast(&self, (bytes, quantized): (u64, bool), kept: Precision, context: usize, place: Place) -> Forecast {
+        let free = place.free;
+        let kept = if place.is_gpu { self.on_gpu(kept, quantized) } else { kept };
         let isa = Isa::detect();
         let per_weight = |kept: Precision| {
             let dtype = kept.blocks().unwrap_or(Dtype::F32);
@@ -90,7 +104,9 @@ impl Shape {
         let context = context.min(self.context).max(1);
         match self.kind {
             Kind::Encoder => {
-                let weights = size(layers) + self.context * h * 4 + v * TOKEN;
+                // On a CPU the table of words is read from the file, row by row.
+                let table = if place.is_gpu { size(tables) } else { 0 };
+                let weights = size(layers) + table + self.context * h * 4 + v * TOKEN;
                 let work = (5 * h + self.intermediate) * 4 * (1024 + 256)
                     + 2 * self.context * (64 + 2 * h / self.heads.max(1)) * 4;
                 Forecast { weights, cache: 0, work, available: free }

@@ -25,6 +25,11 @@ struct House {
 }
 
 fn house(hub: FakeHub) -> House {
+    house_with(hub, usize::MAX)
+}
+
+/// With room for `budget` bytes of weights.
+fn house_with(hub: FakeHub, budget: usize) -> House {
     let folder = tempfile::tempdir().expect("folder");
     let library = Library::default()
         .with_hub(Hub::new(&hub.endpoint, folder.path().join("hub")))
@@ -32,6 +37,7 @@ fn house(hub: FakeHub) -> House {
     let (sink, status) = EventSink::channel(None);
     let mut config = EngineConfig::new(library.clone());
     config.device = DeviceChoice::Cpu;
+    config.budget = budget;
     config.cache = Some(folder.path().join("cache"));
     config.status = Some(sink);
     House { engine: Engine::start(config).expect("engine"), status, library, folder, _hub: hub }
@@ -309,4 +315,45 @@ fn blocks_are_made_once_and_made_again_when_damaged_or_of_another_source() {
 
 fn modified(path: &Path) -> std::time::SystemTime {
     std::fs::metadata(path).and_then(|m| m.modified()).expect("time")
+}
+
+#[test]
+fn a_precision_chosen_while_the_model_is_at_work_takes_effect_after_it() {
+    let house = tiny();
+    house.ask(Errand::Get("o/n".into()));
+    house.phase(|p| *p == Phase::Done);
+    let texts: Vec<Input> = (0..20_000).map(|i| Input::Text(format!("film number {i}"))).collect();
+    let (sink, events) = EventSink::channel(None);
+    let (model, options) = (Some("o/n".to_owned()), Options::default());
+    let request = Request { task: "sentiment", model, inputs: texts, options, priority: Priority::Batch };
+    house.engine.submit(request, sink).expect("submitted");
+    let mut chosen = false;
+    let end = wait_for_end(&events, |event| {
+        if matches!(event, Event::Items { .. }) && !chosen {
+            chosen = true;
+            house.ask(Errand::Keep { model: "o/n".into(), precision: Some(Precision::Q8_0) });
+        }
+    });
+    let Some(Event::Done { report, .. }) = end else { panic!("{end:?}") };
+    assert_eq!((report.done, report.precision), (20_000, "f32"), "it ends as it began");
+    house.status_after("dropped", |s| s.loaded.is_empty() && s.queue == 0);
+    let Event::Done { report, .. } = house.run("sentiment", Some("o/n"), &["x"]) else { panic!("no answer") };
+    assert_eq!(report.precision, "q8_0");
+}
+
+#[test]
+fn what_is_to_be_kept_in_memory_outlives_what_is_not() {
+    let house = house_with(FakeHub::of_folder(&crate::fake::fixture("bert-tiny")), 1);
+    house.ask(Errand::Get("o/n".into()));
+    house.phase(|p| *p == Phase::Done);
+    house.ask(Errand::Pin { model: "o/n".into(), pinned: true });
+    house.until_volume("o/n", |v| v.is_pinned);
+    let [odd, distil] = ["bert-odd", "distilbert-tiny"].map(|n| crate::fake::fixture(n).display().to_string());
+    for model in ["o/n", &odd, &distil] {
+        let end = house.run("sentiment", Some(model), &["x"]);
+        assert!(matches!(end, Event::Done { .. }), "{end:?}");
+    }
+    let status = house.status_after("the last", |s| s.loaded.iter().any(|l| l.id == distil));
+    let ids: Vec<&str> = status.loaded.iter().map(|l| l.id.as_str()).collect();
+    assert!(ids.contains(&"o/n") && !ids.contains(&odd.as_str()), "{ids:?}");
 }

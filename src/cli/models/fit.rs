@@ -12,7 +12,6 @@ use crate::models::quantized;
 use crate::models::weights::Weights;
 use crate::nn::forecast::Forecast;
 use crate::nn::precision::Precision;
-use crate::nn::runtime::available_memory;
 use crate::tasks::forecast;
 use crate::tasks::language::DEFAULT_CONTEXT;
 use serde::Serialize;
@@ -56,8 +55,8 @@ pub(super) fn fit(
             asked.into_iter().map(each).collect::<Result<_, _>>()?
         }
         (Err(_), Some(k)) => {
-            let file = (k.bytes, k.is_quantized());
-            asked.into_iter().map(|p| row(p, k.shape.forecast(file, p, context, available_memory()))).collect()
+            let (file, place) = ((k.bytes, k.is_quantized()), common.runtime()?.place());
+            asked.into_iter().map(|p| row(p, k.shape.forecast(file, p, context, place))).collect()
         }
         (Err(error), None) => return Err(error.clone()),
     };
