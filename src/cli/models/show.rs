@@ -7,6 +7,9 @@ use crate::models::card::Card;
 use crate::models::catalogue::{self, Known};
 use crate::models::hub::Found;
 use crate::models::measured;
+use crate::nn::precision::Precision;
+use crate::nn::shape::Place;
+use crate::tasks::language::DEFAULT_CONTEXT;
 use serde::Serialize;
 
 /// What is here, and with `all` what can be got; of one task if that is named.
@@ -115,6 +118,7 @@ pub(super) fn info(library: &Library, id: &str, json: bool) -> Result<ExitCode, 
 
 fn known_table(k: &Known) -> String {
     let s = &k.shape;
+    let needs = s.forecast((k.bytes, k.is_quantized()), Precision::Own, DEFAULT_CONTEXT, Place::default());
     let lines = [
         format!("{} ({}), not on this machine", k.name, k.id),
         format!("  for           {} · {}", k.task, k.note),
@@ -124,6 +128,7 @@ fn known_table(k: &Known) -> String {
             k.file.as_ref().map(|f| format!(", {f}")).unwrap_or_default()
         ),
         format!("  size          about {}, {}", mb(k.bytes), k.precision),
+        format!("  memory        about {} (glossa models fit {})", mb(needs.total() as u64), k.id),
         format!("  parameters    {:.1} million", k.parameters as f64 / 1e6),
         format!(
             "  network       {}, {} layers, {} wide, {} heads",

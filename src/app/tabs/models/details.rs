@@ -56,6 +56,8 @@ impl ModelsTab {
         });
         let small = |text: String| RichText::new(text).size(size::LABEL);
         egui::ScrollArea::horizontal().id_salt("precisions").show(ui, |ui| {
+            // Short names begin where long ones do.
+            ui.spacing_mut().interact_size.x = 0.0;
             if !cx.settings.touch {
                 ui.spacing_mut().interact_size.y = 24.0;
             }

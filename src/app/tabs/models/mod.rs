@@ -43,6 +43,8 @@ pub struct ModelsTab {
     /// Number of the frame that showed it last.
     seen: Option<u64>,
     downloads: BTreeMap<String, Download>,
+    /// Downloads that are to pause: a silent connection takes a while to notice.
+    pausing: Vec<String>,
     loading: Vec<Loading>,
     /// What went wrong with a model, by its id.
     failed: HashMap<String, UserMessage>,
@@ -204,6 +206,7 @@ impl ModelsTab {
                 self.keep_stranger(download);
             }
         }
+        self.pausing.retain(|p| p != id);
         // A row for something that the hub does not even have would stay for ever.
         let is_nothing = self.downloads.get(id).is_none_or(|row| row.progress.done == 0);
         let is_over = download.state == Phase::Done || (download.state != Phase::Paused && is_nothing);

@@ -95,6 +95,9 @@ impl ModelsTab {
 
     /// Below the name: the download, what went wrong, or the best that is known.
     fn second_line(&self, cx: &Cx<'_>, volume: &Volume) -> String {
+        if self.pausing.contains(&volume.id) {
+            return "pausing…".into();
+        }
         if let Some(download) = self.downloads.get(&volume.id) {
             return told(download);
         }
@@ -159,6 +162,7 @@ impl ModelsTab {
             return;
         }
         if icons::quiet(ui, cx.palette, Icon::Pause, &format!("Pause {name}")).clicked() {
+            self.pausing.push(id.to_owned());
             self.ask(Errand::Pause(id.to_owned()), cx);
         }
         let at = &download.progress;
