@@ -8,7 +8,7 @@ use crate::app::theme::{figures, size, strong};
 use crate::app::widgets::{bytes, explain, failure, note, primary, secondary};
 use crate::engine::message::{Happening, Outlook, Prospect};
 use crate::engine::news::{Card, Errand};
-use crate::engine::shelf::Volume;
+use crate::engine::shelf::{Measurement, Volume};
 use crate::nn::precision::Precision;
 use crate::tasks::translate::language_name;
 use egui::{Frame, Grid, Margin, RichText, Ui};
@@ -43,7 +43,8 @@ impl ModelsTab {
         let p = cx.palette;
         let rows = worth_showing(outlook);
         let held = loaded(cx, &volume.id).map_or(0, |l| l.bytes);
-        let plain = rows.iter().find(|r| r.name == "f32").and_then(|r| speed(cx, volume, &r.name)).cloned();
+        let plain =
+            rows.iter().find(|r| r.name.eq_ignore_ascii_case("f32")).and_then(|r| speed(cx, volume, &r.name)).cloned();
         let effect = in_effect(outlook, volume.kept).map(|r| r.name.clone());
         let mut chosen = None;
         ui.horizontal(|ui| {
@@ -67,7 +68,7 @@ impl ModelsTab {
                 }
                 ui.end_row();
                 for row in &rows {
-                    let is_here = effect.as_deref() == Some(&row.name);
+                    let is_here = effect.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(&row.name));
                     let name = if row.precision == Precision::Own {
                         format!("usual ({})", row.name)
                     } else {
@@ -100,14 +101,7 @@ impl ModelsTab {
     }
 
     /// How fast a precision is here, beside f32.
-    fn speed_cell(
-        &self,
-        ui: &mut Ui,
-        cx: &Cx<'_>,
-        volume: &Volume,
-        row: &Prospect,
-        plain: Option<&crate::engine::shelf::Measurement>,
-    ) {
+    fn speed_cell(&self, ui: &mut Ui, cx: &Cx<'_>, volume: &Volume, row: &Prospect, plain: Option<&Measurement>) {
         let small = |text: String| RichText::new(text).size(size::LABEL);
         let of_row = self.compared.get(&volume.id).and_then(|all| all.iter().find(|c| c.0 == row.precision));
         if let Some((_, Err(message))) = of_row {
