@@ -75,6 +75,7 @@ pub(super) fn run(desk: &Desk) {
                     stop.store(true, Ordering::Release);
                 }
             }
+            Errand::Search(words) => desk.search(words),
             other => {
                 let news = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| desk.serve(other)));
                 let news = news.unwrap_or_else(|p| Some(News::Failed(super::models::panic_message(&*p))));
@@ -93,6 +94,19 @@ pub(super) fn run(desk: &Desk) {
 }
 
 impl Desk {
+    /// On a thread of its own: a slow network must not hold up the list.
+    fn search(&self, words: String) {
+        let (hub, sink) = (self.library.hub().cloned().unwrap_or_else(Hub::from_env), self.sink.clone());
+        let look = move || {
+            let result = hub.search(&words, &mut |_| false).map_err(Into::into);
+            sink.send(Event::Library(News::Found { words, result }));
+        };
+        if let Err(error) = std::thread::Builder::new().name("glossa-search".into()).spawn(look) {
+            let message = UserMessage::new("The hub was not searched", error.to_string(), "Close other programs.");
+            self.sink.send(Event::Library(News::Failed(message)));
+        }
+    }
+
     fn serve(&self, errand: Errand) -> Option<News> {
         let failed = |e: crate::models::ModelError| News::Failed(e.into());
         let result = match errand {
@@ -135,7 +149,7 @@ impl Desk {
                 };
                 self.library.decide(change).map(|()| String::new())
             }
-            Errand::Get(_) | Errand::Pause(_) => return None,
+            Errand::Get(_) | Errand::Pause(_) | Errand::Search(_) => return None,
         };
         match result {
             Ok(words) => {

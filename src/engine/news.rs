@@ -3,6 +3,7 @@
 use super::shelf::Shelf;
 use crate::error::UserMessage;
 pub use crate::models::card::Card;
+pub use crate::models::hub::Found;
 use crate::models::hub::Progress;
 use crate::nn::precision::Precision;
 use std::path::PathBuf;
@@ -13,6 +14,8 @@ use std::sync::Arc;
 pub enum Errand {
     /// What is here, and what can be got.
     List,
+    /// Look for these words on the hub.
+    Search(String),
     /// Download a model of the catalogue, or any id of the hub; goes on where it was paused.
     Get(String),
     /// Stop a download; what has come stays.
@@ -46,6 +49,11 @@ pub enum News {
     Checked {
         path: PathBuf,
         result: Result<Box<Card>, UserMessage>,
+    },
+    /// What the hub has for these words.
+    Found {
+        words: String,
+        result: Result<Vec<Found>, UserMessage>,
     },
     /// Something was done, in words.
     Done(String),

@@ -158,3 +158,17 @@ fn a_search_and_a_task_narrow_the_list() {
     w.until_label("KV cache");
     w.until_label("fits, ");
 }
+
+#[test]
+fn words_are_looked_for_on_the_hub() {
+    let (mut w, hub) = on("models");
+    w.until_label("Sentiment, English, Sentiment");
+    w.write("Find a model", "tiny film");
+    w.click("Search the hub");
+    w.until_label("o/n, text-classification · 7 downloads");
+    w.click("Get o/n");
+    w.until_label("is here.");
+    hub.fault("search=", Fault::Status(404, None));
+    w.click("Search the hub");
+    w.until_label("The hub was not searched");
+}

@@ -12,7 +12,7 @@ use crate::app::jobs::Pending;
 use crate::app::widgets::icons::Icon;
 use crate::engine::Ticket;
 use crate::engine::message::{Event, LoadedModel, ModelChange, Outlook, Priority, Request};
-use crate::engine::news::{Download, Errand, News, Phase};
+use crate::engine::news::{Download, Errand, Found, News, Phase};
 use crate::engine::shelf::{Shelf, Volume};
 use crate::error::UserMessage;
 use crate::labs::precisions::{self, Asked, Compared};
@@ -59,6 +59,9 @@ pub struct ModelsTab {
     /// Task whose models are shown.
     only: Option<&'static str>,
     words: String,
+    /// Whether the hub is being searched, and what it had the last time.
+    searching: bool,
+    found: Option<(String, Result<Vec<Found>, UserMessage>)>,
     adding: Option<Adding>,
     /// The model whose removal has to be confirmed.
     leaving: Option<String>,
@@ -179,6 +182,10 @@ impl ModelsTab {
                 if let Some(adding) = &mut self.adding {
                     adding.checked = Some((path.clone(), result.clone()));
                 }
+            }
+            News::Found { words, result } => {
+                self.searching = false;
+                self.found = Some((words.clone(), result.clone()));
             }
             News::Done(words) => {
                 self.adding = None;

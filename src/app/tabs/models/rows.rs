@@ -1,12 +1,12 @@
 //! One model in a row: name, what it is for, size, speed, and what can be done with it.
 
-use super::fit::in_words;
+use super::fit::{grouped, in_words};
 use super::{ModelsTab, loaded, task_name};
 use crate::app::tabs::Cx;
 use crate::app::theme::{Palette, semibold, size};
 use crate::app::widgets::bytes;
 use crate::app::widgets::icons::{self, Icon};
-use crate::engine::news::{Download, Errand, Phase};
+use crate::engine::news::{Download, Errand, Found, Phase};
 use crate::engine::shelf::{Measurement, Volume};
 use egui::text::{LayoutJob, TextFormat, TextWrapping};
 use egui::{
@@ -40,40 +40,30 @@ impl ModelsTab {
             let second = self.second_line(cx, volume);
             paint(ui, cx, rect, volume, &second);
         }
-        let cell = Rect::from_min_max(pos2(rect.right() - COLUMNS[0], rect.top()), rect.max).shrink2(vec2(14.0, 8.0));
-        let inside = UiBuilder::new().id_salt(("state", &volume.id)).max_rect(cell);
-        let mut cell = ui.new_child(inside.layout(Layout::right_to_left(Align::Center)));
+        let mut cell = state_cell(ui, rect, &volume.id);
         self.state_ui(&mut cell, cx, volume);
     }
 
     /// A download of something that the list does not have.
     pub(super) fn stranger(&mut self, ui: &mut Ui, cx: &mut Cx<'_>, id: &str) {
         let Some(download) = self.downloads.get(id).cloned() else { return };
-        let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), HEIGHT), Sense::hover());
-        let p = cx.palette;
-        text(
-            ui,
-            rect.left() + 14.0,
-            rect.top() + 20.0,
-            rect.width() - 160.0,
-            id,
-            FontId::new(size::BODY, semibold()),
-            p.text,
-        );
-        let second = told(&download);
-        text(
-            ui,
-            rect.left() + 14.0,
-            rect.top() + 41.0,
-            rect.width() - 160.0,
-            &second,
-            FontId::proportional(size::LABEL),
-            p.muted,
-        );
-        let cell = Rect::from_min_max(pos2(rect.right() - COLUMNS[0], rect.top()), rect.max).shrink2(vec2(14.0, 8.0));
-        let inside = UiBuilder::new().id_salt(("state", id)).max_rect(cell);
-        let mut cell = ui.new_child(inside.layout(Layout::right_to_left(Align::Center)));
+        let second = if self.pausing.iter().any(|p| p == id) { "pausing…".into() } else { told(&download) };
+        let mut cell = bare(ui, cx.palette, id, &second);
         self.download_ui(&mut cell, cx, id, id, &download);
+    }
+
+    /// Something that a search has found on the hub.
+    pub(super) fn found_row(&mut self, ui: &mut Ui, cx: &mut Cx<'_>, found: &Found) {
+        let kind = found.pipeline.as_deref().unwrap_or("of a kind that its page does not tell");
+        let mut cell = bare(
+            ui,
+            cx.palette,
+            &found.id,
+            &format!("{kind} · {} downloads", grouped(usize::try_from(found.downloads).unwrap_or(usize::MAX))),
+        );
+        if !self.downloads.contains_key(&found.id) && button(&mut cell, cx.palette, "Get", &found.id, true).clicked() {
+            self.ask(Errand::Get(found.id.clone()), cx);
+        }
     }
 
     /// What the state column says, in words.
@@ -168,6 +158,23 @@ impl ModelsTab {
         let at = &download.progress;
         progress(ui, cx.palette, at.done as f32 / at.total.max(1) as f32);
     }
+}
+
+/// A row of two lines and nothing else; returns the place for what can be done with it.
+fn bare(ui: &mut Ui, p: &Palette, name: &str, second: &str) -> Ui {
+    let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), HEIGHT), Sense::hover());
+    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, format!("{name}, {second}")));
+    let (left, room) = (rect.left() + 14.0, rect.width() - COLUMNS[0] - 24.0);
+    text(ui, left, rect.top() + 20.0, room, name, FontId::new(size::BODY, semibold()), p.text);
+    text(ui, left, rect.top() + 41.0, room, second, FontId::proportional(size::LABEL), p.muted);
+    state_cell(ui, rect, name)
+}
+
+/// The place at a row's right end.
+fn state_cell(ui: &mut Ui, row: Rect, id: &str) -> Ui {
+    let cell = Rect::from_min_max(pos2(row.right() - COLUMNS[0], row.top()), row.max).shrink2(vec2(14.0, 8.0));
+    let inside = UiBuilder::new().id_salt(("state", id)).max_rect(cell);
+    ui.new_child(inside.layout(Layout::right_to_left(Align::Center)))
 }
 
 /// What a download is doing, in words: how much of how much, and how long yet.

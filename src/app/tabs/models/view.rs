@@ -5,6 +5,7 @@ use super::{ModelsTab, TASKS};
 use crate::app::tabs::Cx;
 use crate::app::theme::{Palette, size};
 use crate::app::widgets::{note, secondary};
+use crate::engine::news::{Errand, Found};
 use crate::engine::shelf::Volume;
 use egui::{Align, Frame, Layout, RichText, ScrollArea, Stroke, TextEdit, Ui};
 
@@ -22,13 +23,15 @@ impl ModelsTab {
             note(ui, cx.palette, "What is here, what can be had, and what fits this board.");
             self.adding_ui(ui, cx);
             self.fit_ui(ui, cx);
-            self.filter_ui(ui);
+            self.filter_ui(ui, cx);
             self.list_ui(ui, cx);
+            self.found_ui(ui, cx);
             note(ui, cx.palette, "Drop a GGUF file or a model folder anywhere in the window to add it.");
         });
     }
 
-    fn filter_ui(&mut self, ui: &mut Ui) {
+    fn filter_ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
+        let mut entered = false;
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing.x = 4.0;
             let label = |text: &str| RichText::new(text).size(size::LABEL);
@@ -43,7 +46,22 @@ impl ModelsTab {
                 }
             }
             let field = TextEdit::singleline(&mut self.words).hint_text("find").desired_width(110.0);
-            let _ = ui.add(field.align(egui::Align2::LEFT_CENTER)).accessible_name("Find a model");
+            let field = ui.add(field.align(egui::Align2::LEFT_CENTER)).accessible_name("Find a model");
+            entered = field.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter));
+        });
+        let words = self.words.trim().to_owned();
+        if words.is_empty() {
+            self.found = None;
+            return;
+        }
+        ui.horizontal(|ui| {
+            let asked =
+                ui.add_enabled_ui(!self.searching, |ui| secondary(ui, cx.palette, "Search the hub", "").clicked());
+            note(ui, cx.palette, "for more than the list has");
+            if (entered || asked.inner) && !self.searching {
+                self.searching = true;
+                self.ask(Errand::Search(words), cx);
+            }
         });
     }
 
@@ -86,6 +104,54 @@ impl ModelsTab {
             });
         }
     }
+
+    /// What the hub has for the words.
+    fn found_ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
+        let p = cx.palette;
+        if self.searching {
+            note(ui, p, "Searching the hub…");
+        }
+        let Some((words, result)) = self.found.clone() else { return };
+        ui.add_space(2.0);
+        let found = match result {
+            Ok(found) => found,
+            Err(message) => {
+                note(ui, p, format!("The hub was not searched: {}. {}", message.why, message.next));
+                return;
+            }
+        };
+        let fresh: Vec<_> = found.iter().filter(|f| runs(f) && self.volume(&f.id).is_none()).collect();
+        if fresh.is_empty() {
+            note(ui, p, format!("The hub has nothing more for \"{words}\" that could run here."));
+            return;
+        }
+        note(ui, p, format!("On the hub, for \"{words}\""));
+        list(ui, p, |ui| {
+            for (i, one) in fresh.iter().enumerate() {
+                if i > 0 {
+                    hairline(ui, p);
+                }
+                self.found_row(ui, cx, one);
+            }
+        });
+    }
+}
+
+/// Whether the hub calls it something that may run here. What does not is told before its weights come.
+fn runs(found: &Found) -> bool {
+    const KINDS: [&str; 10] = [
+        "text-classification",
+        "token-classification",
+        "question-answering",
+        "translation",
+        "summarization",
+        "text2text-generation",
+        "text-generation",
+        "sentence-similarity",
+        "feature-extraction",
+        "image-text-to-text",
+    ];
+    found.pipeline.as_deref().is_none_or(|kind| KINDS.contains(&kind))
 }
 
 /// A card whose rows reach its edges.
