@@ -1,5 +1,6 @@
 //! Arm NEON (every 64-bit Arm CPU).
 
+use super::Isa;
 use super::simd::Simd;
 use std::arch::aarch64::*;
 
@@ -20,6 +21,7 @@ macro_rules! direct {
 impl Simd for Neon {
     type V = float32x4_t;
     const LANES: usize = 4;
+    const ISA: Isa = Isa::Neon;
 
     direct!(add = vaddq_f32, sub = vsubq_f32, mul = vmulq_f32, div = vdivq_f32, min = vminq_f32, max = vmaxq_f32);
 

@@ -3,6 +3,8 @@
 //! A kernel is a function generic over [`Simd`]; [`super::dispatch`] compiles it once for each
 //! instruction set, with that set's target features on, and picks at run time.
 
+use super::Isa;
+
 /// Vectors of `f32` of one instruction set.
 ///
 /// Every method is `#[inline(always)]`, so that it becomes single instructions inside a caller
@@ -16,6 +18,8 @@ pub trait Simd: Copy + 'static {
     type V: Copy;
     /// Floats per vector.
     const LANES: usize;
+    /// Its name at run time.
+    const ISA: Isa;
 
     unsafe fn splat(x: f32) -> Self::V;
     unsafe fn load(p: *const f32) -> Self::V;
@@ -56,6 +60,7 @@ impl Portable {
 impl Simd for Portable {
     type V = [f32; 8];
     const LANES: usize = 8;
+    const ISA: Isa = Isa::Portable;
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self::V {

@@ -1,5 +1,6 @@
 //! AVX2 + FMA + F16C, and AVX-512.
 
+use super::Isa;
 use super::simd::Simd;
 use std::arch::x86_64::*;
 
@@ -23,6 +24,7 @@ macro_rules! direct {
 impl Simd for Avx2 {
     type V = __m256;
     const LANES: usize = 8;
+    const ISA: Isa = Isa::Avx2;
 
     direct!(__m256; add = _mm256_add_ps, sub = _mm256_sub_ps, mul = _mm256_mul_ps,
         div = _mm256_div_ps, min = _mm256_min_ps, max = _mm256_max_ps);
@@ -102,6 +104,7 @@ impl Simd for Avx2 {
 impl Simd for Avx512 {
     type V = __m512;
     const LANES: usize = 16;
+    const ISA: Isa = Isa::Avx512;
 
     direct!(__m512; add = _mm512_add_ps, sub = _mm512_sub_ps, mul = _mm512_mul_ps,
         div = _mm512_div_ps, min = _mm512_min_ps, max = _mm512_max_ps);

@@ -189,6 +189,18 @@ unsafe fn gemv<S: Simd, F: Shape, const NV: usize>(
     }
 }
 
+/// One row of a panel as floats. No closure: one that is not inlined loses the instruction set (it halved the
+/// reading of prompts with AVX2).
+#[inline(always)]
+unsafe fn put_row<S: Simd, const NV: usize>(out: *mut f32, codes: [S::V; NV], scale: [S::V; NV], start: [S::V; NV]) {
+    // SAFETY: out is a row of the panel's width.
+    unsafe {
+        for i in 0..NV {
+            S::store(out.add(i * S::LANES), S::fma(codes[i], scale[i], start[i]));
+        }
+    }
+}
+
 /// A panel as floats, `[k][NV · LANES]`.
 #[inline(always)]
 unsafe fn dequantize_panel<S: Simd, F: Shape, const NV: usize>(panel: *const u8, k: usize, out: *mut f32) {
@@ -202,21 +214,16 @@ unsafe fn dequantize_panel<S: Simd, F: Shape, const NV: usize>(panel: *const u8,
             let m = if F::MIN { at.halves::<S, NV>() } else { [S::splat(0.0); NV] };
             for _ in 0..F::UNIT / F::SUB {
                 let (scale, start) = at.scales::<S, F, NV>(d, m);
-                let put = |row: usize, codes: [S::V; NV]| {
-                    for (i, code) in codes.into_iter().enumerate() {
-                        let w = S::fma(code, scale[i], start[i]);
-                        S::store(out.add((input + row) * width + i * S::LANES), w);
-                    }
-                };
+                let rows = out.add(input * width);
                 if F::NIBBLE {
                     for j in 0..F::SUB / 2 {
                         let (low, high) = at.nibbles::<S, NV>();
-                        put(j, low);
-                        put(j + F::SUB / 2, high);
+                        put_row::<S, NV>(rows.add(j * width), low, scale, start);
+                        put_row::<S, NV>(rows.add((j + F::SUB / 2) * width), high, scale, start);
                     }
                 } else {
                     for j in 0..F::SUB {
-                        put(j, at.bytes::<S, NV>());
+                        put_row::<S, NV>(rows.add(j * width), at.bytes::<S, NV>(), scale, start);
                     }
                 }
                 input += F::SUB;
@@ -261,24 +268,46 @@ unsafe fn product<S: Simd, F: Shape, const NV: usize, const MR: usize>(g: &mut Q
                 continue;
             }
             dequantize_panel::<S, F, NV>(data, k, g.scratch.as_mut_ptr());
-            let mut out = [0f32; 12 * 32];
-            for (first, count) in even_blocks(rows, MR) {
-                let row = g.rows.start + first;
-                tile_rows::<S, f32, NV>(
-                    count,
-                    Tile {
-                        k,
-                        a: g.a.add(row * g.lda),
-                        lda: g.lda,
-                        b: g.scratch.as_ptr(),
-                        bias,
-                        c: out.as_mut_ptr(),
-                        ldc: width,
-                    },
-                );
-                for i in 0..count {
-                    store::<S>(g, row + i, panel * width, width, out.as_ptr().add(i * width));
-                }
+            tiles(S::ISA, &Tiles { g, panel, bias });
+        }
+    }
+}
+
+/// All rows of a product with one panel that has become floats.
+struct Tiles<'a, 'b> {
+    g: &'a QuantizedGemm<'b>,
+    panel: usize,
+    bias: *const f32,
+}
+
+/// A function of its own: beside the readers of blocks the compiler has too few registers left for a tile, and keeps
+/// sums in memory (that halved the reading of prompts with AVX2).
+#[inline(never)]
+unsafe fn tiles(isa: Isa, t: &Tiles<'_, '_>) {
+    dispatch!(isa, tiles_body(t): &Tiles<'_, '_>);
+}
+
+#[inline(always)]
+unsafe fn tiles_body<S: Simd, const NV: usize, const MR: usize>(t: &Tiles<'_, '_>) {
+    let Tiles { g, panel, bias } = *t;
+    let width = NV * S::LANES;
+    let mut out = [0f32; 12 * 32];
+    for (first, count) in even_blocks(g.rows.len(), MR) {
+        let row = g.rows.start + first;
+        // SAFETY: the scratch holds the panel's k rows; rows and columns are inside C (see `store`).
+        unsafe {
+            let tile = Tile {
+                k: g.weight.k,
+                a: g.a.add(row * g.lda),
+                lda: g.lda,
+                b: g.scratch.as_ptr(),
+                bias,
+                c: out.as_mut_ptr(),
+                ldc: width,
+            };
+            tile_rows::<S, f32, NV>(count, tile);
+            for i in 0..count {
+                store::<S>(g, row + i, panel * width, width, out.as_ptr().add(i * width));
             }
         }
     }
