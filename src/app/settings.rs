@@ -51,6 +51,10 @@ pub struct Settings {
     pub surprise: bool,
 }
 
+/// Lengths of a conversation to choose from, in tokens; `None` for the usual.
+pub const CONTEXTS: [(Option<usize>, &str); 5] =
+    [(Some(1024), "1,024"), (Some(2048), "2,048"), (None, "4,096"), (Some(8192), "8,192"), (Some(32_768), "32,768")];
+
 /// What the monitor shows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

@@ -7,7 +7,7 @@ use super::shelf::Shelf;
 use crate::error::UserMessage;
 use crate::models::add::{self, Removed};
 use crate::models::catalogue;
-use crate::models::hub::{Hub, HubError, Progress, Wanted};
+use crate::models::hub::{HubError, Progress};
 use crate::models::library::Library;
 use crossbeam_channel::{Receiver, Sender};
 use std::collections::HashMap;
@@ -96,7 +96,7 @@ pub(super) fn run(desk: &Desk) {
 impl Desk {
     /// On a thread of its own: a slow network must not hold up the list.
     fn search(&self, words: String) {
-        let (hub, sink) = (self.library.hub().cloned().unwrap_or_else(Hub::from_env), self.sink.clone());
+        let (hub, sink) = (self.library.hub_or_env(), self.sink.clone());
         let look = move || {
             let result = hub.search(&words, &mut |_| false).map_err(Into::into);
             sink.send(Event::Library(News::Found { words, result }));
@@ -118,17 +118,17 @@ impl Desk {
                 let result = add::check(&path).map(Box::new).map_err(Into::into);
                 return Some(News::Checked { path, result });
             }
-            Errand::Add(path) => add::add(&self.library, &path).map(|card| format!("{} was added", card.name)),
+            Errand::Add(path) => add::add(&self.library, &path).map(|card| Some(format!("{} was added", card.name))),
             Errand::Remove(id) => self.library.resolve(Some(&id), "").and_then(|entry| {
-                Ok(match add::remove(&self.library, &entry)? {
+                Ok(Some(match add::remove(&self.library, &entry)? {
                     Removed::Deleted(bytes) => {
                         format!("{} was deleted: {} MB free again", entry.name(), bytes / 1_000_000)
                     }
                     Removed::Forgotten => format!("{} was taken off the list; its files are still there", entry.name()),
-                })
+                }))
             }),
             Errand::Default { task, model } => {
-                self.library.decide(|r| drop(r.defaults.insert(task, model))).map(|()| String::new())
+                self.library.decide(|r| drop(r.defaults.insert(task, model))).map(|()| None)
             }
             Errand::Keep { model, precision } => {
                 let change = |r: &mut crate::models::registry::Registry| {
@@ -137,7 +137,7 @@ impl Desk {
                         None => r.precisions.remove(&model),
                     };
                 };
-                self.library.decide(change).map(|()| String::new())
+                self.library.decide(change).map(|()| None)
             }
             Errand::Pin { model, pinned } => {
                 let change = |r: &mut crate::models::registry::Registry| {
@@ -147,14 +147,14 @@ impl Desk {
                         r.pinned.remove(&model)
                     };
                 };
-                self.library.decide(change).map(|()| String::new())
+                self.library.decide(change).map(|()| None)
             }
             Errand::Get(_) | Errand::Pause(_) | Errand::Search(_) => return None,
         };
         match result {
             Ok(words) => {
                 self.refresh();
-                (!words.is_empty()).then_some(News::Done(words))
+                words.map(News::Done)
             }
             Err(error) => Some(failed(error)),
         }
@@ -197,11 +197,11 @@ impl Fetcher {
     }
 
     fn get(&self, id: &str, stop: &AtomicBool) -> Phase {
-        let wanted = match catalogue::find(id).map(|k| Ok(k.wanted())).unwrap_or_else(|| Wanted::parse(id)) {
+        let wanted = match catalogue::wanted(id) {
             Ok(wanted) => wanted,
             Err(error) => return Phase::Failed(error.into()),
         };
-        let hub = self.library.hub().cloned().unwrap_or_else(Hub::from_env);
+        let hub = self.library.hub_or_env();
         let (begun, mut first, mut told) = (Instant::now(), None, None::<Instant>);
         let mut watch = |p: Progress| {
             let from = *first.get_or_insert(p.done);

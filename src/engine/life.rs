@@ -27,9 +27,8 @@ pub fn run(config: EngineConfig, link: Link) {
         }
     };
     let models = Models::new(library, Verifier::new(cache.as_deref()), budget);
-    let known = Arc::new(models.known());
-    let defaults = models.defaults(&tasks);
-    let active = Vec::new();
+    let (known, defaults) = models.survey(&tasks);
+    let (known, active) = (Arc::new(known), Vec::new());
     let mut worker = Worker { tasks, runtime, precision, models, active, arrivals: 0, known, defaults, status, link };
     worker.send_status(None);
     loop {

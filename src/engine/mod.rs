@@ -23,7 +23,7 @@ pub use crate::models::library::Library;
 use crate::nn::precision::Precision;
 use crate::nn::runtime::{DeviceChoice, available_memory};
 use crate::tasks::Task;
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Sender, TrySendError};
 use librarian::Desk;
 use message::{CancelToken, Command, Event, EventSink, Request, RequestId, Submission};
 use news::Errand;
@@ -86,6 +86,12 @@ pub enum SubmitError {
     /// The engine has been shut down.
     #[error("the engine has stopped")]
     Stopped,
+}
+
+impl<T> From<TrySendError<T>> for SubmitError {
+    fn from(error: TrySendError<T>) -> Self {
+        if error.is_full() { Self::Busy } else { Self::Stopped }
+    }
 }
 
 impl From<SubmitError> for UserMessage {
@@ -170,7 +176,7 @@ impl Engine {
             Ok(()) => Ok(Ticket { id, cancel }),
             Err(error) => {
                 self.in_flight.fetch_sub(1, Ordering::AcqRel);
-                Err(if error.is_full() { SubmitError::Busy } else { SubmitError::Stopped })
+                Err(error.into())
             }
         }
     }
@@ -221,11 +227,11 @@ impl Engine {
     /// If there is no librarian, or too much waits for it.
     pub fn ask(&self, errand: Errand) -> Result<(), SubmitError> {
         let desk = self.errands.as_ref().ok_or(SubmitError::Stopped)?;
-        desk.try_send(errand).map_err(|e| if e.is_full() { SubmitError::Busy } else { SubmitError::Stopped })
+        Ok(desk.try_send(errand)?)
     }
 
     fn tell(&self, command: Command) -> Result<(), SubmitError> {
-        self.commands.try_send(command).map_err(|e| if e.is_full() { SubmitError::Busy } else { SubmitError::Stopped })
+        Ok(self.commands.try_send(command)?)
     }
 
     /// Tells other threads what the engine holds in memory.

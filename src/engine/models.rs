@@ -6,8 +6,10 @@ use crate::error::UserMessage;
 use crate::models::catalogue;
 use crate::models::gguf::Gguf;
 use crate::models::library::{Library, ModelEntry};
+use crate::models::manifest::Manifest;
 use crate::models::registry::Registry;
 use crate::models::verify::Verifier;
+use crate::nn::forecast::Forecast;
 use crate::nn::precision::Precision;
 use crate::nn::runtime::{Runtime, process_memory};
 use crate::nn::source::TensorSource as _;
@@ -61,14 +63,22 @@ impl Models {
         Self { library, verifier, budget: Budget::new(budget), loaded: HashMap::new(), registry, changes: Vec::new() }
     }
 
-    /// The default model of each task that has one.
-    pub fn defaults(&self, tasks: &[Box<dyn Task>]) -> HashMap<String, String> {
+    /// What there is: the models that can be asked for by id, and the default of each task that has one.
+    pub fn survey(&self, tasks: &[Box<dyn Task>]) -> (Vec<ModelInfo>, HashMap<String, String>) {
         let entries = self.library.list().0;
         let of = |task: &dyn Task| {
             let id = self.library.default_id(&entries, &self.registry, task.model_task())?;
             Some((task.model_task().to_owned(), id))
         };
-        tasks.iter().filter_map(|t| of(&**t)).collect()
+        let defaults = tasks.iter().filter_map(|t| of(&**t)).collect();
+        let info = |m: Manifest| ModelInfo {
+            id: m.id,
+            name: m.name,
+            task: m.task,
+            description: m.description,
+            languages: m.languages,
+        };
+        (entries.into_iter().filter_map(|e| e.manifest).map(info).collect(), defaults)
     }
 
     /// Takes over what was decided: models that are to be kept in another precision are dropped, unless
@@ -102,37 +112,27 @@ impl Models {
         let mut runtime = runtime.clone();
         runtime.context = Some(context);
         let entry = self.library.resolve(Some(model), "").ok();
-        let place = runtime.place();
         let known = catalogue::find(model);
         let own = match &entry {
             Some(entry) => entry.gguf().and_then(|p| Gguf::open(p).ok()?.precision()).map(str::to_owned),
             None => known.filter(|k| k.is_quantized()).map(|k| k.precision.clone()),
         };
-        let one = |p: Precision| {
-            let runtime = runtime.keeping(p);
-            let forecast = match (&entry, known) {
-                (Some(entry), _) => forecast::of(entry, &runtime).ok()?,
-                (None, known) => known.map(|k| k.shape.forecast((k.bytes, k.is_quantized()), p, context, place))?,
-            };
-            let name = own.clone().filter(|_| p == Precision::Own);
-            Some(Prospect { precision: p, name: name.unwrap_or_else(|| runtime.precision().to_owned()), forecast })
+        let all: Vec<Precision> = std::iter::once(Precision::Own).chain(Precision::ALL).collect();
+        let forecasts = match &entry {
+            Some(entry) => forecast::each(entry, &runtime, &all).ok()?,
+            None => {
+                let (known, place) = (known?, runtime.place());
+                let file = (known.bytes, known.is_quantized());
+                all.iter().map(|p| known.shape.forecast(file, *p, context, place)).collect()
+            }
         };
-        let all = std::iter::once(Precision::Own).chain(Precision::ALL);
-        let prospects = all.map(one).collect::<Option<Vec<_>>>()?;
+        let prospect = |(precision, forecast): (Precision, Forecast)| {
+            let name = own.clone().filter(|_| precision == Precision::Own);
+            let name = name.unwrap_or_else(|| runtime.keeping(precision).precision().to_owned());
+            Prospect { precision, name, forecast }
+        };
+        let prospects = all.into_iter().zip(forecasts).map(prospect).collect();
         Some(Outlook { model: model.to_owned(), context, total: runtime.total_memory(), prospects })
-    }
-
-    /// The models that can be asked for by id.
-    pub fn known(&self) -> Vec<ModelInfo> {
-        let manifests = self.library.list().0.into_iter().filter_map(|e| e.manifest);
-        let info = |m: crate::models::manifest::Manifest| ModelInfo {
-            id: m.id,
-            name: m.name,
-            task: m.task,
-            description: m.description,
-            languages: m.languages,
-        };
-        manifests.map(info).collect()
     }
 
     /// The model under `key`, if it is loaded.
@@ -191,8 +191,7 @@ impl Models {
         // What cannot be forecast cannot be opened: its loading says why.
         let forecast = forecast::of(entry, runtime).ok();
         let weights = forecast.map_or(usize::try_from(entry.weight_bytes()).unwrap_or(usize::MAX), |f| f.weights);
-        let pinned = |k: &str| self.loaded.get(k).is_some_and(|l| self.registry.pinned.contains(&l.id));
-        for key in self.budget.evict(weights, &|k| k == key || pinned(k)) {
+        for key in self.budget.evict(weights, &|k| k == key || self.is_pinned(k)) {
             tracing::info!(%key, "model dropped to make room");
             self.remove(&key, Happening::Evicted);
         }
@@ -202,14 +201,16 @@ impl Models {
             if !forecast.is_too_much() {
                 return Ok(());
             }
-            let pinned = |k: &str| self.loaded.get(k).is_some_and(|l| self.registry.pinned.contains(&l.id));
-            let Some(oldest) = self.budget.oldest(&|k| k == key || pinned(k)) else {
-                let context = runtime.context.unwrap_or(crate::tasks::language::DEFAULT_CONTEXT);
-                return Err(TaskError::TooLarge { forecast, context });
+            let Some(oldest) = self.budget.oldest(&|k| k == key || self.is_pinned(k)) else {
+                return Err(forecast::too_large(forecast, runtime));
             };
             tracing::info!(key = %oldest, "model dropped: too little memory is free");
             self.remove(&oldest, Happening::Evicted);
         }
+    }
+
+    fn is_pinned(&self, key: &str) -> bool {
+        self.loaded.get(key).is_some_and(|l| self.registry.pinned.contains(&l.id))
     }
 
     /// Notes a use.

@@ -12,7 +12,7 @@ use serde::Serialize;
 use std::sync::Arc;
 
 /// A model, here or to be got.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Volume {
     pub id: String,
     pub name: String,
@@ -78,20 +78,16 @@ impl Volume {
             task: entry.task().unwrap_or("").to_owned(),
             is_here: true,
             origin: entry.origin.name(),
-            is_default: false,
-            is_pinned: false,
             bytes: card.as_ref().map_or_else(|| entry.weight_bytes(), |c| c.bytes),
             parameters: card.as_ref().map_or(0, |c| c.parameters),
-            partial: 0,
             precision: of(|c| c.precision.clone()),
-            kept: None,
             licence: if licence.is_empty() { known.map(|k| k.licence.clone()).unwrap_or_default() } else { licence },
             languages: card.as_ref().map(|c| c.languages.clone()).unwrap_or_default(),
             description: of(|c| c.description.clone()),
             repo: known.map(|k| k.repo.clone()),
             card,
-            measured: Vec::new(),
             problem,
+            ..Self::default()
         }
     }
 
@@ -100,22 +96,16 @@ impl Volume {
             id: known.id.clone(),
             name: known.name.clone(),
             task: known.task.clone(),
-            is_here: false,
             origin: "catalogue",
-            is_default: false,
-            is_pinned: false,
             bytes: known.bytes,
             parameters: known.parameters,
             partial: hub.partial(&known.repo),
             precision: known.precision.clone(),
-            kept: None,
             licence: known.licence.clone(),
             languages: known.languages.clone(),
             description: known.note.clone(),
             repo: Some(known.repo.clone()),
-            card: None,
-            measured: Vec::new(),
-            problem: None,
+            ..Self::default()
         }
     }
 }
@@ -138,7 +128,7 @@ impl Shelf {
             ..Volume::of_entry(entry)
         });
         let mut volumes: Vec<Volume> = here.collect();
-        let hub = library.hub().cloned().unwrap_or_else(Hub::from_env);
+        let hub = library.hub_or_env();
         let missing = catalogue::all().iter().filter(|k| entries.iter().all(|e| e.id != k.id));
         volumes.extend(missing.map(|k| Volume::of_known(k, &hub)));
         Self { volumes, problems: errors.into_iter().map(UserMessage::from).collect() }

@@ -88,20 +88,17 @@ impl Worker {
                 self.send_status(None);
             }
             Command::Unload => {
-                let used: Vec<String> = self.active.iter().map(|a| a.key.clone()).collect();
-                self.models.drop_unused(&used);
+                self.models.drop_unused(&self.in_use());
                 self.send_status(None);
             }
             Command::UnloadModel(id) => {
-                let used: Vec<String> = self.active.iter().map(|a| a.key.clone()).collect();
-                let is_free = self.models.unload(&id, &used);
+                let is_free = self.models.unload(&id, &self.in_use());
                 self.send_status((!is_free).then(|| format!("{id} is at work: stop its request first")));
             }
             Command::Refresh => {
-                let used: Vec<String> = self.active.iter().map(|a| a.key.clone()).collect();
-                self.models.refresh(&used);
-                self.known = Arc::new(self.models.known());
-                self.defaults = self.models.defaults(&self.tasks);
+                self.models.refresh(&self.in_use());
+                let (known, defaults) = self.models.survey(&self.tasks);
+                (self.known, self.defaults) = (Arc::new(known), defaults);
                 self.send_status(None);
             }
             Command::Forecast { model, context } => {
@@ -114,6 +111,11 @@ impl Worker {
             }
             Command::Shutdown => {}
         }
+    }
+
+    /// Keys of the models that requests use.
+    fn in_use(&self) -> Vec<String> {
+        self.active.iter().map(|a| a.key.clone()).collect()
     }
 
     /// One step of the group whose turn it is.

@@ -26,7 +26,8 @@ pub fn keep(library: &Library, result: &dyn Notable) {
     measured::note(library.measurements().as_deref(), result.measurements());
 }
 
-fn speed(of: (&str, &str, &str), metric: &str, value: f64, n: usize) -> Measurement {
+/// The speed of a model in a precision on a device.
+pub(super) fn speed(of: (&str, &str, &str), metric: &str, value: f64, n: usize) -> Measurement {
     let (model, precision, device) = of;
     let (model, precision, device) = (model.to_owned(), precision.to_owned(), device.to_owned());
     Measurement { model, precision, device, metric: metric.to_owned(), value, data: String::new(), n, ci95: None }

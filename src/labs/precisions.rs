@@ -2,14 +2,14 @@
 
 use super::bench::{self, Plan};
 use super::language_bench::decode;
-use super::notes::{Notable as _, TOKENS};
+use super::notes::{self, Notable as _, TOKENS};
 use super::rewriting_bench;
 use crate::error::UserMessage;
 use crate::models::library::{Library, ModelEntry};
 use crate::models::measured::{self, Measurement};
 use crate::nn::precision::Precision;
 use crate::nn::runtime::{DeviceChoice, Runtime};
-use crate::tasks::language::{DEFAULT_CONTEXT, LanguageModel};
+use crate::tasks::language::LanguageModel;
 use crate::tasks::{Model as _, Progress, TaskError, forecast};
 
 /// Tokens that a language model writes per run.
@@ -69,7 +69,7 @@ fn speed(
 ) -> Result<Measurement, UserMessage> {
     let forecast = forecast::of(entry, runtime)?;
     if forecast.is_too_much() {
-        return Err(TaskError::TooLarge { forecast, context: runtime.context.unwrap_or(DEFAULT_CONTEXT) }.into());
+        return Err(forecast::too_large(forecast, runtime).into());
     }
     let model = Some(&*entry.id);
     let found = match entry.task() {
@@ -94,14 +94,7 @@ fn speed(
 fn language(entry: &ModelEntry, runtime: &Runtime, stop: Progress<'_>) -> Result<Measurement, UserMessage> {
     let model = LanguageModel::load(entry, runtime, stop)?;
     let rate = decode(model.decoder(), WRITTEN, SECONDS)?;
-    Ok(Measurement {
-        model: entry.id.clone(),
-        precision: model.precision().unwrap_or(runtime.precision()).to_owned(),
-        device: runtime.report.name.clone(),
-        metric: "tokens/s".into(),
-        value: rate.tokens_per_second,
-        data: String::new(),
-        n: rate.run_ms.n,
-        ci95: None,
-    })
+    let precision = model.precision().unwrap_or(runtime.precision());
+    let of = (&*entry.id, precision, &*runtime.report.name);
+    Ok(notes::speed(of, "tokens/s", rate.tokens_per_second, rate.run_ms.n))
 }

@@ -1,6 +1,6 @@
 //! The well-known models: what they are for, how large they are, where they come from.
 
-use super::hub::Wanted;
+use super::hub::{HubError, Wanted};
 use crate::nn::shape::Shape;
 use serde::{Deserialize, Serialize};
 use std::sync::LazyLock;
@@ -43,6 +43,14 @@ impl Known {
     pub fn is_quantized(&self) -> bool {
         self.precision.starts_with('Q')
     }
+}
+
+/// What to ask the hub for by a catalogue's id, or any of the hub's.
+///
+/// # Errors
+/// [`HubError::Id`].
+pub fn wanted(id: &str) -> Result<Wanted, HubError> {
+    find(id).map_or_else(|| Wanted::parse(id), |known| Ok(known.wanted()))
 }
 
 static ALL: LazyLock<Vec<Known>> = LazyLock::new(|| {

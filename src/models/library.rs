@@ -69,6 +69,11 @@ impl Library {
         self.hub.as_ref()
     }
 
+    /// The same; where the library looks at none, the environment's.
+    pub fn hub_or_env(&self) -> Hub {
+        self.hub.clone().unwrap_or_else(Hub::from_env)
+    }
+
     /// What was decided about models.
     pub fn registry(&self) -> Registry {
         self.registry.as_deref().map(Registry::read).unwrap_or_default()

@@ -1,11 +1,14 @@
 //! What a model on disk will need in memory, by its own files, before anything of it is read.
 
 use super::TaskError;
+use super::language::DEFAULT_CONTEXT;
 use crate::models::gguf::Gguf;
 use crate::models::kind;
 use crate::models::library::ModelEntry;
 use crate::models::weights::Weights;
+use crate::nn::bert::Target;
 use crate::nn::forecast::{self, Forecast};
+use crate::nn::precision::Precision;
 use crate::nn::runtime::Runtime;
 use crate::nn::{bert, decoder, seq2seq};
 
@@ -14,32 +17,50 @@ use crate::nn::{bert, decoder, seq2seq};
 /// # Errors
 /// What is wrong with the files.
 pub fn of(entry: &ModelEntry, runtime: &Runtime) -> Result<Forecast, TaskError> {
+    let mut all = each(entry, runtime, &[runtime.kept()])?;
+    // One was asked for.
+    Ok(all.remove(0))
+}
+
+/// Why a model that will need this is not loaded.
+pub fn too_large(forecast: Forecast, runtime: &Runtime) -> TaskError {
+    TaskError::TooLarge { forecast, context: runtime.context.unwrap_or(DEFAULT_CONTEXT) }
+}
+
+/// The same for several precisions, in their order; the files are opened once.
+///
+/// # Errors
+/// What is wrong with the files.
+pub fn each(entry: &ModelEntry, runtime: &Runtime, precisions: &[Precision]) -> Result<Vec<Forecast>, TaskError> {
     let here = |source| TaskError::Checkpoint { dir: format!("'{}'", entry.dir.display()), source };
-    let (target, kept, free) = (runtime.target(), runtime.kept(), runtime.free_memory());
-    let context = runtime.context.unwrap_or(super::language::DEFAULT_CONTEXT);
+    let free = runtime.free_memory();
+    let context = runtime.context.unwrap_or(DEFAULT_CONTEXT);
+    let all = |one: &dyn Fn(&Target, Precision) -> Forecast| {
+        Ok(precisions.iter().map(|p| one(&runtime.keeping(*p).target(), *p)).collect())
+    };
     if let Some(path) = entry.gguf() {
         let file = Gguf::open(path)?;
         let mut config = decoder::config::Config::from_metadata(&file, file.vocabulary()).map_err(here)?;
         config.context = config.context.min(context).max(1);
-        return Ok(forecast::decoder(&config, &file, (&target, kept), free));
+        return all(&|target, kept| forecast::decoder(&config, &file, (target, kept), free));
     }
     let json = entry.read_config()?;
     let weights = Weights::open(&entry.weights)?;
     let found = kind::recognize(&json);
     let task = found.as_ref().map_or("", |f| f.task);
-    Ok(match task {
+    match task {
         "chat" => {
             let mut config = decoder::config::Config::from_json(&json).map_err(here)?;
             config.context = config.context.min(context).max(1);
-            forecast::decoder(&config, &weights, (&target, kept), free)
+            all(&|target, kept| forecast::decoder(&config, &weights, (target, kept), free))
         }
         "abstractive" | "translate" => {
             let config = seq2seq::config::Config::from_json(&json).map_err(here)?;
-            forecast::seq2seq(&config, &weights, (&target, kept), (context.min(512), free))
+            all(&|target, kept| forecast::seq2seq(&config, &weights, (target, kept), (context.min(512), free)))
         }
         _ => {
             let config = bert::config::Config::from_json(&json).map_err(here)?;
-            forecast::encoder(&config, &weights, (&target, kept), free)
+            all(&|target, kept| forecast::encoder(&config, &weights, (target, kept), free))
         }
-    })
+    }
 }

@@ -117,6 +117,14 @@ impl Cx<'_> {
         Ok(self.engine.submit(request, self.sink.clone())?)
     }
 
+    /// Allows conversations of another length from now on.
+    pub fn use_context(&mut self, tokens: Option<usize>) {
+        self.settings.context = tokens;
+        if let Err(error) = self.engine.set_context(tokens) {
+            self.notices.push(error.to_string());
+        }
+    }
+
     /// Puts `text` on the clipboard, and says so.
     pub fn copy(&mut self, text: String) {
         self.ctx.copy_text(text);

@@ -1,7 +1,7 @@
 //! Settings: look, size, device, time window. Kept between starts.
 
 use super::{Cx, Tab};
-use crate::app::settings::{ThemeChoice, WINDOWS};
+use crate::app::settings::{CONTEXTS, ThemeChoice, WINDOWS};
 use crate::app::theme::{card, size};
 use crate::app::widgets::icons::Icon;
 use crate::app::widgets::{explain, note, secondary};
@@ -133,20 +133,13 @@ fn computing(ui: &mut Ui, cx: &mut Cx<'_>) {
     ui.end_row();
     ui.label("Context");
     ui.horizontal_wrapped(|ui| {
-        let before = cx.settings.context;
-        for (tokens, name) in
-            [(Some(1024), "1,024"), (Some(2048), "2,048"), (None, "4,096"), (Some(8192), "8,192"), (Some(32_768), "32,768")]
-        {
-            if ui.selectable_label(cx.settings.context == tokens, name).clicked() {
-                cx.settings.context = tokens;
+        for (tokens, name) in CONTEXTS {
+            let is_chosen = cx.settings.context == tokens;
+            if ui.selectable_label(is_chosen, name).clicked() && !is_chosen {
+                cx.use_context(tokens);
             }
         }
         explain(ui, "the context", "How many tokens a conversation may have, the model's answers included; at most what the model was made for. Each token keeps its place in memory, so a longer context needs more of it.");
-        if before != cx.settings.context
-            && let Err(error) = cx.engine.set_context(cx.settings.context)
-        {
-            cx.notices.push(error.to_string());
-        }
     });
     ui.end_row();
     ui.label("Memory");

@@ -86,3 +86,29 @@ pub fn failure(ui: &mut Ui, p: &Palette, message: &UserMessage) -> bool {
 pub fn bytes(count: u64) -> String {
     crate::telemetry::channel::bytes(count as f64)
 }
+
+/// A number with commas, as in 4,096.
+pub fn grouped(n: usize) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn numbers_have_commas() {
+        assert_eq!(
+            [0, 12, 999, 4_096, 32_768, 1_000_000].map(grouped),
+            ["0", "12", "999", "4,096", "32,768", "1,000,000"]
+        );
+    }
+}

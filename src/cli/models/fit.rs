@@ -51,8 +51,8 @@ pub(super) fn fit(
             if measure {
                 return measured(entry, common, json);
             }
-            let each = |p: Precision| forecast::of(entry, &runtime.keeping(p)).map(|f| row(p, f));
-            asked.into_iter().map(each).collect::<Result<_, _>>()?
+            let forecasts = forecast::each(entry, &runtime, &asked)?;
+            asked.into_iter().zip(forecasts).map(|(p, f)| row(p, f)).collect()
         }
         (Err(_), Some(k)) => {
             let (file, place) = ((k.bytes, k.is_quantized()), common.runtime()?.place());

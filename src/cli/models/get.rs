@@ -1,8 +1,9 @@
 //! `get`: downloads with a bar, stopped by Ctrl+C, gone on with the next time.
 
-use super::{ExitCode, Library, hub, mb, print_json, wanted, write_line};
+use super::{ExitCode, Library, mb, print_json, write_line};
 use crate::error::UserMessage;
 use crate::models::add;
+use crate::models::catalogue;
 use crate::models::hub::{HubError, Progress};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub(super) fn get(library: &Library, ids: &[String], json: bool) -> Result<ExitCode, UserMessage> {
-    let hub = hub(library);
+    let hub = library.hub_or_env();
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     // A second Ctrl+C ends the program at once.
@@ -22,7 +23,7 @@ pub(super) fn get(library: &Library, ids: &[String], json: bool) -> Result<ExitC
     });
     let mut rows = Vec::new();
     for id in ids {
-        let wanted = wanted(id)?;
+        let wanted = catalogue::wanted(id)?;
         let bar = bar();
         let mut total = 0;
         let mut watch = |p: Progress| {

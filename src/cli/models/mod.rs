@@ -7,8 +7,6 @@ mod show;
 use super::{Common, print_json, progress_bar, write_line};
 use crate::error::UserMessage;
 use crate::models::add;
-use crate::models::catalogue;
-use crate::models::hub::{Hub, Wanted};
 use crate::models::library::{Library, ModelEntry, Origin};
 use crate::models::verify::Verifier;
 use crate::nn::precision::Precision;
@@ -121,19 +119,6 @@ fn find(library: &Library, id: &str) -> Result<ModelEntry, UserMessage> {
     Ok(library.resolve(Some(id), "")?)
 }
 
-/// The hub that the library looks at, else the environment's.
-fn hub(library: &Library) -> Hub {
-    library.hub().cloned().unwrap_or_else(Hub::from_env)
-}
-
-/// What to ask the hub for.
-fn wanted(id: &str) -> Result<Wanted, UserMessage> {
-    match catalogue::find(id) {
-        Some(known) => Ok(known.wanted()),
-        None => Ok(Wanted::parse(id)?),
-    }
-}
-
 fn verify(library: &Library, ids: &[String], json: bool) -> Result<ExitCode, UserMessage> {
     let entries = if ids.is_empty() {
         library.list().0
@@ -145,7 +130,7 @@ fn verify(library: &Library, ids: &[String], json: bool) -> Result<ExitCode, Use
     let (mut rows, mut broken) = (Vec::new(), false);
     for entry in entries {
         let wrong: Vec<String> = match (&entry.origin, &entry.manifest) {
-            (Origin::Hub(wanted), _) => hub(library).verify(wanted, &|| false)?,
+            (Origin::Hub(wanted), _) => library.hub_or_env().verify(wanted, &|| false)?,
             (_, Some(manifest)) => {
                 verifier.check(&entry.dir, manifest, &|| false).err().map(|e| e.to_string()).into_iter().collect()
             }

@@ -1,6 +1,6 @@
 //! `list`, `search` and `info`.
 
-use super::{ExitCode, Library, find, hub, mb, print_json, write_line};
+use super::{ExitCode, Library, find, mb, print_json, write_line};
 use crate::engine::shelf::{Shelf, Volume};
 use crate::error::UserMessage;
 use crate::models::card::Card;
@@ -71,7 +71,7 @@ pub(super) fn search(library: &Library, words: &str, json: bool) -> Result<ExitC
         words.to_lowercase().split_whitespace().all(|w| text.contains(w))
     };
     let catalogue: Vec<&Known> = catalogue::all().iter().filter(matches).collect();
-    let (hub, offline) = match hub(library).search(words, &mut |_| false) {
+    let (hub, offline) = match library.hub_or_env().search(words, &mut |_| false) {
         Ok(found) => (found, None),
         Err(error) => (Vec::new(), Some(error.to_string())),
     };

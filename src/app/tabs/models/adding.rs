@@ -1,11 +1,11 @@
 //! Adding a file, a folder or an id of the hub: looked at first, then added.
 
 use super::ModelsTab;
-use super::fit::grouped;
+use super::details::millions;
 use crate::app::tabs::Cx;
 use crate::app::theme::{card, size, strong};
 use crate::app::widgets::file_picker::{FilePicker, Picked, Purpose};
-use crate::app::widgets::{bytes, note, primary, secondary};
+use crate::app::widgets::{bytes, grouped, note, primary, secondary};
 use crate::engine::news::{Card, Errand};
 use crate::error::UserMessage;
 use egui::{RichText, TextEdit, Ui};
@@ -134,12 +134,12 @@ fn found_ui(ui: &mut Ui, cx: &Cx<'_>, found: &Card) {
     let shape = &found.shape;
     ui.label(strong(&found.name, size::BODY));
     let what = format!(
-        "{} for {} · {} layers, {} wide · {} million parameters in {} · vocabulary {} · {}",
+        "{} for {} · {} layers, {} wide · {} parameters in {} · vocabulary {} · {}",
         found.architecture,
         found.task,
         shape.layers + shape.decoder_layers,
         shape.hidden,
-        grouped((found.parameters / 1_000_000) as usize),
+        millions(found.parameters),
         found.precision,
         grouped(shape.vocabulary),
         bytes(found.bytes)

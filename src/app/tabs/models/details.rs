@@ -1,11 +1,11 @@
 //! Below the chosen row: the model's card, its precisions, and what can be done with it.
 
-use super::fit::{grouped, in_effect, verdict};
+use super::fit::{in_effect, verdict};
 use super::rows::speed;
 use super::{ModelsTab, loaded, task_name};
 use crate::app::tabs::Cx;
-use crate::app::theme::{figures, size, strong};
-use crate::app::widgets::{bytes, explain, failure, note, primary, secondary};
+use crate::app::theme::{figures, size};
+use crate::app::widgets::{bytes, failure, grouped, note, primary, secondary, titled};
 use crate::engine::message::{Happening, Outlook, Prospect};
 use crate::engine::news::{Card, Errand};
 use crate::engine::shelf::{Measurement, Volume};
@@ -47,14 +47,12 @@ impl ModelsTab {
             rows.iter().find(|r| r.name.eq_ignore_ascii_case("f32")).and_then(|r| speed(cx, volume, &r.name)).cloned();
         let effect = in_effect(outlook, volume.kept).map(|r| r.name.clone());
         let mut chosen = None;
-        ui.horizontal(|ui| {
-            ui.label(strong("Precision", size::BODY));
-            explain(
-                ui,
-                "precision",
-                "How many bits each weight gets. f32 is exact; f16 halves the memory; int8 multiplies bytes and is fastest on many CPUs; q8_0 to q4_0 are blocks with a scale each, q4_k_m a mixture that spends more bits where they matter. Fewer bits need less memory and cost a little accuracy. Blocks are made once and kept on disk.",
-            );
-        });
+        titled(
+            ui,
+            "Precision",
+            "precision",
+            "How many bits each weight gets. f32 is exact; f16 halves the memory; int8 multiplies bytes and is fastest on many CPUs; q8_0 to q4_0 are blocks with a scale each, q4_k_m a mixture that spends more bits where they matter. Fewer bits need less memory and cost a little accuracy. Blocks are made once and kept on disk.",
+        );
         let small = |text: String| RichText::new(text).size(size::LABEL);
         egui::ScrollArea::horizontal().id_salt("precisions").show(ui, |ui| {
             // Short names begin where long ones do.
@@ -307,7 +305,7 @@ fn file_size(count: u64) -> String {
     if count < 1_000_000 { format!("{} kB", count.div_ceil(1_000)) } else { bytes(count) }
 }
 
-fn millions(count: u64) -> String {
+pub(super) fn millions(count: u64) -> String {
     match count as f64 {
         n if n < 1e8 => format!("{:.1} million", n / 1e6),
         n if n < 1e9 => format!("{:.0} million", n / 1e6),

@@ -1,17 +1,15 @@
 //! "Will it fit?": what is in use, what the chosen model would add, and what is left.
 
-use super::{ModelsTab, loaded};
+use super::{ModelsTab, chosen, loaded};
+use crate::app::settings::CONTEXTS;
 use crate::app::tabs::Cx;
 use crate::app::theme::{Palette, card, ink, size, strong};
-use crate::app::widgets::{bytes, explain, secondary};
+use crate::app::widgets::{bytes, explain, grouped, secondary};
 use crate::engine::message::{Outlook, Prospect};
 use crate::engine::shelf::Volume;
 use crate::nn::precision::Precision;
 use crate::tasks::language::DEFAULT_CONTEXT;
 use egui::{Align, Color32, ComboBox, Layout, Rect, RichText, Sense, Ui, WidgetInfo, vec2};
-
-/// Contexts to choose from, in tokens.
-pub(super) const CONTEXTS: [usize; 6] = [1_024, 2_048, 4_096, 8_192, 16_384, 32_768];
 
 /// Height of the bar.
 const BAR: f32 = 22.0;
@@ -26,12 +24,13 @@ struct Part {
 impl ModelsTab {
     pub(super) fn fit_ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
         let p = cx.palette;
-        let Some(volume) = self.chosen().cloned() else { return };
+        let Some(shelf) = self.shelf.clone() else { return };
+        let Some(volume) = chosen(&shelf, self.selected.as_deref()) else { return };
         card(p).show(ui, |ui| {
             ui.set_width(ui.available_width());
             // The same with and without a picture: nothing below moves under somebody's finger.
             ui.set_min_height(2.0 * ui.spacing().interact_size.y + BAR + 2.0 * ui.spacing().item_spacing.y);
-            self.title(ui, cx, &volume);
+            self.title(ui, cx, volume);
             let outlook = self.outlook.clone().filter(|o| o.model == volume.id);
             let Some(outlook) = outlook else {
                 ui.label(RichText::new("Its files are looked at…").size(size::LABEL).color(p.muted));
@@ -70,15 +69,12 @@ impl ModelsTab {
                 .on_hover_text("Load models for conversations of this length")
                 .clicked()
         {
-            cx.settings.context = Some(before).filter(|c| *c != DEFAULT_CONTEXT);
-            if let Err(error) = cx.engine.set_context(cx.settings.context) {
-                cx.notices.push(error.to_string());
-            }
+            cx.use_context(Some(before).filter(|c| *c != DEFAULT_CONTEXT));
         }
         let combo = ComboBox::from_id_salt("context").width(84.0).selected_text(grouped(context));
         let shown = combo.show_ui(ui, |ui| {
-            for tokens in CONTEXTS {
-                ui.selectable_value(&mut context, tokens, grouped(tokens));
+            for (tokens, name) in CONTEXTS {
+                ui.selectable_value(&mut context, tokens.unwrap_or(DEFAULT_CONTEXT), name);
             }
         });
         let _ = shown.response.accessible_name("Context");
@@ -159,30 +155,4 @@ fn bar(ui: &mut Ui, p: &Palette, parts: &[Part], total: usize) {
         ui.painter().vline(end, rect.y_range(), egui::Stroke::new(2.0, p.negative));
     }
     response.widget_info(|| WidgetInfo::labeled(egui::Role::Meter, true, "Memory forecast"));
-}
-
-/// A number with commas, as in 4,096.
-pub(super) fn grouped(n: usize) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(c);
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::grouped;
-
-    #[test]
-    fn numbers_have_commas() {
-        assert_eq!(
-            [0, 12, 999, 4_096, 32_768, 1_000_000].map(grouped),
-            ["0", "12", "999", "4,096", "32,768", "1,000,000"]
-        );
-    }
 }

@@ -25,15 +25,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// Tasks whose models there are: id of the models' task, what people call it, a task that loads them.
-const TASKS: [(&str, &str, &str); 7] = [
-    ("sentiment", "Sentiment", "sentiment"),
-    ("entities", "Entities", "entities"),
-    ("qa", "Questions", "qa"),
-    ("embed", "Meaning", "embed"),
-    ("abstractive", "Summary", "abstractive"),
-    ("translate", "Translate", "translate"),
-    ("chat", "Chat", "chat"),
+/// Tasks whose models there are: id, and what people call it.
+const TASKS: [(&str, &str); 7] = [
+    ("sentiment", "Sentiment"),
+    ("entities", "Entities"),
+    ("qa", "Questions"),
+    ("embed", "Meaning"),
+    ("abstractive", "Summary"),
+    ("translate", "Translate"),
+    ("chat", "Chat"),
 ];
 
 /// The tab.
@@ -203,34 +203,30 @@ impl ModelsTab {
                 self.downloads.insert(id.clone(), download.clone());
                 return;
             }
-            Phase::Paused => self.keep_stranger(download),
+            Phase::Paused => {}
             Phase::Done => cx.notices.say(format!("{} is here.", self.name_of(id))),
             Phase::Failed(message) => {
                 self.failed.insert(id.clone(), message.clone());
                 if self.volume(id).is_none() {
                     cx.notices.push(message.to_string());
                 }
-                self.keep_stranger(download);
             }
         }
         self.pausing.retain(|p| p != id);
-        // A row for something that the hub does not even have would stay for ever.
-        let is_nothing = self.downloads.get(id).is_none_or(|row| row.progress.done == 0);
-        let is_over = download.state == Phase::Done || (download.state != Phase::Paused && is_nothing);
-        if self.volume(id).is_some() || is_over {
-            self.downloads.remove(id);
+        let is_listed = self.volume(id).is_some();
+        // What the list does not have keeps its row with how far it came, if it can go on: something that the hub
+        // does not even have can not.
+        let goes_on = |row: &&mut Download| match &download.state {
+            Phase::Paused => !is_listed,
+            Phase::Failed(_) => !is_listed && row.progress.done > 0,
+            Phase::Waiting | Phase::Running | Phase::Done => false,
+        };
+        match self.downloads.get_mut(id).filter(goes_on) {
+            Some(row) => row.state = download.state.clone(),
+            None => drop(self.downloads.remove(id)),
         }
         // What has come of it is shown.
         self.ask(Errand::List, cx);
-    }
-
-    /// A download of something that the list does not have is remembered with how far it came.
-    fn keep_stranger(&mut self, download: &Download) {
-        if self.volume(&download.id).is_none()
-            && let Some(row) = self.downloads.get_mut(&download.id)
-        {
-            row.state = download.state.clone();
-        }
     }
 
     fn volumes(&self) -> &[Volume] {
@@ -245,19 +241,14 @@ impl ModelsTab {
         self.volume(id).map_or(id, |v| &v.name)
     }
 
-    /// The model that the forecast is about: the one that is chosen, else the first.
-    fn chosen(&self) -> Option<&Volume> {
-        let chosen = self.selected.as_deref().and_then(|id| self.volume(id));
-        chosen.or_else(|| self.volumes().iter().find(|v| v.problem.is_none()))
-    }
-
     /// Tokens that the forecast is for.
     fn context(&self, cx: &Cx<'_>) -> usize {
         self.context.or(cx.settings.context).unwrap_or(DEFAULT_CONTEXT)
     }
 
     fn ask_forecast(&mut self, cx: &mut Cx<'_>) {
-        let Some(model) = self.chosen().map(|v| v.id.clone()) else { return };
+        let chosen = self.shelf.as_deref().and_then(|shelf| chosen(shelf, self.selected.as_deref()));
+        let Some(model) = chosen.map(|v| v.id.clone()) else { return };
         let wanted = (model, self.context(cx));
         // A full queue is asked again in the next frame.
         if self.asked.as_ref() != Some(&wanted) && cx.engine.forecast(&wanted.0, wanted.1).is_ok() {
@@ -268,7 +259,7 @@ impl ModelsTab {
     /// Reads a model into memory: a request without inputs ends when it is there.
     fn load(&mut self, model: &str, cx: &mut Cx<'_>) {
         let task = self.volume(model).and_then(|v| TASKS.iter().find(|t| t.0 == v.task));
-        let Some(&(_, _, task)) = task else { return };
+        let Some(&(task, _)) = task else { return };
         self.failed.remove(model);
         let (inputs, options) = (Vec::new(), Options::default());
         let request = Request { task, model: Some(model.to_owned()), inputs, options, priority: Priority::Interactive };
@@ -333,6 +324,12 @@ impl ModelsTab {
         self.comparing = None;
         self.ask(Errand::List, cx);
     }
+}
+
+/// The model that the forecast is about: the one that is selected, else the first.
+fn chosen<'a>(shelf: &'a Shelf, selected: Option<&str>) -> Option<&'a Volume> {
+    let found = shelf.volumes.iter().find(|v| selected == Some(&v.id));
+    found.or_else(|| shelf.volumes.iter().find(|v| v.problem.is_none()))
 }
 
 /// The model called `id`, if it is in memory.

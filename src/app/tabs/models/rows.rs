@@ -1,11 +1,11 @@
 //! One model in a row: name, what it is for, size, speed, and what can be done with it.
 
-use super::fit::{grouped, in_words};
+use super::fit::in_words;
 use super::{ModelsTab, loaded, task_name};
 use crate::app::tabs::Cx;
 use crate::app::theme::{Palette, semibold, size};
-use crate::app::widgets::bytes;
 use crate::app::widgets::icons::{self, Icon};
+use crate::app::widgets::{bytes, grouped};
 use crate::engine::news::{Download, Errand, Found, Phase};
 use crate::engine::shelf::{Measurement, Volume};
 use egui::text::{LayoutJob, TextFormat, TextWrapping};
@@ -47,7 +47,7 @@ impl ModelsTab {
     /// A download of something that the list does not have.
     pub(super) fn stranger(&mut self, ui: &mut Ui, cx: &mut Cx<'_>, id: &str) {
         let Some(download) = self.downloads.get(id).cloned() else { return };
-        let second = if self.pausing.iter().any(|p| p == id) { "pausing…".into() } else { told(&download) };
+        let second = self.told(&download);
         let mut cell = bare(ui, cx.palette, id, &second);
         self.download_ui(&mut cell, cx, id, id, &download);
     }
@@ -85,11 +85,8 @@ impl ModelsTab {
 
     /// Below the name: the download, what went wrong, or the best that is known.
     fn second_line(&self, cx: &Cx<'_>, volume: &Volume) -> String {
-        if self.pausing.contains(&volume.id) {
-            return "pausing…".into();
-        }
         if let Some(download) = self.downloads.get(&volume.id) {
-            return told(download);
+            return self.told(download);
         }
         if let Some(message) = self.failed.get(&volume.id) {
             return format!("{}: {}", message.what, message.why);
@@ -143,6 +140,11 @@ impl ModelsTab {
         }
     }
 
+    /// What a download is doing, in words.
+    fn told(&self, download: &Download) -> String {
+        if self.pausing.contains(&download.id) { "pausing…".into() } else { told(download) }
+    }
+
     /// A bar, and the button that pauses or goes on.
     fn download_ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>, id: &str, name: &str, download: &Download) {
         if !matches!(download.state, Phase::Waiting | Phase::Running) {
@@ -164,10 +166,15 @@ impl ModelsTab {
 fn bare(ui: &mut Ui, p: &Palette, name: &str, second: &str) -> Ui {
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), HEIGHT), Sense::hover());
     response.widget_info(|| WidgetInfo::labeled(Role::Label, true, format!("{name}, {second}")));
-    let (left, room) = (rect.left() + 14.0, rect.width() - COLUMNS[0] - 24.0);
+    lines(ui, p, rect, COLUMNS[0], [name, second]);
+    state_cell(ui, rect, name)
+}
+
+/// A name and what stands below it, left of columns that take `taken` points.
+fn lines(ui: &Ui, p: &Palette, rect: Rect, taken: f32, [name, second]: [&str; 2]) {
+    let (left, room) = (rect.left() + 14.0, rect.width() - taken - 24.0);
     text(ui, left, rect.top() + 20.0, room, name, FontId::new(size::BODY, semibold()), p.text);
     text(ui, left, rect.top() + 41.0, room, second, FontId::proportional(size::LABEL), p.muted);
-    state_cell(ui, rect, name)
 }
 
 /// The place at a row's right end.
@@ -246,9 +253,7 @@ fn paint(ui: &Ui, cx: &Cx<'_>, rect: Rect, volume: &Volume, second: &str) {
     let p = cx.palette;
     let wide = rect.width() >= NARROW;
     let columns: f32 = if wide { COLUMNS.iter().sum() } else { COLUMNS[0] + COLUMNS[2] + COLUMNS[4] };
-    let (left, room) = (rect.left() + 14.0, rect.width() - columns - 24.0);
-    text(ui, left, rect.top() + 20.0, room, &volume.name, FontId::new(size::BODY, semibold()), p.text);
-    text(ui, left, rect.top() + 41.0, room, second, FontId::proportional(size::LABEL), p.muted);
+    lines(ui, p, rect, columns, [&volume.name, second]);
     let middle = rect.center().y;
     let mut right = rect.right() - COLUMNS[0];
     let mut column = |width: f32, shown: &str, font: FontId| {

@@ -38,7 +38,7 @@ impl ModelsTab {
             if ui.selectable_label(self.only.is_none(), label("All")).clicked() {
                 self.only = None;
             }
-            for (task, name, _) in TASKS {
+            for (task, name) in TASKS {
                 if self.volumes().iter().any(|v| v.task == task)
                     && ui.selectable_label(self.only == Some(task), label(name)).clicked()
                 {
@@ -111,15 +111,20 @@ impl ModelsTab {
         if self.searching {
             note(ui, p, "Searching the hub…");
         }
-        let Some((words, result)) = self.found.clone() else { return };
+        // It is back before the frame ends: rows need the tab.
+        let Some((words, result)) = self.found.take() else { return };
         ui.add_space(2.0);
-        let found = match result {
-            Ok(found) => found,
+        match &result {
+            Ok(found) => self.found_rows(ui, cx, &words, found),
             Err(message) => {
                 note(ui, p, format!("The hub was not searched: {}. {}", message.why, message.next));
-                return;
             }
-        };
+        }
+        self.found = Some((words, result));
+    }
+
+    fn found_rows(&mut self, ui: &mut Ui, cx: &mut Cx<'_>, words: &str, found: &[Found]) {
+        let p = cx.palette;
         let fresh: Vec<_> = found.iter().filter(|f| runs(f) && self.volume(&f.id).is_none()).collect();
         if fresh.is_empty() {
             note(ui, p, format!("The hub has nothing more for \"{words}\" that could run here."));

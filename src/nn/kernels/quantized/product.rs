@@ -189,8 +189,7 @@ unsafe fn gemv<S: Simd, F: Shape, const NV: usize>(
     }
 }
 
-/// One row of a panel as floats. No closure: one that is not inlined loses the instruction set (it halved the
-/// reading of prompts with AVX2).
+/// One row of a panel as floats.
 #[inline(always)]
 unsafe fn put_row<S: Simd, const NV: usize>(out: *mut f32, codes: [S::V; NV], scale: [S::V; NV], start: [S::V; NV]) {
     // SAFETY: out is a row of the panel's width.
