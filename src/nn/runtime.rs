@@ -3,7 +3,6 @@
 use super::NnError;
 use super::bert::Target;
 use super::kernels::Isa;
-use super::kernels::int8::is_fast;
 use super::kernels::team::Team;
 use super::precision::Precision;
 use super::shape::Place;
@@ -150,8 +149,6 @@ impl Runtime {
         match (&self.target, self.kept) {
             (Target::Cpu { .. }, Precision::Own) => "f32",
             (Target::Cpu { .. }, Precision::Bf16) => "f16",
-            // A CPU without products of bytes keeps halves.
-            (Target::Cpu { isa, .. }, Precision::Int8) if !is_fast(*isa) => "f16",
             (Target::Cpu { .. }, kept) => kept.name(),
             (Target::Device { dtype, .. }, _) => dtype.as_str(),
         }

@@ -53,7 +53,7 @@ fn bytes_answer_as_floats_do() {
         let (exact, report) = query.ask(&floats, text.into()).expect("floats");
         assert_eq!(report.precision, "f32");
         let (rounded, report) = query.ask(&bytes, text.into()).expect("bytes");
-        assert_eq!(report.precision, if is_fast(Isa::detect()) { "int8" } else { "f16" });
+        assert_eq!(report.precision, "int8");
         let (a, b) = (exact.scores().expect("scores").top(), rounded.scores().expect("scores").top());
         assert!(a.0 == b.0 && (a.1 - b.1).abs() < 0.1, "{text}: {a:?} {b:?}");
     }

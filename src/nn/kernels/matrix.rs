@@ -2,7 +2,7 @@
 
 use super::arena::Arena;
 use super::gemm::{Epilogue, Gemm, Packed, gemm};
-use super::int8::{Int8, Int8Gemm, int8_gemm, is_fast};
+use super::int8::{Int8, Int8Gemm, int8_gemm};
 use super::quantized::{Quantized, QuantizedGemm, quantized_gemm};
 use super::{Isa, Shared};
 use crate::nn::precision::Precision;
@@ -30,12 +30,12 @@ pub struct Product<'a> {
 
 impl Matrix {
     /// Packs `weight` `[n, k]`, `kept` so: as the file has it ([`Precision::Own`] and those with blocks:
-    /// blocks stay, f16 stays f16, other floats become f32), as floats, or as bytes where that is fast.
+    /// blocks stay, f16 stays f16, other floats become f32), as floats, or as bytes.
     ///
     /// # Panics
     /// If it is no matrix, or `bias` is neither empty nor `[n]`.
     pub fn new(isa: Isa, arena: &Arena, weight: &RawTensor, bias: &[f32], kept: Precision) -> Self {
-        if kept == Precision::Int8 && is_fast(isa) {
+        if kept == Precision::Int8 {
             let [_, k] = weight.shape()[..] else { unreachable!("a matrix has two dimensions") };
             return Self::Int8(Int8::new(isa, arena, &weight.to_f32(), bias, k));
         }
@@ -77,13 +77,13 @@ impl Matrix {
 
     /// Bytes that a matrix of this type and shape will hold, `kept` so.
     pub fn bytes_for(dtype: Dtype, isa: Isa, (n, k): (usize, usize), kept: Precision) -> usize {
-        if kept == Precision::Int8 && is_fast(isa) {
+        if kept == Precision::Int8 {
             return Int8::bytes_for(isa, n, k);
         }
         let floats = matches!(kept, Precision::F32 | Precision::F16 | Precision::Bf16);
         let blocks = if floats { None } else { Quantized::bytes_for(dtype, isa, n, k) };
         let is_half = match kept {
-            Precision::F16 | Precision::Bf16 | Precision::Int8 => true,
+            Precision::F16 | Precision::Bf16 => true,
             Precision::F32 => false,
             _ => dtype == Dtype::F16,
         };

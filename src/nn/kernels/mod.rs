@@ -31,6 +31,8 @@ mod x86;
 pub enum Isa {
     /// AVX-512 F/BW/DQ/VL.
     Avx512,
+    /// AVX2 as below, with products of bytes (VNNI on 256 bits).
+    AvxVnni,
     /// AVX2 with FMA and F16C.
     Avx2,
     /// Arm NEON.
@@ -62,6 +64,9 @@ impl Isa {
             if avx2 && avx512 {
                 sets.push(Self::Avx512);
             }
+            if avx2 && is_x86_feature_detected!("avxvnni") {
+                sets.push(Self::AvxVnni);
+            }
             if avx2 {
                 sets.push(Self::Avx2);
             }
@@ -76,7 +81,7 @@ impl Isa {
     pub fn panel(self) -> usize {
         match self {
             Self::Avx512 => 32,
-            Self::Avx2 | Self::Neon | Self::Portable => 16,
+            Self::AvxVnni | Self::Avx2 | Self::Neon | Self::Portable => 16,
         }
     }
 
@@ -84,6 +89,7 @@ impl Isa {
     pub fn name(self) -> &'static str {
         match self {
             Self::Avx512 => "AVX-512",
+            Self::AvxVnni => "AVX-VNNI",
             Self::Avx2 => "AVX2",
             Self::Neon => "NEON",
             Self::Portable => "portable",
@@ -121,7 +127,7 @@ macro_rules! dispatch {
             $crate::nn::kernels::Isa::Avx512 => unsafe { avx512($arg) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
-            $crate::nn::kernels::Isa::Avx2 => unsafe { avx2($arg) },
+            $crate::nn::kernels::Isa::AvxVnni | $crate::nn::kernels::Isa::Avx2 => unsafe { avx2($arg) },
             #[cfg(target_arch = "aarch64")]
             // SAFETY: NEON is part of the architecture.
             $crate::nn::kernels::Isa::Neon => unsafe { $body::<crate::nn::kernels::neon::Neon, 4, 6>($arg) },

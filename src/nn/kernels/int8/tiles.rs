@@ -1,68 +1,78 @@
-//! Sums of products of one tile, once per instruction that multiplies bytes.
+//! Results of one tile, once per instruction that multiplies bytes.
 //!
-//! A panel lies as `[k / 4][width][4]`. Every tile gives the same 32-bit sums: nothing saturates.
+//! A panel lies as `[padded / 4][width][4]`. Every way gives the same 32-bit sums for a block: nothing saturates. Blocks
+//! are summed in f32 in their order, so that all ways agree to a rounding of the last bit.
 
-use super::Isa;
+use super::{BLOCK, Isa, TOP};
 
-/// How bytes are multiplied. Weights are signed codes, activations codes from zero up.
+/// How bytes are multiplied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(dead_code, reason = "each architecture has some of them")]
 pub enum Way {
-    /// AVX-512 VNNI `vpdpbusd`: four products per 32-bit lane, unsigned by signed.
+    /// AVX-512 VNNI `vpdpbusd`: four products per 32-bit lane, unsigned by signed, so activations are shifted by 128.
     Vnni,
-    /// AVX2 `vpmaddubsw`, whose sums of two products saturate at 16 bits: seven bits on both sides keep two
-    /// such sums (at most 4 · 127 · 63) below that, so that they are widened together.
-    Seven,
-    /// Arm's `sdot`: four products per 32-bit lane, both sides signed, so activations are shifted by 128.
+    /// AVX-VNNI: the same on 256 bits.
+    Vnni256,
+    /// AVX2 `vpmaddubsw`, unsigned by signed with sums of two products in 16 bits. The step of weights is chosen so that
+    /// the codes of two neighbours together are at most 128: 255 · 128 fits, and no bit of an activation is lost. (Moving
+    /// the activation's sign to the weight would fit too, for one more instruction per product: no faster than floats.)
+    Pairs,
+    /// Arm's `sdot`: four products per 32-bit lane, both sides signed.
     Dot,
-    /// A plain loop: right, and slow.
+    /// A plain loop.
     Plain,
 }
 
 impl Way {
     /// The best for `isa` on this CPU.
     pub fn of(isa: Isa) -> Self {
+        Self::all(isa)[0]
+    }
+
+    /// All that this CPU has for `isa`, best first.
+    pub fn all(isa: Isa) -> Vec<Self> {
+        let mut ways = Vec::new();
         #[cfg(target_arch = "x86_64")]
         {
-            match isa {
-                Isa::Avx512 if is_x86_feature_detected!("avx512vnni") => Self::Vnni,
-                Isa::Avx2 => Self::Seven,
-                _ => Self::Plain,
+            if isa == Isa::Avx512 && is_x86_feature_detected!("avx512vnni") {
+                ways.push(Self::Vnni);
+            }
+            if isa == Isa::AvxVnni {
+                ways.push(Self::Vnni256);
+            }
+            if matches!(isa, Isa::Avx512 | Isa::AvxVnni | Isa::Avx2) {
+                ways.push(Self::Pairs);
             }
         }
         #[cfg(target_arch = "aarch64")]
-        {
-            let has = isa == Isa::Neon && std::arch::is_aarch64_feature_detected!("dotprod");
-            if has { Self::Dot } else { Self::Plain }
+        if isa == Isa::Neon && std::arch::is_aarch64_feature_detected!("dotprod") {
+            ways.push(Self::Dot);
         }
-        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-        {
-            let _ = isa;
-            Self::Plain
-        }
+        let _ = isa;
+        ways.push(Self::Plain);
+        ways
     }
 
-    /// Largest code of a weight; the smallest is its negative.
-    pub fn weight_top(self) -> i8 {
-        if self == Self::Seven { 63 } else { 127 }
-    }
-
-    /// Largest code of an activation before the shift; the smallest is 0.
-    pub fn top(self) -> u8 {
-        if self == Self::Seven { 127 } else { 255 }
-    }
-
-    /// What is taken off an activation's code.
+    /// What is added to an activation's code, so that it is not negative.
     pub fn shift(self) -> u8 {
-        if self == Self::Dot { 128 } else { 0 }
+        if matches!(self, Self::Vnni | Self::Vnni256 | Self::Pairs) { 128 } else { 0 }
+    }
+
+    /// What a block of a column's weights is divided by: the least step whose codes fit.
+    pub fn step(self, weights: &[f32]) -> f32 {
+        let top = weights.iter().fold(0f32, |m, x| m.max(x.abs()));
+        if self != Self::Pairs {
+            return top / TOP;
+        }
+        // Rounding may add one half to each code of a pair: 127 becomes 128.
+        weights.chunks(2).map(|pair| pair.iter().map(|x| x.abs()).sum::<f32>()).fold(top, f32::max) / TOP
     }
 
     /// Rows of a tile: what the registers hold.
     pub fn rows(self) -> usize {
         match self {
-            Self::Vnni => 12,
-            Self::Seven => 4,
-            Self::Dot | Self::Plain => 6,
+            Self::Vnni | Self::Vnni256 | Self::Dot | Self::Plain => 6,
+            Self::Pairs => 4,
         }
     }
 }
@@ -70,41 +80,54 @@ impl Way {
 /// Pointers and sizes of one tile.
 #[derive(Clone, Copy)]
 pub struct Tile {
-    /// Codes of the first row; rows are `padded` codes apart.
+    /// Codes of the first row; rows are `blocks · BLOCK` codes apart.
     pub a: *const u8,
-    pub padded: usize,
+    /// `[rows][blocks]`
+    pub row_steps: *const f32,
+    pub blocks: usize,
     pub panel: *const u8,
+    /// `[blocks][width]`
+    pub steps: *const f32,
+    /// `[blocks][width]`, where codes are shifted.
+    pub starts: *const i32,
+    /// `[width]`
+    pub bias: *const f32,
     pub width: usize,
     /// `[rows][width]`
-    pub out: *mut i32,
+    pub out: *mut f32,
 }
 
-/// Calls `$kernel::<rows>` for a number of rows that is known only now.
+/// Calls `$kernel::<rows, chains>` for a number of rows that is known only now. With few rows several chains of sums hide
+/// an instruction's latency.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! by_rows {
-    ($kernel:ident, $rows:expr, $tile:expr, $($n:literal),+; $most:literal) => {
+    ($kernel:ident, $rows:expr, $tile:expr, $(($n:literal, $chains:literal)),+; ($most:literal, $last:literal)) => {
         match $rows {
-            $($n => $kernel::<$n>($tile),)+
-            _ => $kernel::<$most>($tile),
+            $($n => $kernel::<$n, $chains>($tile),)+
+            _ => $kernel::<$most, $last>($tile),
         }
     };
 }
 
-/// Sums of `rows` rows, at most [`Way::rows`].
+/// Results of `rows` rows, at most [`Way::rows`].
 ///
 /// # Safety
-/// `way` comes from [`Way::of`]; `t` points at so many rows of codes, a whole panel and room for the sums.
+/// `way` comes from [`Way::all`]; `t` points at so many rows of codes with their steps, a whole panel with its own, and
+/// room for the results.
 #[inline(always)]
 pub unsafe fn tile(way: Way, rows: usize, t: Tile) {
+    debug_assert!(rows >= 1 && rows <= way.rows() && t.width <= 32);
     // SAFETY: the caller's.
     unsafe {
         match way {
             #[cfg(target_arch = "x86_64")]
-            Way::Vnni => by_rows!(vnni, rows, t, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11; 12),
+            Way::Vnni => by_rows!(vnni, rows, t, (1, 4), (2, 2), (3, 2), (4, 1), (5, 1); (6, 1)),
             #[cfg(target_arch = "x86_64")]
-            Way::Seven => by_rows!(seven, rows, t, 1, 2, 3; 4),
+            Way::Vnni256 => by_rows!(vnni256, rows, t, (1, 4), (2, 2), (3, 2), (4, 1), (5, 1); (6, 1)),
+            #[cfg(target_arch = "x86_64")]
+            Way::Pairs => by_rows!(pairs, rows, t, (1, 2), (2, 1), (3, 1); (4, 1)),
             #[cfg(target_arch = "aarch64")]
-            Way::Dot => by_rows!(dot, rows, t, 1, 2, 3, 4, 5; 6),
+            Way::Dot => by_rows!(dot, rows, t, (1, 2), (2, 1), (3, 1), (4, 1), (5, 1); (6, 1)),
             _ => plain(rows, t),
         }
     }
@@ -112,59 +135,131 @@ pub unsafe fn tile(way: Way, rows: usize, t: Tile) {
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn vnni<const ROWS: usize>(t: Tile) {
+unsafe fn vnni<const ROWS: usize, const CHAINS: usize>(t: Tile) {
     use std::arch::x86_64::*;
+    let padded = t.blocks * BLOCK;
     // SAFETY: the caller vouches for `ROWS` rows of codes, a panel of 32 columns and `out`.
     unsafe {
-        let mut sums = [[_mm512_setzero_si512(); 2]; ROWS];
-        for p in 0..t.padded / 4 {
-            let low = _mm512_loadu_si512(t.panel.add(p * 128).cast());
-            let high = _mm512_loadu_si512(t.panel.add(p * 128 + 64).cast());
-            for (i, sum) in sums.iter_mut().enumerate() {
-                let four = _mm512_set1_epi32(t.a.add(i * t.padded + p * 4).cast::<i32>().read_unaligned());
-                sum[0] = _mm512_dpbusd_epi32(sum[0], four, low);
-                sum[1] = _mm512_dpbusd_epi32(sum[1], four, high);
+        let mut results = [[_mm512_loadu_ps(t.bias), _mm512_loadu_ps(t.bias.add(16))]; ROWS];
+        for block in 0..t.blocks {
+            let starts = t.starts.add(block * 32);
+            let starts = [_mm512_loadu_si512(starts.cast()), _mm512_loadu_si512(starts.add(16).cast())];
+            let mut sums = [[[_mm512_setzero_si512(); 2]; ROWS]; CHAINS];
+            sums[0] = [starts; ROWS];
+            for first in (block * BLOCK / 4..(block + 1) * BLOCK / 4).step_by(CHAINS) {
+                for (p, sums) in (first..).zip(&mut sums) {
+                    let low = _mm512_loadu_si512(t.panel.add(p * 128).cast());
+                    let high = _mm512_loadu_si512(t.panel.add(p * 128 + 64).cast());
+                    for (i, sum) in sums.iter_mut().enumerate() {
+                        let four = _mm512_set1_epi32(t.a.add(i * padded + p * 4).cast::<i32>().read_unaligned());
+                        sum[0] = _mm512_dpbusd_epi32(sum[0], four, low);
+                        sum[1] = _mm512_dpbusd_epi32(sum[1], four, high);
+                    }
+                }
+            }
+            let steps = t.steps.add(block * 32);
+            let steps = [_mm512_loadu_ps(steps), _mm512_loadu_ps(steps.add(16))];
+            for (i, result) in results.iter_mut().enumerate() {
+                let own = _mm512_set1_ps(*t.row_steps.add(i * t.blocks + block));
+                for c in 0..2 {
+                    let mut sum = sums[0][i][c];
+                    for more in &sums[1..] {
+                        sum = _mm512_add_epi32(sum, more[i][c]);
+                    }
+                    result[c] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(own, steps[c]), result[c]);
+                }
             }
         }
-        for (i, sum) in sums.iter().enumerate() {
-            _mm512_storeu_si512(t.out.add(i * 32).cast(), sum[0]);
-            _mm512_storeu_si512(t.out.add(i * 32 + 16).cast(), sum[1]);
+        for (i, result) in results.iter().enumerate() {
+            _mm512_storeu_ps(t.out.add(i * 32), result[0]);
+            _mm512_storeu_ps(t.out.add(i * 32 + 16), result[1]);
+        }
+    }
+}
+
+/// A block's sums become a part of the results, which stay in the first-level cache: registers hold the sums. `half` is
+/// 16 columns of the panel.
+#[cfg(target_arch = "x86_64")]
+macro_rules! widen_256 {
+    ($t:expr, $half:expr, $block:expr, $sums:expr) => {{
+        let steps = $t.steps.add($block * $t.width + $half * 16);
+        let steps = [_mm256_loadu_ps(steps), _mm256_loadu_ps(steps.add(8))];
+        for i in 0..ROWS {
+            let own = _mm256_set1_ps(*$t.row_steps.add(i * $t.blocks + $block));
+            for c in 0..2 {
+                let mut sum = $sums[0][i][c];
+                for more in &$sums[1..] {
+                    sum = _mm256_add_epi32(sum, more[i][c]);
+                }
+                let at = $half * 16 + c * 8;
+                let out = $t.out.add(i * $t.width + at);
+                let before = _mm256_loadu_ps(if $block == 0 { $t.bias.add(at) } else { out });
+                let step = _mm256_mul_ps(own, steps[c]);
+                _mm256_storeu_ps(out, _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), step, before));
+            }
+        }
+    }};
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,avxvnni")]
+unsafe fn vnni256<const ROWS: usize, const CHAINS: usize>(t: Tile) {
+    use std::arch::x86_64::*;
+    let padded = t.blocks * BLOCK;
+    // SAFETY: the caller vouches for `ROWS` rows of codes, a panel of 16 columns or twice that, and `out`.
+    unsafe {
+        for (half, block) in (0..t.width / 16).flat_map(|h| (0..t.blocks).map(move |b| (h, b))) {
+            let starts = t.starts.add(block * t.width + half * 16).cast::<__m256i>();
+            let mut sums = [[[_mm256_setzero_si256(); 2]; ROWS]; CHAINS];
+            sums[0] = [[_mm256_loadu_si256(starts), _mm256_loadu_si256(starts.add(1))]; ROWS];
+            for first in (block * BLOCK / 4..(block + 1) * BLOCK / 4).step_by(CHAINS) {
+                for (p, sums) in (first..).zip(&mut sums) {
+                    let from = t.panel.add(p * t.width * 4 + half * 64).cast::<__m256i>();
+                    let (low, high) = (_mm256_loadu_si256(from), _mm256_loadu_si256(from.add(1)));
+                    for (i, sum) in sums.iter_mut().enumerate() {
+                        let four = _mm256_set1_epi32(t.a.add(i * padded + p * 4).cast::<i32>().read_unaligned());
+                        sum[0] = _mm256_dpbusd_avx_epi32(sum[0], four, low);
+                        sum[1] = _mm256_dpbusd_avx_epi32(sum[1], four, high);
+                    }
+                }
+            }
+            widen_256!(t, half, block, sums);
         }
     }
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-unsafe fn seven<const ROWS: usize>(t: Tile) {
+#[target_feature(enable = "avx2,fma")]
+unsafe fn pairs<const ROWS: usize, const CHAINS: usize>(t: Tile) {
     use std::arch::x86_64::*;
-    // SAFETY: the caller vouches for `ROWS` rows of codes, a panel of 16 columns and `out`.
+    let padded = t.blocks * BLOCK;
+    // SAFETY: the caller vouches for `ROWS` rows of codes, a panel of 16 columns or twice that, and `out`.
     unsafe {
         let ones = _mm256_set1_epi16(1);
-        let mut sums = [[_mm256_setzero_si256(); 2]; ROWS];
-        for p in 0..t.padded / 8 {
-            let from = t.panel.add(p * 128).cast::<__m256i>();
-            let weights = [0, 1, 2, 3].map(|at| _mm256_loadu_si256(from.add(at)));
-            for (i, sum) in sums.iter_mut().enumerate() {
-                let codes = t.a.add(i * t.padded + p * 8).cast::<i32>();
-                let first = _mm256_set1_epi32(codes.read_unaligned());
-                let second = _mm256_set1_epi32(codes.add(1).read_unaligned());
-                for (c, sum) in sum.iter_mut().enumerate() {
-                    let (a, b) =
-                        (_mm256_maddubs_epi16(first, weights[c]), _mm256_maddubs_epi16(second, weights[2 + c]));
-                    *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(_mm256_add_epi16(a, b), ones));
+        for (half, block) in (0..t.width / 16).flat_map(|h| (0..t.blocks).map(move |b| (h, b))) {
+            let starts = t.starts.add(block * t.width + half * 16).cast::<__m256i>();
+            let mut sums = [[[_mm256_setzero_si256(); 2]; ROWS]; CHAINS];
+            sums[0] = [[_mm256_loadu_si256(starts), _mm256_loadu_si256(starts.add(1))]; ROWS];
+            for first in (block * BLOCK / 4..(block + 1) * BLOCK / 4).step_by(CHAINS) {
+                for (p, sums) in (first..).zip(&mut sums) {
+                    let from = t.panel.add(p * t.width * 4 + half * 64).cast::<__m256i>();
+                    let (low, high) = (_mm256_loadu_si256(from), _mm256_loadu_si256(from.add(1)));
+                    for (i, sum) in sums.iter_mut().enumerate() {
+                        let four = _mm256_set1_epi32(t.a.add(i * padded + p * 4).cast::<i32>().read_unaligned());
+                        let (a, b) = (_mm256_maddubs_epi16(four, low), _mm256_maddubs_epi16(four, high));
+                        sum[0] = _mm256_add_epi32(sum[0], _mm256_madd_epi16(a, ones));
+                        sum[1] = _mm256_add_epi32(sum[1], _mm256_madd_epi16(b, ones));
+                    }
                 }
             }
-        }
-        for (i, sum) in sums.iter().enumerate() {
-            _mm256_storeu_si256(t.out.add(i * 16).cast(), sum[0]);
-            _mm256_storeu_si256(t.out.add(i * 16 + 8).cast(), sum[1]);
+            widen_256!(t, half, block, sums);
         }
     }
 }
 
 #[cfg(target_arch = "aarch64")]
 #[target_feature(enable = "neon,dotprod")]
-unsafe fn dot<const ROWS: usize>(t: Tile) {
+unsafe fn dot<const ROWS: usize, const CHAINS: usize>(t: Tile) {
     use std::arch::aarch64::*;
     /// `sum[i] += Σ a[4i + j] · b[4i + j]`. The intrinsic is not stable, the instruction is ten years old.
     #[inline]
@@ -183,42 +278,67 @@ unsafe fn dot<const ROWS: usize>(t: Tile) {
         }
         out
     }
+    let padded = t.blocks * BLOCK;
     // SAFETY: the caller vouches for `ROWS` rows of codes, a panel of 16 columns and `out`.
     unsafe {
-        let mut sums = [[vdupq_n_s32(0); 4]; ROWS];
-        for p in 0..t.padded / 4 {
-            let from = t.panel.add(p * 64).cast::<i8>();
-            let weights = [0, 16, 32, 48].map(|at| vld1q_s8(from.add(at)));
-            for (i, sum) in sums.iter_mut().enumerate() {
-                let four = t.a.add(i * t.padded + p * 4).cast::<i32>().read_unaligned();
-                let four = vreinterpretq_s8_s32(vdupq_n_s32(four));
-                for (sum, weights) in sum.iter_mut().zip(weights) {
-                    *sum = sdot(*sum, weights, four);
+        for block in 0..t.blocks {
+            let mut sums = [[[vdupq_n_s32(0); 4]; ROWS]; CHAINS];
+            for first in (block * BLOCK / 4..(block + 1) * BLOCK / 4).step_by(CHAINS) {
+                for (p, sums) in (first..).zip(&mut sums) {
+                    let from = t.panel.add(p * 64).cast::<i8>();
+                    let weights = [0, 16, 32, 48].map(|at| vld1q_s8(from.add(at)));
+                    for (i, sum) in sums.iter_mut().enumerate() {
+                        let four = t.a.add(i * padded + p * 4).cast::<i32>().read_unaligned();
+                        let four = vreinterpretq_s8_s32(vdupq_n_s32(four));
+                        for (sum, weights) in sum.iter_mut().zip(weights) {
+                            *sum = sdot(*sum, weights, four);
+                        }
+                    }
                 }
             }
-        }
-        for (i, sum) in sums.iter().enumerate() {
-            for (c, sum) in sum.iter().enumerate() {
-                vst1q_s32(t.out.add(i * 16 + c * 4), *sum);
+            for i in 0..ROWS {
+                let own = vdupq_n_f32(*t.row_steps.add(i * t.blocks + block));
+                for c in 0..4 {
+                    let mut sum = sums[0][i][c];
+                    for more in &sums[1..] {
+                        sum = vaddq_s32(sum, more[i][c]);
+                    }
+                    let out = t.out.add(i * 16 + c * 4);
+                    let before = vld1q_f32(if block == 0 { t.bias.add(c * 4) } else { out });
+                    let step = vmulq_f32(own, vld1q_f32(t.steps.add(block * 16 + c * 4)));
+                    vst1q_f32(out, vfmaq_f32(before, vcvtq_f32_s32(sum), step));
+                }
             }
         }
     }
 }
 
-/// Unsigned codes.
 unsafe fn plain(rows: usize, t: Tile) {
+    let padded = t.blocks * BLOCK;
     for i in 0..rows {
-        for column in 0..t.width {
-            let mut sum = 0i32;
-            for p in 0..t.padded {
+        for block in 0..t.blocks {
+            let mut sums = [0i32; 32];
+            for p in block * BLOCK / 4..(block + 1) * BLOCK / 4 {
                 // SAFETY: inside the row and the panel.
-                unsafe {
-                    let w = *t.panel.add(p / 4 * t.width * 4 + column * 4 + p % 4).cast::<i8>();
-                    sum += i32::from(*t.a.add(i * t.padded + p)) * i32::from(w);
+                let (four, weights) = unsafe {
+                    let four = t.a.add(i * padded + p * 4).cast::<[i8; 4]>().read();
+                    (four, std::slice::from_raw_parts(t.panel.add(p * t.width * 4).cast::<[i8; 4]>(), t.width))
+                };
+                let four = four.map(i32::from);
+                for (sum, w) in sums.iter_mut().zip(weights) {
+                    let w = w.map(i32::from);
+                    *sum += four[0] * w[0] + four[1] * w[1] + four[2] * w[2] + four[3] * w[3];
                 }
             }
-            // SAFETY: `out` has rows of `width`.
-            unsafe { *t.out.add(i * t.width + column) = sum };
+            // SAFETY: the row's step, the panel's steps, `out` has rows of `width`.
+            unsafe {
+                let own = *t.row_steps.add(i * t.blocks + block);
+                for (column, sum) in sums.iter().enumerate().take(t.width) {
+                    let out = t.out.add(i * t.width + column);
+                    let before = if block == 0 { *t.bias.add(column) } else { *out };
+                    *out = before + *sum as f32 * (own * *t.steps.add(block * t.width + column));
+                }
+            }
         }
     }
 }
