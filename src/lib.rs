@@ -7,6 +7,7 @@ pub mod disk;
 pub mod engine;
 pub mod error;
 pub mod labs;
+pub mod memory;
 pub mod models;
 pub mod nn;
 pub mod tasks;

@@ -1,17 +1,17 @@
 //! `glossa chat`: a conversation in the terminal.
 
-use super::Common;
 use super::writing::WritingArgs;
+use super::{Common, say, write_part};
 use crate::disk::write_whole;
 use crate::engine::message::{CancelToken, Event, EventSink, Priority, Report, Request};
 use crate::engine::{Engine, wait_for_end};
-use crate::error::UserMessage;
+use crate::error::{UserMessage, plain};
 use crate::nn::lock;
 use crate::tasks::language::Generated;
 use crate::tasks::{Input, Message, Role};
 use clap::Args;
 use rustyline::error::ReadlineError;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
@@ -46,13 +46,13 @@ pub(super) fn run(args: &ChatArgs, common: &Common) -> Result<ExitCode, UserMess
     let mut talk = Talk { engine, args, current, messages: Vec::new(), system: args.writing.system.clone() };
     let mut lines = Lines::open();
     if std::io::stderr().is_terminal() {
-        eprintln!("Ask something; /help lists what else can be typed.");
+        say("Ask something; /help lists what else can be typed.");
     }
     while let Some(line) = lines.next()? {
         match talk.take(line.trim()) {
             Ok(true) => {}
             Ok(false) => break,
-            Err(message) => eprintln!("glossa: {message}"),
+            Err(message) => say(&format!("glossa: {message}")),
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -90,7 +90,7 @@ impl Lines {
             Self::Plain => {
                 let mut line = String::new();
                 let count = std::io::stdin().read_line(&mut line).map_err(|e| fail(e.to_string()))?;
-                Ok((count > 0).then_some(line))
+                Ok((count > 0).then(|| line.trim_start_matches('\u{feff}').to_owned()))
             }
         }
     }
@@ -112,21 +112,19 @@ impl Talk<'_> {
         match command {
             "" => {}
             "/quit" | "/exit" => return Ok(false),
-            "/help" => eprintln!("{HELP}"),
+            "/help" => say(HELP),
             "/reset" => {
                 self.messages.clear();
-                eprintln!("New conversation.");
+                say("New conversation.");
             }
             "/system" => {
                 self.system = Some(rest.trim().to_owned()).filter(|s| !s.is_empty());
                 self.messages.clear();
-                eprintln!(
-                    "New conversation, system prompt {}.",
-                    if self.system.is_some() { "set" } else { "as the template has it" }
-                );
+                let set = if self.system.is_some() { "set" } else { "as the template has it" };
+                say(&format!("New conversation, system prompt {set}."));
             }
             "/save" => self.save(rest.trim())?,
-            other if other.starts_with('/') => eprintln!("There is no command {other}. /help lists them."),
+            other if other.starts_with('/') => say(&format!("There is no command {}. /help lists them.", plain(other))),
             _ => self.ask(line)?,
         }
         Ok(true)
@@ -151,19 +149,20 @@ impl Talk<'_> {
             }
         };
         *lock(&self.current) = Some(ticket.cancel);
-        let (mut answer, mut whole) = (String::new(), None);
+        let (mut answer, mut whole, mut said) = (String::new(), None, Ok(()));
         let end = wait_for_end(&events, |event| {
             if let Event::Partial { partial, .. } = event {
                 answer.push_str(&partial.text);
-                print!("{}", partial.text);
-                let _ = std::io::stdout().flush();
+                if said.is_ok() {
+                    said = write_part(&partial.text);
+                }
             }
             if let Some(text) = event.first_answer().and_then(|o| o.text()) {
                 whole = Some(text.clone());
             }
         });
         *lock(&self.current) = None;
-        println!();
+        said.and_then(|()| write_part("\n"))?;
         match end {
             Some(Event::Done { report, .. }) => {
                 self.messages.push(Message::assistant(answer));
@@ -171,7 +170,7 @@ impl Talk<'_> {
             }
             Some(Event::Cancelled { .. }) => {
                 self.messages.push(Message::assistant(answer));
-                eprintln!("(stopped)");
+                say("(stopped)");
             }
             Some(Event::Failed { message, .. }) => {
                 self.messages.pop();
@@ -184,12 +183,13 @@ impl Talk<'_> {
 
     fn save(&self, name: &str) -> Result<(), UserMessage> {
         if name.is_empty() {
-            eprintln!("Say where: /save FILE.md or /save FILE.json");
+            say("Say where: /save FILE.md or /save FILE.json");
             return Ok(());
         }
         let path = Path::new(name);
-        let text = if path.extension().is_some_and(|e| e == "json") {
-            serde_json::to_string_pretty(&self.messages).unwrap_or_default()
+        let text = if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")) {
+            let json = serde_json::to_string_pretty(&self.messages);
+            json.map_err(|e| UserMessage::new("The conversation was not saved", e.to_string(), ""))?
         } else {
             let title = |role| match role {
                 Role::System => "System",
@@ -203,7 +203,7 @@ impl Talk<'_> {
             let why = format!("'{}': {e}", path.display());
             UserMessage::new("The conversation was not saved", why, "Choose another place.")
         })?;
-        eprintln!("Saved to '{}'.", path.display());
+        say(&format!("Saved to '{}'.", plain(&path.display().to_string())));
         Ok(())
     }
 }
@@ -211,12 +211,12 @@ impl Talk<'_> {
 /// What an answer cost, where somebody reads it.
 fn note(report: &Report, answer: Option<&Generated>) {
     for warning in &report.warnings {
-        eprintln!("({warning})");
+        say(&format!("({warning})"));
     }
     if let Some(g) = answer.filter(|_| std::io::stderr().is_terminal()) {
         let rate = report.tokens_per_second().unwrap_or(0.0);
         let used = g.prompt.tokens + g.token_ids.len();
         let first = report.timing.ttft / 1e3;
-        eprintln!("({rate:.0} tokens/s, first token {first:.2} s, context {used} of {})", g.prompt.context);
+        say(&format!("({rate:.0} tokens/s, first token {first:.2} s, context {used} of {})", g.prompt.context));
     }
 }

@@ -1,6 +1,6 @@
 //! `glossa doctor`: what was found, and what to do about what is missing.
 
-use super::{Common, Sensors, print_json, write_line};
+use super::{Common, Sensors, print_json, write_row};
 use crate::error::UserMessage;
 use crate::models::card::Card;
 use crate::models::verify::Verifier;
@@ -47,9 +47,9 @@ pub(super) fn run(args: &DoctorArgs, common: &Common) -> Result<ExitCode, UserMe
         print_json(&all)?;
     } else {
         for f in &all {
-            write_line(&format!("{:<9} {:<8} {}", f.what, f.state, f.found))?;
+            write_row(&format!("{:<9} {:<8} {}", f.what, f.state, f.found))?;
             if !f.next.is_empty() {
-                write_line(&format!("{:<18} → {}", "", f.next))?;
+                write_row(&format!("{:<18} → {}", "", f.next))?;
             }
         }
     }
@@ -81,6 +81,11 @@ fn sensors(sources: &Sources) -> Vec<Finding> {
     let mut all = vec![finding("sensors", "ok", found.join("; "), "")];
     let absent = sources.facts().absent.iter().map(|(what, why)| format!("{what} ({why})"));
     let absent: Vec<String> = absent.collect();
+    let closed: Vec<String> = sources.facts().closed.iter().map(|(what, why)| format!("{what} ({why})")).collect();
+    if !closed.is_empty() {
+        let next = "Give this user the right to read it, or start Glossa as one who has it.";
+        all.push(finding("sensors", "closed", closed.join("; "), next));
+    }
     if !absent.is_empty() {
         all.push(finding("sensors", "missing", absent.join("; "), ""));
     }

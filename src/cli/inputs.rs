@@ -1,7 +1,7 @@
 //! What `glossa run` reads: texts and questions from arguments and files, and the options of the
 //! tasks on encoders.
 
-use super::progress_bar;
+use super::{progress_bar, say};
 use crate::engine::Engine;
 use crate::error::UserMessage;
 use crate::labs::extract::Wanted;
@@ -10,7 +10,6 @@ use crate::tasks::classify::TaughtHead;
 use crate::tasks::summarize::Length;
 use crate::tasks::{Input, Options, Structure};
 use clap::{Args, ValueEnum};
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -95,7 +94,7 @@ impl TeachingArgs {
         let held = head.held_out.map_or_else(String::new, |(right, tried)| {
             format!("; of {tried} left out one by one, {right} were recognised")
         });
-        eprintln!("glossa: taught {} labels from {} examples{held}", head.labels.len(), head.examples);
+        say(&format!("glossa: taught {} labels from {} examples{held}", head.labels.len(), head.examples));
         if let Some(path) = &self.save_head {
             teach::save(&head, path)?;
         }
@@ -198,11 +197,10 @@ impl AnalysisArgs {
 /// The texts of a file: of JSON lines their "text" (or "sentences"), else lines, or `whole` as one.
 fn read(path: &Path, whole: bool) -> Result<Vec<String>, UserMessage> {
     if path.as_os_str() == "-" {
-        let mut bytes = Vec::new();
-        let read = std::io::stdin().lock().take(lines::MAX_BYTES).read_to_end(&mut bytes);
-        read.map_err(|e| UserMessage::new("Standard input could not be read", e.to_string(), ""))?;
+        let bytes = lines::bounded(std::io::stdin().lock(), "standard input")?;
+        // Not a line of text is nothing to analyse, in either form.
         let lines = lines::decode(&bytes, "standard input")?;
-        return Ok(if whole { vec![String::from_utf8_lossy(&bytes).into_owned()] } else { lines });
+        return Ok(if whole { vec![lines::utf8(&bytes, "standard input")?.to_owned()] } else { lines });
     }
     if !is_json_lines(path) {
         return if whole { Ok(vec![lines::text(path)?]) } else { lines::read(path) };

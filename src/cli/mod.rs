@@ -15,8 +15,9 @@ mod writing;
 
 use crate::engine::message::{Event, EventSink};
 use crate::engine::{Engine, EngineConfig};
-use crate::error::UserMessage;
+use crate::error::{UserMessage, plain, plain_lines};
 use crate::labs::notes::{self, Notable};
+use crate::models::careful;
 use crate::models::library::Library;
 use crate::nn::precision::Precision;
 use crate::nn::runtime::{DeviceChoice, Runtime};
@@ -135,8 +136,11 @@ fn task_id(name: &str) -> Result<&'static str, String> {
 
 /// Reads the arguments and runs. Usage errors exit 2, failures 1 with the reason on stderr.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    cli.check_context();
+    std::panic::set_hook(Box::new(on_panic));
+    let cli = match Cli::try_parse().and_then(Cli::checked) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
     log(cli.common.verbose);
     let common = cli.common;
     let result = match cli.command {
@@ -154,21 +158,58 @@ pub fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(message) => {
-            eprintln!("glossa: {message}");
+            say(&format!("glossa: {message}"));
             ExitCode::from(1)
         }
     }
 }
 
+/// Help and version go to stdout, and it matters whether they arrive; what is wrong with the arguments to stderr.
+fn usage(error: &clap::Error) -> ExitCode {
+    let text = error.render();
+    if error.use_stderr() {
+        let colours = std::io::stderr().is_terminal();
+        // Arguments are echoed: what they hold is written out, colours of our own are not.
+        say(&if colours { text.ansi().to_string() } else { plain_lines(&text.to_string()).into_owned() });
+        return ExitCode::from(2);
+    }
+    match write_part(&text.to_string()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            say(&format!("glossa: {message}"));
+            ExitCode::from(1)
+        }
+    }
+}
+
+/// One line about a panic, wherever it is caught; none where it is expected.
+fn on_panic(info: &std::panic::PanicHookInfo<'_>) {
+    if careful::is_quiet() {
+        return;
+    }
+    let said = info.payload_as_str().unwrap_or("no reason given");
+    let at = info.location().map(|l| format!(" ({}:{})", l.file(), l.line())).unwrap_or_default();
+    let thread = std::thread::current().name().map(|n| format!(", thread {n}")).unwrap_or_default();
+    say(&format!("glossa: an internal error: {}{at}{thread}", plain(said)));
+}
+
+/// Writes lines to stderr. Where nobody can hear them the work goes on.
+fn say(text: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr().lock(), "{}", text.trim_end());
+}
+
 impl Cli {
     /// A context is a number of tokens, but for questions a text. Anything else exits 2.
-    fn check_context(&self) {
+    fn checked(self) -> Result<Self, clap::Error> {
         let asks = matches!(&self.command, Some(Command::Run(args)) if args.task == "qa");
-        let Some(context) = self.common.context.as_deref().filter(|_| !asks) else { return };
-        if !context.parse::<u32>().is_ok_and(|n| (16..=16_777_216).contains(&n)) {
+        if let Some(context) = self.common.context.as_deref().filter(|_| !asks)
+            && !context.parse::<u32>().is_ok_and(|n| (16..=16_777_216).contains(&n))
+        {
             let why = format!("--context '{context}' must be a number of tokens, 16 to 16777216");
-            <Self as clap::CommandFactory>::command().error(clap::error::ErrorKind::ValueValidation, why).exit();
+            return Err(<Self as clap::CommandFactory>::command().error(clap::error::ErrorKind::ValueValidation, why));
         }
+        Ok(self)
     }
 }
 
@@ -181,7 +222,9 @@ fn log(verbose: u8) {
         _ => "glossa=trace,info",
     };
     let filter = EnvFilter::try_from_env("GLOSSA_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    let _ =
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).try_init();
 }
 
 impl Common {
@@ -292,10 +335,18 @@ fn write_line(text: &str) -> Result<(), UserMessage> {
     write_part(&format!("{text}\n"))
 }
 
+/// Writes one row of a table to stdout: names in it can neither break it nor steer a terminal.
+fn write_row(text: &str) -> Result<(), UserMessage> {
+    write_line(&plain(text))
+}
+
 /// Writes to stdout, at once. A reader that has gone (`| head`) is no error worth a message.
 fn write_part(text: &str) -> Result<(), UserMessage> {
     use std::io::Write as _;
-    let mut out = std::io::stdout().lock();
+    let stdout = std::io::stdout();
+    // A file or a program gets what it is; a terminal gets nothing that steers it.
+    let text = if stdout.is_terminal() { plain_lines(text) } else { text.into() };
+    let mut out = stdout.lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => Ok(()),
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),

@@ -2,7 +2,7 @@
 
 use super::{Sensors, print_json, write_line};
 use crate::disk::write_whole;
-use crate::error::UserMessage;
+use crate::error::{UserMessage, plain};
 use crate::telemetry::export::{Range, Snapshot, html, json, png, readings_csv};
 use crate::telemetry::sampler::{Sampler, SharedStore, lock};
 use crate::telemetry::scene::{RowKind, readings_at};
@@ -10,7 +10,7 @@ use crate::telemetry::sources::Probe;
 use crate::telemetry::statistics::Filter;
 use crate::telemetry::store::Store;
 use clap::Args;
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -106,11 +106,12 @@ fn record(store: &SharedStore, length: Duration) {
             let now = store.newest().unwrap_or(0.0);
             let all = readings_at(&store, now, now, None).into_iter().skip(1);
             let words: Vec<String> = all.map(|r| format!("{} {}", r.name, r.value)).collect();
-            eprint!("\r\x1b[K{seconds} s  {}", words.join(" · "));
+            let line = format!("\r\x1b[K{seconds} s  {}", plain(&words.join(" · ")));
+            let _ = std::io::stderr().lock().write_all(line.as_bytes());
         }
     }
     if tells {
-        eprintln!();
+        super::say("");
     }
 }
 
@@ -148,13 +149,14 @@ fn table(snapshot: &Snapshot) -> String {
     for (index, channel) in snapshot.channels.iter().enumerate() {
         let shown = match snapshot.summary(index) {
             Some(s) => [s.min, s.mean, s.max].map(|v| channel.unit.show(v)),
-            None => ["–".into(), "–".into(), "absent".into()],
+            None => ["–".into(), "–".into(), channel.without_value().into()],
         };
         lines.push(format!(
             "{:<width$} {:>10} {:>10} {:>10}  {}",
             channel.name, shown[0], shown[1], shown[2], channel.source
         ));
     }
+    lines.extend(snapshot.facts.closed.iter().map(|(what, why)| format!("not readable: {what} ({why})")));
     lines.extend(snapshot.facts.absent.iter().map(|(what, why)| format!("not found: {what} ({why})")));
     lines.extend(snapshot.warnings.iter().map(|w| format!("! {} {}", w.what, w.next)));
     if let Some(cost) = snapshot.cost {

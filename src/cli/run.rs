@@ -3,7 +3,7 @@
 use super::inputs::AnalysisArgs;
 use super::search::SearchArgs;
 use super::writing::WritingArgs;
-use super::{Common, progress_bar, task_id, write_line, write_part};
+use super::{Common, progress_bar, say, task_id, write_line, write_part};
 use crate::engine::message::{Event, EventSink, Priority, RequestId};
 use crate::engine::record::Record;
 use crate::engine::{Engine, SubmitError};
@@ -174,7 +174,7 @@ impl Open<'_> {
                 Printed::Line(line) => write_line(&line)?,
                 Printed::Failure(message) => {
                     self.failures += 1;
-                    eprintln!("glossa: text {}: {message}", self.next + 1);
+                    say(&format!("glossa: text {}: {message}", self.next + 1));
                 }
             }
             self.next += 1;
@@ -186,7 +186,7 @@ impl Open<'_> {
 /// An answer for people; `streamed`: a text has been seen as it came.
 fn plain(input: &Input, output: &Output, warnings: &[String], streamed: bool) -> String {
     for warning in warnings {
-        eprintln!("glossa: note: {warning}");
+        say(&format!("glossa: note: {warning}"));
     }
     let line = |text: &str| text.replace(['\n', '\t'], " ");
     match output {
@@ -232,7 +232,7 @@ fn one_by_one(
             Ok(lines) => lines.iter().try_for_each(|line| write_line(line))?,
             Err(message) => {
                 failures += 1;
-                eprintln!("glossa: text {}: {message}", index + 1);
+                say(&format!("glossa: text {}: {message}", index + 1));
             }
         }
     }

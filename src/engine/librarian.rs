@@ -5,10 +5,11 @@ use super::message::{Command, Event, EventSink};
 use super::news::{Download, Errand, News, Phase};
 use super::shelf::Shelf;
 use crate::error::UserMessage;
-use crate::models::add::{self, Removed};
+use crate::models::add;
 use crate::models::catalogue;
 use crate::models::hub::{HubError, Progress};
 use crate::models::library::Library;
+use crate::models::{ModelError, removal};
 use crossbeam_channel::{Receiver, Sender};
 use std::collections::HashMap;
 use std::path::Path;
@@ -108,7 +109,7 @@ impl Desk {
     }
 
     fn serve(&self, errand: Errand) -> Option<News> {
-        let failed = |e: crate::models::ModelError| News::Failed(e.into());
+        let failed = |e: ModelError| News::Failed(e.into());
         let result = match errand {
             Errand::List => return Some(News::Shelf(Arc::new(Shelf::of(&self.library)))),
             Errand::Check(path) => {
@@ -119,14 +120,12 @@ impl Desk {
                 return Some(News::Checked { path, result });
             }
             Errand::Add(path) => add::add(&self.library, &path).map(|card| Some(format!("{} was added", card.name))),
-            Errand::Remove(id) => self.library.resolve(Some(&id), "").and_then(|entry| {
-                Ok(Some(match add::remove(&self.library, &entry)? {
-                    Removed::Deleted(bytes) => {
-                        format!("{} was deleted: {} MB free again", entry.name(), bytes / 1_000_000)
-                    }
-                    Removed::Forgotten => format!("{} was taken off the list; its files are still there", entry.name()),
-                }))
-            }),
+            Errand::Survey(id) => {
+                let plan = self.library.resolve(Some(&id), "").and_then(|entry| removal::plan(&self.library, &entry));
+                // One whose files are gone has nothing to be told about.
+                return Some(News::Removal { id, plan: plan.ok().map(Arc::new) });
+            }
+            Errand::Remove(id) => self.remove(&id).map(Some),
             Errand::Default { task, model } => {
                 self.library.decide(|r| drop(r.defaults.insert(task, model))).map(|()| None)
             }
@@ -158,6 +157,19 @@ impl Desk {
             }
             Err(error) => Some(failed(error)),
         }
+    }
+
+    fn remove(&self, id: &str) -> Result<String, ModelError> {
+        if removal::forget_missing(&self.library, id)? {
+            return Ok("The model was taken off the list.".into());
+        }
+        let entry = self.library.resolve(Some(id), "")?;
+        let plan = removal::plan(&self.library, &entry)?;
+        removal::carry_out(&self.library, &entry, &plan)?;
+        Ok(match plan.only_forgotten {
+            true => format!("{} was taken off the list; its files are still there", entry.name()),
+            false => format!("{} was deleted: {} MB free again", entry.name(), plan.bytes / 1_000_000),
+        })
     }
 
     fn refresh(&self) {

@@ -5,6 +5,7 @@ use crate::error::UserMessage;
 pub use crate::models::card::Card;
 pub use crate::models::hub::Found;
 use crate::models::hub::Progress;
+pub use crate::models::removal::Removal;
 use crate::nn::precision::Precision;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,6 +24,8 @@ pub enum Errand {
     /// Look at a folder, file or archive that somebody wants to add.
     Check(PathBuf),
     Add(PathBuf),
+    /// What removing a model would do.
+    Survey(String),
     Remove(String),
     /// Use a model where none is named for its task.
     Default {
@@ -49,6 +52,11 @@ pub enum News {
     Checked {
         path: PathBuf,
         result: Result<Box<Card>, UserMessage>,
+    },
+    /// What removing a model would do; `None` where that is no more than forgetting it.
+    Removal {
+        id: String,
+        plan: Option<Arc<Removal>>,
     },
     /// What the hub has for these words.
     Found {

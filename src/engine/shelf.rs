@@ -7,6 +7,7 @@ use crate::models::hub::Hub;
 use crate::models::library::{Library, ModelEntry};
 use crate::models::measured;
 pub use crate::models::measured::Measurement;
+use crate::models::registry::Added;
 use crate::nn::precision::Precision;
 use serde::Serialize;
 use std::sync::Arc;
@@ -20,6 +21,9 @@ pub struct Volume {
     pub task: String,
     #[serde(rename = "here")]
     pub is_here: bool,
+    /// On the list, and its files are gone.
+    #[serde(rename = "missing", skip_serializing_if = "std::ops::Not::not")]
+    pub is_missing: bool,
     /// `shipped`, `hub`, `added`; `catalogue` of what can be got
     pub origin: &'static str,
     /// Used where none is named for its task.
@@ -91,6 +95,23 @@ impl Volume {
         }
     }
 
+    /// One that was added and whose files are gone.
+    fn of_missing(gone: &Added) -> Self {
+        Self {
+            id: gone.path.display().to_string(),
+            name: gone.name.clone(),
+            task: gone.task.clone(),
+            is_here: true,
+            is_missing: true,
+            origin: "added",
+            problem: Some(format!(
+                "'{}' is not there any more. Put it back, or take the model off the list.",
+                gone.path.display()
+            )),
+            ..Self::default()
+        }
+    }
+
     fn of_known(known: &Known, hub: &Hub) -> Self {
         Self {
             id: known.id.clone(),
@@ -128,6 +149,7 @@ impl Shelf {
             ..Volume::of_entry(entry)
         });
         let mut volumes: Vec<Volume> = here.collect();
+        volumes.extend(library.missing().iter().map(Volume::of_missing));
         let hub = library.hub_or_env();
         let missing = catalogue::all().iter().filter(|k| entries.iter().all(|e| e.id != k.id));
         volumes.extend(missing.map(|k| Volume::of_known(k, &hub)));

@@ -31,19 +31,30 @@ fn bytes(path: &Path) -> Result<Vec<u8>, UserMessage> {
         .map_err(|e| fail(format!("'{shown}': {e}"), "Check the name, or choose another file."))?;
     let packed = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gz"));
     let reader: Box<dyn Read> = if packed { Box::new(flate2::read::MultiGzDecoder::new(file)) } else { Box::new(file) };
+    bounded(reader, &format!("'{shown}'"))
+}
+
+/// Everything that `reader` gives, from wherever it comes: more than [`MAX_BYTES`] is refused, never cut.
+///
+/// # Errors
+/// Too much, or what the system says.
+pub fn bounded(reader: impl Read, name: &str) -> Result<Vec<u8>, UserMessage> {
+    let fail = |why: String, next: &str| UserMessage::new("The input could not be read", why, next);
     let mut bytes = Vec::new();
-    reader
-        .take(MAX_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|e| fail(format!("'{shown}': {e}"), "Check the file and its permissions."))?;
+    let read = reader.take(MAX_BYTES + 1).read_to_end(&mut bytes);
+    read.map_err(|e| fail(format!("{name}: {e}"), "Check the file and its permissions."))?;
     if bytes.len() as u64 > MAX_BYTES {
         let limit = MAX_BYTES >> 20;
-        return Err(fail(format!("'{shown}' is larger than {limit} MiB"), "Split it into smaller files."));
+        return Err(fail(format!("{name} is larger than {limit} MiB"), "Split it into smaller parts."));
     }
     Ok(bytes)
 }
 
-fn utf8<'a>(bytes: &'a [u8], name: &str) -> Result<&'a str, UserMessage> {
+/// The text of `bytes`, without a byte-order mark.
+///
+/// # Errors
+/// Bytes that are no UTF-8, with their line.
+pub fn utf8<'a>(bytes: &'a [u8], name: &str) -> Result<&'a str, UserMessage> {
     let text = std::str::from_utf8(bytes).map_err(|e| {
         let line = 1 + bytes[..e.valid_up_to()].iter().filter(|b| **b == b'\n').count();
         UserMessage::new(
@@ -52,7 +63,7 @@ fn utf8<'a>(bytes: &'a [u8], name: &str) -> Result<&'a str, UserMessage> {
             "Save it as plain text in UTF-8, then choose it again.",
         )
     })?;
-    Ok(text.trim_start_matches('\u{feff}'))
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
 /// The lines of `bytes`; `name` says where they come from.

@@ -2,10 +2,9 @@
 
 use super::ModelError;
 use super::archive::unpack;
-use super::blocks;
 use super::card::Card;
 use super::entry::short_name;
-use super::library::{Library, ModelEntry, Origin};
+use super::library::{Library, ModelEntry};
 use super::registry::Added;
 use std::path::{Path, PathBuf};
 
@@ -34,7 +33,12 @@ pub fn is_archive(path: &Path) -> bool {
 /// A weight file or a configuration stands for its folder.
 fn of_interest(path: &Path) -> PathBuf {
     let ending = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_lowercase();
-    let absolute = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    // Names count, not what links lead to: the hub's cache calls its files by their hashes.
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let absolute = match std::fs::canonicalize(absolute.parent().unwrap_or(&absolute)) {
+        Ok(folder) => absolute.file_name().map_or(folder.clone(), |name| folder.join(name)),
+        Err(_) => absolute,
+    };
     match absolute.parent() {
         Some(parent) if path.is_file() && ["safetensors", "bin", "json"].contains(&ending.as_str()) => {
             parent.to_owned()
@@ -48,7 +52,7 @@ fn of_interest(path: &Path) -> PathBuf {
 /// # Errors
 /// What is wrong with the files, or a decision that cannot be kept.
 pub fn add(library: &Library, path: &Path) -> Result<Card, ModelError> {
-    let mut source = of_interest(path);
+    let (mut source, mut unpacked) = (of_interest(path), None);
     if is_archive(path) {
         let own =
             library.own_folder().ok_or_else(|| ModelError::damaged(path, "there is no folder to unpack it into"))?;
@@ -56,7 +60,9 @@ pub fn add(library: &Library, path: &Path) -> Result<Card, ModelError> {
         let folder = own.join(name);
         std::fs::create_dir_all(&own).map_err(|why| ModelError::Write { path: own.clone(), why })?;
         unpack(path, &folder)?;
+        let folder = std::fs::canonicalize(&folder).unwrap_or(folder);
         source = inner(&folder);
+        unpacked = Some(folder.clone());
         if let Err(error) = check(&source) {
             let _ = std::fs::remove_dir_all(&folder);
             return Err(error);
@@ -66,12 +72,18 @@ pub fn add(library: &Library, path: &Path) -> Result<Card, ModelError> {
     if source.join("manifest.json").is_file() && library.list().0.iter().any(|e| e.id == card.id) {
         return Ok(card);
     }
-    let added =
-        Added { path: source.clone(), task: card.task.clone(), name: short_name(&source.display().to_string()) };
-    library.decide(|r| {
-        r.added.retain(|a| a.path != added.path);
-        r.added.push(added);
-    })?;
+    let name = short_name(&source.display().to_string());
+    let added = Added { path: source.clone(), task: card.task.clone(), name, unpacked: unpacked.clone() };
+    let noted = library.decide(|r| {
+        let before = r.added.iter().position(|a| a.path == added.path).map(|i| r.added.remove(i));
+        // Added once more where it lies: it is still what was unpacked.
+        let unpacked = added.unpacked.clone().or(before.and_then(|b| b.unpacked));
+        r.added.push(Added { unpacked, ..added });
+    });
+    if let (Err(_), Some(folder)) = (&noted, &unpacked) {
+        let _ = std::fs::remove_dir_all(folder);
+    }
+    noted?;
     Ok(Card { id: source.display().to_string(), origin: "added", ..card })
 }
 
@@ -82,53 +94,4 @@ fn inner(folder: &Path) -> PathBuf {
         (Some(only), None) => only,
         _ => folder.to_owned(),
     }
-}
-
-/// What removing a model did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Removed {
-    /// Deleted from the hub's cache, or from our own folder: bytes freed.
-    Deleted(u64),
-    /// Forgotten; its files were never ours and are left alone.
-    Forgotten,
-}
-
-/// Removes a model, and what was decided about it. Quantized copies of it go too.
-///
-/// # Errors
-/// A shipped model, or files that cannot be deleted.
-pub fn remove(library: &Library, entry: &ModelEntry) -> Result<Removed, ModelError> {
-    if let (Origin::Hub(_) | Origin::Added, Some(folder)) = (&entry.origin, blocks::folder()) {
-        blocks::discard(entry, &folder);
-    }
-    let removed = match (&entry.origin, library.hub()) {
-        (Origin::Hub(wanted), Some(hub)) => {
-            let freed =
-                hub.remove(wanted).map_err(|e| ModelError::Kept { id: entry.id.clone(), why: e.to_string() })?;
-            Removed::Deleted(freed)
-        }
-        (Origin::Added, _) => {
-            let own = library.own_folder().and_then(|d| std::fs::canonicalize(d).ok());
-            match own.filter(|own| entry.dir.starts_with(own)) {
-                Some(own) => {
-                    // Ours: unpacked or made here. The folder directly below ours is the model's.
-                    let first = entry.dir.strip_prefix(&own).ok().and_then(|p| p.components().next());
-                    let folder = first.map_or_else(|| entry.dir.clone(), |c| own.join(c));
-                    let bytes = super::card::files(entry).iter().map(|f| f.1).sum();
-                    std::fs::remove_dir_all(&folder).map_err(|why| ModelError::Write { path: folder.clone(), why })?;
-                    Removed::Deleted(bytes)
-                }
-                None => Removed::Forgotten,
-            }
-        }
-        _ => {
-            let why = "it came with the program".to_owned();
-            return Err(ModelError::Kept { id: entry.id.clone(), why });
-        }
-    };
-    library.decide(|r| {
-        r.forget(&entry.id);
-        r.added.retain(|a| a.path != entry.dir && Some(a.path.as_path()) != entry.gguf());
-    })?;
-    Ok(removed)
 }

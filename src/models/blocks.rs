@@ -88,14 +88,14 @@ pub fn prepare_in(
     if let Some(path) = file.as_deref().filter(|p| p.is_file()) {
         match Weights::open(&[path.to_owned()]) {
             Ok(weights) if steps.iter().all(|s| weights.has(&name_of(s))) => return Ok(Some(weights)),
-            _ => tracing::warn!(path = %path.display(), "kept blocks are damaged and made again"),
+            _ => tracing::warn!(path = ?path, "kept blocks are damaged and made again"),
         }
     }
     let made = make(entry, source, &steps, progress)?;
     if let Some(path) = &file {
         match keep(&made, path) {
             Ok(()) => return Weights::open(std::slice::from_ref(path)).map(Some),
-            Err(why) => tracing::warn!(path = %path.display(), why, "quantized weights are not kept"),
+            Err(why) => tracing::warn!(path = ?path, why, "quantized weights are not kept"),
         }
     }
     Ok(Some(Weights::of(made)))
@@ -113,7 +113,7 @@ pub fn discard(entry: &ModelEntry, folder: &Path) {
     let hash = name(&any).split('-').next().unwrap_or("").to_owned();
     for path in kept().filter(|p| is_blocks(p) && name(p).starts_with(&format!("{hash}-"))) {
         if let Err(error) = std::fs::remove_file(&path) {
-            tracing::warn!(%error, path = %path.display(), "blocks stay");
+            tracing::warn!(%error, path = ?path, "blocks stay");
         }
     }
 }
@@ -189,13 +189,10 @@ pub fn write_tensors<'a>(
         return Err(format!("the disk has {free} bytes left, {bytes} are needed"));
     }
     let views: Vec<(String, TensorView<'_>)> = tensors.map(|(name, t)| view(&name, t)).collect::<Result<_, _>>()?;
-    let part = path.with_extension(format!("{}.part", std::process::id()));
-    let written = safetensors::serialize_to_file(views, None, &part).map_err(|e| e.to_string());
-    let moved = written.and_then(|()| std::fs::rename(&part, path).map_err(|e| e.to_string()));
-    if moved.is_err() {
-        let _ = std::fs::remove_file(&part);
-    }
-    moved
+    let write = |_: &mut std::fs::File, at: &Path| {
+        safetensors::serialize_to_file(views, None, at).map_err(std::io::Error::other)
+    };
+    disk::replace(path, write).map_err(|e| e.to_string())
 }
 
 fn view<'a>(name: &str, tensor: &'a RawTensor) -> Result<(String, TensorView<'a>), String> {

@@ -36,7 +36,7 @@ pub struct Known {
 impl Known {
     /// What to ask the hub for.
     pub fn wanted(&self) -> Wanted {
-        Wanted { repo: self.repo.clone(), file: self.file.clone() }
+        Wanted { file: self.file.clone(), ..Wanted::of(&self.repo) }
     }
 
     /// Whether its weights are in blocks.

@@ -2,6 +2,7 @@
 //! conversation makes.
 
 use super::ModelError;
+use super::careful::caught;
 use super::template::{Message, Role, Template};
 use std::path::Path;
 use tokenizers::models::bpe::BPE;
@@ -97,8 +98,8 @@ impl Codec {
             tokenizer.add_special_tokens([end]).map_err(|e| damaged(&e))?;
             tokenizer
         } else {
-            let bytes = std::fs::read(path).map_err(|e| ModelError::read(path, e))?;
-            Tokenizer::from_bytes(&bytes).map_err(|e| damaged(&e))?
+            let bytes = super::read_bounded(path, super::MOST_VOCABULARY)?;
+            super::tokenizer::read_json(path, &bytes)?
         };
         let eos = inner.token_to_id("<|endoftext|>");
         let specials = Specials { bos: eos, eos, add_bos: false, ends: eos.into_iter().collect(), template: None };
@@ -114,7 +115,7 @@ impl Codec {
     /// The tokenizer's own words, or that the text is too long.
     pub fn encode(&self, text: &str, special: bool) -> Result<Vec<u32>, String> {
         check_length(text)?;
-        let encoding = self.inner.encode_fast(text, false).map_err(|e| e.to_string())?;
+        let encoding = caught(|| self.inner.encode_fast(text, false).map_err(|e| e.to_string()))?;
         Ok(self.first(special).into_iter().chain(encoding.get_ids().iter().copied()).collect())
     }
 
@@ -124,7 +125,7 @@ impl Codec {
     /// As [`Self::encode`].
     pub fn tokens(&self, text: &str, special: bool) -> Result<Vec<CodecToken>, String> {
         check_length(text)?;
-        let encoding = self.inner.encode_char_offsets(text, false).map_err(|e| e.to_string())?;
+        let encoding = caught(|| self.inner.encode_char_offsets(text, false).map_err(|e| e.to_string()))?;
         let first = self.first(special).map(|id| CodecToken { id, piece: self.piece(id), start: 0, end: 0 });
         let pieces = encoding.get_ids().iter().zip(encoding.get_tokens()).zip(encoding.get_offsets());
         let rest = pieces.map(|((id, piece), (start, end))| CodecToken {
@@ -222,7 +223,7 @@ impl Codec {
     /// # Errors
     /// The tokenizer's own words.
     pub fn decode(&self, ids: &[u32]) -> Result<String, String> {
-        self.inner.decode(ids, true).map_err(|e| e.to_string())
+        caught(|| self.inner.decode(ids, true).map_err(|e| e.to_string()))
     }
 
     /// The text that `id` completes: whole characters only, "" while one is unfinished.
@@ -231,8 +232,15 @@ impl Codec {
     /// The tokenizer's own words.
     pub fn push(&self, stream: &mut TextStream, id: u32) -> Result<String, String> {
         let TextStream { ids, prefix, index } = stream;
-        let step = tokenizers::tokenizer::step_decode_stream(&self.inner, vec![id], true, ids, prefix, index);
-        Ok(step.map_err(|e| e.to_string())?.unwrap_or_default())
+        let next = tokenizers::tokenizer::step_decode_stream(&self.inner, vec![id], true, ids, prefix, index);
+        if let Ok(part) = next {
+            return Ok(part.unwrap_or_default());
+        }
+        // Bytes that are no characters can change how those before them read. What was shown stays; this token
+        // begins anew.
+        (*prefix, *index) = (String::new(), 0);
+        *ids = vec![id];
+        self.decode(ids)
     }
 
     /// What is left of unfinished characters at the end, marked as such.

@@ -126,7 +126,7 @@ impl ModelEntry {
             Some(file) => Self::from_gguf(&snapshot.join(file)),
             None => Self::from_checkpoint(snapshot).ok()?,
         };
-        let id = wanted.file.as_ref().map_or_else(|| wanted.repo.clone(), |f| format!("{}/{f}", wanted.repo));
+        let id = wanted.id();
         let known = catalogue::find(&id);
         let found = match (known, entry.gguf()) {
             (Some(known), _) => (known.task.clone(), known.architecture.clone()),
@@ -199,7 +199,7 @@ impl ModelEntry {
         if let Some(path) = self.gguf() {
             return Err(ModelError::Language(path.to_owned()));
         }
-        let text = std::fs::read_to_string(&self.config).map_err(|e| ModelError::read(&self.config, e))?;
+        let text = super::read_text(&self.config, super::MOST_CONFIG)?;
         serde_json::from_str(&text).map_err(|e| ModelError::damaged(&self.config, e))
     }
 }
@@ -227,9 +227,22 @@ pub(super) fn ggufs(dir: &Path) -> Vec<PathBuf> {
     files.filter(|p| p.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf"))).collect()
 }
 
+/// Those of a folder and of the folders in it.
+pub(super) fn ggufs_below(dir: &Path, depth: u32) -> Vec<PathBuf> {
+    let mut all = ggufs(dir);
+    all.retain(|p| p.is_file());
+    if depth > 0 {
+        let inner = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|f| f.path());
+        let mut inner: Vec<PathBuf> = inner.filter(|p| p.is_dir() && !p.is_symlink()).collect();
+        inner.sort();
+        all.extend(inner.iter().flat_map(|d| ggufs_below(d, depth - 1)));
+    }
+    all
+}
+
 /// The files named in a sharded checkpoint's index.
 fn shards(dir: &Path, index: &Path) -> Result<Vec<PathBuf>, ModelError> {
-    let text = std::fs::read_to_string(index).map_err(|e| ModelError::read(index, e))?;
+    let text = super::read_text(index, super::MOST_CONFIG)?;
     let json: serde_json::Value = serde_json::from_str(&text).map_err(|e| ModelError::damaged(index, e))?;
     let map = json.get("weight_map").and_then(|m| m.as_object());
     let map = map.ok_or_else(|| ModelError::damaged(index, "no weight_map"))?;

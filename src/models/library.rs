@@ -2,10 +2,10 @@
 
 use super::ModelError;
 use super::catalogue;
-use super::entry::ggufs;
+use super::entry::ggufs_below;
 pub use super::entry::{ModelEntry, Origin};
 use super::hub::{Hub, Wanted};
-use super::registry::Registry;
+use super::registry::{Added, Registry};
 use std::path::{Path, PathBuf};
 
 /// The folders that models are found in, in order of preference, the hub's cache, and what was decided about
@@ -76,19 +76,16 @@ impl Library {
 
     /// What was decided about models.
     pub fn registry(&self) -> Registry {
-        self.registry.as_deref().map(Registry::read).unwrap_or_default()
+        self.registry.as_deref().map(|path| Registry::read(path).0).unwrap_or_default()
     }
 
-    /// Changes what was decided. Without a file for it nothing is kept.
+    /// Changes what was decided.
     ///
     /// # Errors
-    /// What the file system says.
+    /// What the file system says, or that there is no file for decisions.
     pub fn decide(&self, change: impl FnOnce(&mut Registry)) -> Result<(), ModelError> {
-        let Some(path) = &self.registry else { return Ok(()) };
-        let mut registry = Registry::read(path);
-        let before = registry.clone();
-        change(&mut registry);
-        if registry == before { Ok(()) } else { registry.write(path) }
+        let Some(path) = &self.registry else { return Err(ModelError::Undecided) };
+        Registry::update(path, change)
     }
 
     /// Where measurements are noted: beside what was decided.
@@ -118,9 +115,17 @@ impl Library {
             found.extend(fresh);
         };
         take(self.shipped());
-        take(self.registry().added.iter().map(ModelEntry::from_added).collect());
+        let (registry, problem) = self.registry.as_deref().map(Registry::read).unwrap_or_default();
+        let there = registry.added.iter().filter(|a| !a.is_missing());
+        take(there.map(ModelEntry::from_added).collect());
+        take(problem.into_iter().map(Err).collect());
         take(self.cached().into_iter().map(Ok).collect());
         (found, errors)
+    }
+
+    /// Models that were added and whose files are gone: on the list, and no reason to complain at every start.
+    pub fn missing(&self) -> Vec<Added> {
+        self.registry().added.into_iter().filter(Added::is_missing).collect()
     }
 
     fn shipped(&self) -> Vec<Result<ModelEntry, ModelError>> {
@@ -139,14 +144,20 @@ impl Library {
             else {
                 continue;
             };
-            let Some(snapshot) = hub.snapshot(&repo) else { continue };
-            if snapshot.join("config.json").is_file() {
-                all.extend(ModelEntry::from_hub(Wanted { repo, file: None }, &snapshot));
-                continue;
-            }
-            for path in ggufs(&snapshot) {
-                let file = path.file_name().and_then(|n| n.to_str()).map(str::to_owned);
-                all.extend(ModelEntry::from_hub(Wanted { repo: repo.clone(), file }, &snapshot));
+            let own = Wanted::of(&repo);
+            let others = hub.other_revisions(&repo).into_iter();
+            let others = others.map(|revision| Wanted { revision: Some(revision), ..own.clone() });
+            for wanted in std::iter::once(own.clone()).chain(others) {
+                let Some(snapshot) = hub.snapshot_of(&wanted) else { continue };
+                if snapshot.join("config.json").is_file() {
+                    all.extend(ModelEntry::from_hub(wanted, &snapshot));
+                    continue;
+                }
+                for path in ggufs_below(&snapshot, 4) {
+                    let Some(file) = path.strip_prefix(&snapshot).ok().and_then(|p| p.to_str()) else { continue };
+                    let wanted = Wanted { file: Some(file.to_owned()), ..wanted.clone() };
+                    all.extend(ModelEntry::from_hub(wanted, &snapshot));
+                }
             }
         }
         all

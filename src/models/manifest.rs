@@ -65,7 +65,7 @@ impl Manifest {
     /// A missing or damaged file.
     pub fn read(dir: &Path) -> Result<Self, ModelError> {
         let path = dir.join("manifest.json");
-        let text = std::fs::read_to_string(&path).map_err(|e| ModelError::read(&path, e))?;
+        let text = super::read_text(&path, super::MOST_CONFIG)?;
         serde_json::from_str(&text).map_err(|e| ModelError::damaged(&path, e))
     }
 

@@ -1,6 +1,6 @@
 //! What was measured of models on this machine: accuracy and speed, by precision and device, kept in one file.
 
-use crate::disk::write_whole;
+use crate::disk::{Found, read_json, update_json};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -64,21 +64,32 @@ impl Measurement {
 
 /// All that is known.
 pub fn read(path: &Path) -> Vec<Measurement> {
-    std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+    match read_json(path) {
+        Found::Read(all) => all,
+        Found::Nothing => Vec::new(),
+        Found::Damaged(why) => {
+            tracing::warn!(why, path = ?path, "measurements cannot be understood");
+            Vec::new()
+        }
+        Found::Unreadable(error) => {
+            tracing::warn!(%error, path = ?path, "measurements cannot be read");
+            Vec::new()
+        }
+    }
 }
 
 /// Adds measurements in place of older ones of the same thing. A measurement that cannot be kept is still a
 /// measurement: the reason goes to the log.
 pub fn note(path: Option<&Path>, fresh: Vec<Measurement>) {
     let Some(path) = path.filter(|_| !fresh.is_empty()) else { return };
-    let mut all = read(path);
-    all.retain(|old| !fresh.iter().any(|new| new.replaces(old)));
-    all.extend(fresh);
-    let excess = all.len().saturating_sub(MOST);
-    all.drain(..excess);
-    let written = serde_json::to_vec_pretty(&all).map_err(Into::into).and_then(|json| write_whole(path, &json));
+    let written = update_json(path, |all: &mut Vec<Measurement>| {
+        all.retain(|old| !fresh.iter().any(|new| new.replaces(old)));
+        all.extend(fresh);
+        let excess = all.len().saturating_sub(MOST);
+        all.drain(..excess);
+    });
     if let Err(error) = written {
-        tracing::warn!(%error, path = %path.display(), "measurements are not kept");
+        tracing::warn!(%error, path = ?path, "measurements are not kept");
     }
 }
 

@@ -4,6 +4,7 @@ pub mod add;
 pub mod archive;
 pub mod blocks;
 pub mod card;
+pub mod careful;
 pub mod catalogue;
 pub mod codec;
 pub mod entry;
@@ -17,6 +18,7 @@ pub mod measured;
 pub mod pickle;
 pub mod quantized;
 pub mod registry;
+pub mod removal;
 pub mod sentencepiece;
 pub mod sizes;
 pub mod template;
@@ -52,6 +54,12 @@ pub enum ModelError {
     Kept { id: String, why: String },
     #[error("'{path}' cannot be written: {why}", path = .path.display())]
     Write { path: PathBuf, why: std::io::Error },
+    #[error("with --models or GLOSSA_MODELS only that folder counts, and nothing is noted about models")]
+    Undecided,
+    #[error("'{}' is what it would be made from", .0.display())]
+    Itself(PathBuf),
+    #[error("'{}' became shorter, or vanished, while it was read", .0.display())]
+    Cut(PathBuf),
     #[error("checking was stopped")]
     Stopped,
 }
@@ -59,6 +67,32 @@ pub enum ModelError {
 fn list(paths: &[PathBuf]) -> String {
     let names: Vec<String> = paths.iter().map(|p| format!("'{}'", p.display())).collect();
     if names.is_empty() { "any models folder (none was found)".into() } else { names.join(", ") }
+}
+
+/// Most bytes of a configuration.
+const MOST_CONFIG: u64 = 8 << 20;
+/// Most bytes of a tokenizer or a vocabulary.
+const MOST_VOCABULARY: u64 = 256 << 20;
+
+/// Reads a file that must not be larger than `most`: what is made of it is larger still.
+fn read_bounded(path: &Path, most: u64) -> Result<Vec<u8>, ModelError> {
+    use std::io::Read as _;
+    let fail = |e| ModelError::read(path, e);
+    let file = std::fs::File::open(path).map_err(fail)?;
+    if !file.metadata().map_err(fail)?.is_file() {
+        return Err(ModelError::damaged(path, "it is no file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(most + 1).read_to_end(&mut bytes).map_err(fail)?;
+    if bytes.len() as u64 > most {
+        return Err(ModelError::damaged(path, format!("it is larger than any such file ({} MB)", most >> 20)));
+    }
+    Ok(bytes)
+}
+
+/// The same, as text.
+fn read_text(path: &Path, most: u64) -> Result<String, ModelError> {
+    String::from_utf8(read_bounded(path, most)?).map_err(|e| ModelError::damaged(path, e))
 }
 
 impl ModelError {
@@ -81,7 +115,9 @@ impl From<ModelError> for UserMessage {
             ModelError::NotFound { .. } => {
                 "Name a model that 'glossa models list' shows, a folder with config.json, tokenizer and weights, or set --models DIR."
             }
-            ModelError::Missing(_) => "Put the file back, or fetch the models folder again ('git checkout -- models').",
+            ModelError::Missing(_) => {
+                "Put the file back (of the models that came along: 'git checkout -- models'), or take the model off the list ('glossa models remove')."
+            }
             ModelError::Read { .. } => "Check the permissions of the file and of its folder.",
             ModelError::Size { .. } | ModelError::Hash(_) => {
                 "The copy is incomplete or was changed: fetch it again ('git checkout -- models')."
@@ -94,6 +130,9 @@ impl From<ModelError> for UserMessage {
             ModelError::NotHere { .. } => "Get it in the Models tab, or with 'glossa models get'.",
             ModelError::Write { .. } => "Check the permissions of the folder and the room on the disk.",
             ModelError::Kept { .. } => "It stays as it is.",
+            ModelError::Cut(_) => "Put the stick back in, or wait until the file has come whole; then try again.",
+            ModelError::Undecided => "Leave --models and GLOSSA_MODELS away, or put the model into that folder.",
+            ModelError::Itself(_) => "Name another folder with --out.",
             ModelError::Stopped => "",
         };
         Self::new("The model could not be opened", error.to_string(), next)

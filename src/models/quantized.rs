@@ -5,6 +5,7 @@ use super::blocks::{Layered, prepare, write_tensors};
 use super::gguf::Gguf;
 use super::library::ModelEntry;
 use super::weights::Weights;
+use crate::disk;
 use crate::nn::precision::Precision;
 use crate::nn::quantize::ggml;
 use crate::nn::source::{RawTensor, TensorSource};
@@ -28,11 +29,12 @@ pub fn write(
 ) -> Result<PathBuf, ModelError> {
     let failed = |why: std::io::Error| ModelError::Write { path: folder.to_owned(), why };
     std::fs::create_dir_all(folder).map_err(failed)?;
+    let out = outputs(entry, precision, folder);
+    refuse_inputs(&inputs(entry), &out)?;
     if let Some(path) = entry.gguf() {
         let file = Gguf::open(path)?;
         let source = Layered { blocks: prepare(entry, &file, precision, progress)?, below: &file };
-        let stem = path.file_stem().and_then(|n| n.to_str()).unwrap_or("model");
-        let to = folder.join(format!("{stem}-{}.gguf", precision.name()));
+        let to = gguf_name(path, precision, folder);
         write_gguf(path, &source, &to).map_err(|e| failed(std::io::Error::other(e)))?;
         return Ok(to);
     }
@@ -46,13 +48,50 @@ pub fn write(
         .map_err(|e| failed(std::io::Error::other(e)))?;
     for name in companions(entry) {
         let file = name.file_name().unwrap_or_default();
-        std::fs::copy(&name, folder.join(file)).map_err(failed)?;
+        let bytes = super::read_bounded(&name, super::MOST_VOCABULARY)?;
+        disk::write_whole(&folder.join(file), &bytes).map_err(failed)?;
     }
     Ok(folder.to_owned())
 }
 
+fn gguf_name(path: &Path, precision: Precision, folder: &Path) -> PathBuf {
+    let stem = path.file_stem().and_then(|n| n.to_str()).unwrap_or("model");
+    folder.join(format!("{stem}-{}.gguf", precision.name()))
+}
+
+/// Everything that is read.
+fn inputs(entry: &ModelEntry) -> Vec<PathBuf> {
+    let mut all = entry.weights.clone();
+    if entry.gguf().is_none() {
+        all.extend(companions(entry));
+    }
+    all
+}
+
+/// Everything that will be written.
+fn outputs(entry: &ModelEntry, precision: Precision, folder: &Path) -> Vec<PathBuf> {
+    if let Some(path) = entry.gguf() {
+        return vec![gguf_name(path, precision, folder)];
+    }
+    let names = companions(entry);
+    let mut all: Vec<PathBuf> = names.iter().filter_map(|n| n.file_name()).map(|n| folder.join(n)).collect();
+    all.push(folder.join("model.safetensors"));
+    all
+}
+
+/// Refuses to write what is read, by whatever name or link.
+///
+/// # Errors
+/// [`ModelError::Itself`].
+fn refuse_inputs(inputs: &[PathBuf], outputs: &[PathBuf]) -> Result<(), ModelError> {
+    match disk::same_file(inputs, outputs) {
+        Some(path) => Err(ModelError::Itself(path)),
+        None => Ok(()),
+    }
+}
+
 /// Configuration, and everything that a tokenizer may need.
-fn companions(entry: &ModelEntry) -> Vec<PathBuf> {
+pub(super) fn companions(entry: &ModelEntry) -> Vec<PathBuf> {
     let beside = |path: &Path| {
         let dir = path.parent().unwrap_or(Path::new(".")).to_owned();
         let names = [
@@ -103,16 +142,10 @@ fn write_gguf(from: &Path, source: &Layered<'_>, to: &Path) -> Result<(), String
         tensors.push((name, tensor.map_err(|e| words(&e))?));
     }
     let listed: Vec<(&str, &QTensor)> = tensors.iter().map(|(n, t)| (n.as_str(), t)).collect();
-    let part = to.with_extension("part");
-    let write = || -> Result<(), String> {
-        let mut out = BufWriter::new(File::create(&part).map_err(|e| words(&e))?);
-        gguf_file::write(&mut out, &metadata, &listed).map_err(|e| words(&e))?;
-        out.flush().map_err(|e| words(&e))?;
-        std::fs::rename(&part, to).map_err(|e| words(&e))
+    let write = |file: &mut File, _: &Path| {
+        let mut out = BufWriter::new(file);
+        gguf_file::write(&mut out, &metadata, &listed).map_err(std::io::Error::other)?;
+        out.flush()
     };
-    let written = write();
-    if written.is_err() {
-        let _ = std::fs::remove_file(&part);
-    }
-    written
+    disk::replace(to, write).map_err(|e| words(&e))
 }

@@ -2,7 +2,7 @@
 //! the default for a task, in which precision one is loaded, which stay in memory.
 
 use super::ModelError;
-use crate::disk::write_whole;
+use crate::disk::{Found, read_json, update_json};
 use crate::nn::precision::Precision;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +15,16 @@ pub struct Added {
     /// Task id whose models it belongs to.
     pub task: String,
     pub name: String,
+    /// The folder of ours that it was unpacked into, from an archive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unpacked: Option<PathBuf>,
+}
+
+impl Added {
+    /// Whether nothing lies there any more.
+    pub fn is_missing(&self) -> bool {
+        matches!(self.path.try_exists(), Ok(false))
+    }
 }
 
 /// Decisions.
@@ -30,27 +40,31 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Reads `path`; nothing decided if it is not there or damaged.
-    pub fn read(path: &Path) -> Self {
-        let read = std::fs::read(path).ok();
-        let parsed = read.and_then(|bytes| {
-            serde_json::from_slice(&bytes)
-                .inspect_err(|error| {
-                    tracing::warn!(%error, path = %path.display(), "decisions cannot be read and are put aside");
-                    let _ = std::fs::rename(path, path.with_extension("damaged"));
-                })
-                .ok()
-        });
-        parsed.unwrap_or_default()
-    }
-
-    /// Writes it whole.
+    /// Reads `path`; nothing decided if it is not there.
     ///
     /// # Errors
-    /// What the file system says.
-    pub fn write(&self, path: &Path) -> Result<(), ModelError> {
-        let json = serde_json::to_vec_pretty(self).map_err(|e| ModelError::damaged(path, e))?;
-        write_whole(path, &json).map_err(|e| ModelError::Write { path: path.to_owned(), why: e })
+    /// A file that cannot be read or understood: then it counts as empty, and says so.
+    pub fn read(path: &Path) -> (Self, Option<ModelError>) {
+        match read_json(path) {
+            Found::Read(registry) => (registry, None),
+            Found::Nothing => (Self::default(), None),
+            Found::Damaged(why) => {
+                let why = format!(
+                    "{why}; models that were added are not listed, a copy of it is kept when it is next written"
+                );
+                (Self::default(), Some(ModelError::damaged(path, why)))
+            }
+            Found::Unreadable(why) => (Self::default(), Some(ModelError::Read { path: path.to_owned(), why })),
+        }
+    }
+
+    /// Changes what is in `path`, while nobody else does.
+    ///
+    /// # Errors
+    /// What the file system says, or who holds the file.
+    pub fn update(path: &Path, change: impl FnOnce(&mut Self)) -> Result<(), ModelError> {
+        let updated = update_json(path, change);
+        updated.map(drop).map_err(|why| ModelError::Write { path: path.to_owned(), why })
     }
 
     /// Forgets everything about a model.

@@ -4,6 +4,7 @@ use super::ModelError;
 use super::entry::ModelEntry;
 use super::gguf::Gguf;
 use super::kind;
+use crate::nn::keys::shown;
 use crate::nn::shape::{Kind, Shape};
 use crate::nn::source::TensorSource as _;
 use crate::nn::{bert, decoder, seq2seq};
@@ -23,7 +24,10 @@ pub fn shape_of(entry: &ModelEntry) -> Result<Shape, ModelError> {
     let json = entry.read_config()?;
     let Some(found) = kind::recognize(&json) else {
         let name = json.get("model_type").and_then(Value::as_str).unwrap_or("no model type");
-        return Err(ModelError::damaged(&entry.config, format!("models of the type '{name}' do not run here")));
+        return Err(ModelError::damaged(
+            &entry.config,
+            format!("models of the type '{}' do not run here", shown(name)),
+        ));
     };
     match found.task {
         "chat" => Ok(of_decoder(&decoder::config::Config::from_json(&json).map_err(wrong)?, false)),

@@ -1,6 +1,7 @@
 //! Encoders' tokenizers from tokenizer.json, or from a BERT vocab.txt as `transformers` builds them.
 
 use super::ModelError;
+use super::careful::caught;
 use std::path::Path;
 use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::BertNormalizer;
@@ -37,11 +38,11 @@ impl TextTokenizer {
     /// # Errors
     /// A missing or damaged file, or one without `[CLS]` and `[SEP]`.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
-        let bytes = std::fs::read(path).map_err(|e| ModelError::read(path, e))?;
+        let bytes = super::read_bounded(path, super::MOST_VOCABULARY)?;
         let mut inner = if path.extension().is_some_and(|e| e == "txt") {
             from_vocabulary(path, &bytes)?
         } else {
-            Tokenizer::from_bytes(&bytes).map_err(|e| ModelError::damaged(path, e))?
+            read_json(path, &bytes)?
         };
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|e| ModelError::damaged(path, e))?;
@@ -67,7 +68,7 @@ impl TextTokenizer {
                 return Ok(None);
             }
             let end = piece_end(text, at);
-            let encoding = self.inner.encode(&text[at..end], false).map_err(|e| e.to_string())?;
+            let encoding = caught(|| self.inner.encode(&text[at..end], false).map_err(|e| e.to_string()))?;
             let mut word = None;
             for ((&id, &(start, stop)), &of) in
                 encoding.get_ids().iter().zip(encoding.get_offsets()).zip(encoding.get_word_ids())
@@ -111,6 +112,14 @@ fn piece_end(text: &str, start: usize) -> usize {
         .and_then(|i| text[i..].chars().next().map(|c| i + c.len_utf8()))
         .filter(|end| *end > start)
         .unwrap_or(limit)
+}
+
+/// Reads a tokenizer.json.
+///
+/// # Errors
+/// A damaged file.
+pub(super) fn read_json(path: &Path, bytes: &[u8]) -> Result<Tokenizer, ModelError> {
+    caught(|| Tokenizer::from_bytes(bytes).map_err(|e| e.to_string())).map_err(|e| ModelError::damaged(path, e))
 }
 
 fn from_vocabulary(path: &Path, bytes: &[u8]) -> Result<Tokenizer, ModelError> {

@@ -2,7 +2,7 @@
 
 use super::ModelError;
 use super::manifest::Manifest;
-use crate::disk::write_whole;
+use crate::disk::update_json;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -75,11 +75,13 @@ impl Verifier {
         Ok(hash)
     }
 
-    fn remember(&self) {
+    fn remember(&mut self) {
         let Some(path) = &self.memory else { return };
-        let written = serde_json::to_vec(&self.known).map_err(Into::into).and_then(|json| write_whole(path, &json));
-        if let Err(error) = written {
-            tracing::debug!(%error, path = %path.display(), "hashes are not remembered");
+        // What others have learned meanwhile stays.
+        let fresh = self.known.clone();
+        match update_json(path, |all: &mut BTreeMap<String, String>| all.extend(fresh)) {
+            Ok(all) => self.known = all,
+            Err(error) => tracing::debug!(%error, path = ?path, "hashes are not remembered"),
         }
     }
 }

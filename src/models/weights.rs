@@ -1,7 +1,7 @@
 //! Opens weight files as named tensors: safetensors and PyTorch's .bin (parsed, not run), both mapped.
 
 use super::ModelError;
-use super::mapped::map;
+use super::mapped::{check_whole, map};
 use crate::nn::NnError;
 use crate::nn::source::{Dtype, RawTensor, TensorSource};
 use safetensors::SafeTensors;
@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Longest header that a safetensors file may have; the format's own limit.
-const MAX_HEADER: usize = 100_000_000;
+/// Longest header that is read; the largest models have some hundred kilobytes.
+const MAX_HEADER: usize = 25_000_000;
 
 /// The tensors of one or several files. Of two with one name the earlier file's counts.
 #[derive(Default)]
@@ -46,7 +46,9 @@ impl Weights {
         let data = map(path)?;
         let bytes = (*data).as_ref();
         check_length(path, bytes)?;
-        let parsed = SafeTensors::deserialize(bytes).map_err(|e| ModelError::damaged(path, e))?;
+        let parsed = SafeTensors::deserialize(bytes);
+        check_whole(path, &data)?;
+        let parsed = parsed.map_err(|e| ModelError::damaged(path, e))?;
         for (name, view) in parsed.iter() {
             let from = view.data().as_ptr() as usize - bytes.as_ptr() as usize;
             let range = from..from + view.data().len();
@@ -106,6 +108,13 @@ fn in_blocks<'a>(name: &'a str, view: &safetensors::tensor::TensorView<'_>) -> O
     Some((name, dtype, vec![rows, width / bytes * elements]))
 }
 
+/// All that is looked at of a tensor's description: nothing else of it is kept.
+#[derive(serde::Deserialize)]
+struct Extent {
+    #[serde(default)]
+    data_offsets: Option<[u64; 2]>,
+}
+
 /// Says in words what `safetensors` would call an incomplete buffer.
 fn check_length(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
     let Some(first) = bytes.first_chunk::<8>() else {
@@ -118,15 +127,9 @@ fn check_length(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
     if header + 8 > bytes.len() {
         return Err(ModelError::damaged(path, "it ends inside its header (truncated)"));
     }
-    let json: serde_json::Value = serde_json::from_slice(&bytes[8..8 + header])
-        .map_err(|e| ModelError::damaged(path, format!("its header is no JSON: {e}")))?;
-    let end = json
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter_map(|(_, v)| v.get("data_offsets")?.get(1)?.as_u64())
-        .max()
-        .unwrap_or(0);
+    let json: HashMap<String, Extent> = serde_json::from_slice(&bytes[8..8 + header])
+        .map_err(|e| ModelError::damaged(path, format!("its header is no JSON with tensors: {e}")))?;
+    let end = json.values().filter_map(|e| e.data_offsets).map(|o| o[1]).max().unwrap_or(0);
     let have = (bytes.len() - 8 - header) as u64;
     if end > have {
         let why = format!("it is truncated: {have} bytes of tensor data instead of {end}");

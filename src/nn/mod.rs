@@ -6,6 +6,7 @@ pub mod decoder;
 pub mod dtype;
 pub mod forecast;
 pub mod kernels;
+pub mod keys;
 pub mod logistic;
 pub mod parts;
 mod placing;
@@ -39,6 +40,8 @@ pub enum NnError {
     TokenId { id: u32, vocab: usize },
     #[error("a sequence of {tokens} tokens is longer than the model's {limit} positions")]
     TooLong { tokens: usize, limit: usize },
+    #[error("the model's file became shorter, or vanished, while it was read")]
+    Cut,
     #[error("loading was stopped")]
     Stopped,
     #[error("a CPU thread could not be started: {0}")]

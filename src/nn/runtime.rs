@@ -7,6 +7,7 @@ use super::kernels::team::Team;
 use super::precision::Precision;
 use super::shape::Place;
 use crate::error::UserMessage;
+use crate::memory::{self, Memory};
 use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -122,7 +123,7 @@ impl Runtime {
     /// All bytes of the memory that [`Self::free_memory`] is a part of.
     pub fn total_memory(&self) -> Option<usize> {
         match &self.target {
-            Target::Cpu { .. } => main_memory().and_then(|s| usize::try_from(s.total_memory()).ok()),
+            Target::Cpu { .. } => main_memory().and_then(|m| usize::try_from(m.total).ok()),
             Target::Device { .. } => GpuMemory::open()?.read().map(|(_, total)| total),
         }
     }
@@ -164,15 +165,14 @@ fn on_device(kept: Precision) -> DType {
     }
 }
 
-/// Bytes of main memory that programs can still have, if the system tells.
+/// Bytes of main memory that this process can still have, if the system tells: of the machine, of the container that it
+/// is in, and of what the shell allows, the smallest.
 pub fn available_memory() -> Option<usize> {
-    usize::try_from(main_memory()?.available_memory()).ok().filter(|free| *free > 0)
+    usize::try_from(main_memory()?.available).ok()
 }
 
-fn main_memory() -> Option<sysinfo::System> {
-    let mut system = sysinfo::System::new().ok()?;
-    system.refresh_memory();
-    Some(system)
+fn main_memory() -> Option<Memory> {
+    memory::bounded(std::path::Path::new("/")).map(|(memory, _)| memory)
 }
 
 /// Bytes of main memory that this process holds for itself: without files that are mapped, which the system

@@ -7,8 +7,18 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Bytes that stay valid while anybody holds them: a mapped file, or a buffer.
-pub type Bytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
+/// What tensors lie in: a mapped file, or a buffer.
+pub trait Content: AsRef<[u8]> + Send + Sync {
+    /// Whether all of it was there whenever it was read: a file may be cut by others.
+    fn is_whole(&self) -> bool {
+        true
+    }
+}
+
+impl Content for Vec<u8> {}
+
+/// Bytes that stay valid while anybody holds them.
+pub type Bytes = Arc<dyn Content>;
 
 /// A tensor as it lies in its file, row-major, little-endian. Cloning copies no data.
 #[derive(Clone)]
@@ -30,6 +40,14 @@ impl RawTensor {
             return Err(NnError::Config(format!("a tensor of shape {shape:?} does not fit its bytes")));
         }
         Ok(Self { dtype, shape, data, range })
+    }
+
+    /// Whether what it lies in was whole so far.
+    ///
+    /// # Errors
+    /// [`NnError::Cut`] if not.
+    pub fn check_whole(&self) -> Result<(), NnError> {
+        if self.data.is_whole() { Ok(()) } else { Err(NnError::Cut) }
     }
 
     /// Dimensions, outermost first.
@@ -62,7 +80,7 @@ impl RawTensor {
             return Err(NnError::Config(format!("{:?} is no matrix", self.shape)));
         };
         let row = self.dtype.bytes_of(&[width]).unwrap_or(0);
-        if first + count > rows {
+        if first.checked_add(count).is_none_or(|end| end > rows) {
             return Err(NnError::Config(format!("a matrix of {rows} rows has no rows {first} to {}", first + count)));
         }
         let start = self.range.start + first * row;
@@ -159,6 +177,14 @@ pub trait TensorSource {
 
     /// Names of all tensors, sorted.
     fn names(&self) -> Vec<String>;
+
+    /// Whether everything that was read of it was there: asked after a loading.
+    ///
+    /// # Errors
+    /// [`NnError::Cut`] if a file became shorter meanwhile.
+    fn check_whole(&self) -> Result<(), NnError> {
+        self.names().iter().filter_map(|n| self.tensor(n).ok()).try_for_each(|t| t.check_whole())
+    }
 
     /// The type that most bytes of the tensors have, such as `Q4_K`.
     fn precision(&self) -> Option<&'static str> {

@@ -125,6 +125,15 @@ impl Channel {
         Self { key, name: name.into(), unit, source: source.into(), period: super::sampler::PERIOD_SECS, limit: None }
     }
 
+    /// What to say where there is no value: a file that is there and cannot be read is not absent.
+    pub fn without_value(&self) -> &'static str {
+        match self.key {
+            Key::Core(_) => "off",
+            Key::Swap | Key::CudaMemory | Key::CudaTotal | Key::GpuOwn(_) => "absent",
+            _ => "not readable",
+        }
+    }
+
     /// The same, read every `period` seconds.
     #[must_use]
     pub fn every(self, period: f32) -> Self {
@@ -143,6 +152,7 @@ impl Channel {
 pub struct Facts {
     /// The board's or the CPU's name.
     pub machine: String,
+    /// That are on.
     pub cores: usize,
     /// Such as "R36.4.3".
     pub l4t: Option<String>,
@@ -159,4 +169,6 @@ pub struct Facts {
     pub kernel: String,
     /// What was looked for and not found, and why.
     pub absent: Vec<(String, String)>,
+    /// What is there and cannot be read, and why.
+    pub closed: Vec<(String, String)>,
 }

@@ -186,8 +186,9 @@ fn stale(store: &Store, now: f64) -> Option<Warning> {
         let c: &Channel = c;
         let age = store.age(place, now)?;
         // What the app says of itself ends with what it describes.
-        let matters =
-            !matches!(c.key, Key::CudaMemory | Key::CudaTotal | Key::Process | Key::ProcessMemory | Key::GpuOwn(_));
+        let matters = !matches!(c.key, Key::CudaMemory | Key::CudaTotal | Key::Process | Key::ProcessMemory | Key::GpuOwn(_))
+                // A core that is switched off is no fault.
+                && !matches!(c.key, Key::Core(_));
         (matters && age > STALE.max(f64::from(c.period) * STALE)).then_some((age, c))
     };
     let worst = store.channels().iter().enumerate().filter_map(late).max_by(|a, b| a.0.total_cmp(&b.0))?;

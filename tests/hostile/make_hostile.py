@@ -49,6 +49,31 @@ def state(value: bytes) -> bytes:
     return PROTO + b"}" + text("classifier.weight") + value + b"s."
 
 
+def shapes_again_and_again() -> bytes:
+    """A shape of 50,000 sizes, named by a thousand tensors: 300 KB that took 16 GB."""
+    shape = b"(" + b"K\x01" * 50_000 + b"t" + b"q\x05"
+    out = PROTO + shape + b"0" + storage() + b"q\x06" + b"0" + b"ctorch._utils\n_rebuild_tensor_v2\nq\x070}"
+    for i in range(4_000):
+        out += text(f"t{i}") + b"h\x07(h\x06K\x00h\x05h\x05\x89NtRs"
+    return out + b"."
+
+
+def dictionaries_again_and_again() -> bytes:
+    """Dictionaries of the same dictionary, three deep: 10^9 names in 60 KB."""
+    out = PROTO + b"}" + text("x") + tensor(storage()) + b"s" + b"q\x01" + b"0"
+    for level in range(3):
+        out += b"}(" + b"".join(text(f"k{i}") + b"h" + bytes([level + 1]) for i in range(1_000)) + b"u" + b"q" + bytes([level + 2]) + b"0"
+    return out + b"h\x04."
+
+
+def views_again_and_again() -> bytes:
+    """Two thousand turned views of one storage of 64 KB."""
+    n = 128
+    size = b"M" + struct.pack("<H", n)
+    view = tensor(storage(count=b"J" + struct.pack("<i", n * n)), shape=size + size + b"\x86", stride=b"K\x01" + size + b"\x86")
+    return PROTO + b"}" + b"".join(text(f"t{i}") + view + b"s" for i in range(2_000)) + b"."
+
+
 def archive(index: bytes, data: bytes = b"\0" * 16, compressed: bool = False, more: dict | None = None) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as z:
@@ -62,6 +87,9 @@ def archive(index: bytes, data: bytes = b"\0" * 16, compressed: bool = False, mo
 def pickles() -> None:
     run = text(f"touch {MARK}")
     code = text(f"open('{MARK}', 'w')")
+    write("pickle-shapes-again-and-again.bin", archive(shapes_again_and_again()))
+    write("pickle-dictionaries-again-and-again.bin", archive(dictionaries_again_and_again()))
+    write("pickle-views-again-and-again.bin", archive(views_again_and_again(), data=b"\0" * (128 * 128 * 4)))
     write("pickle-os-system.bin", archive(state(call("os", "system", run))))
     write("pickle-posix-system.bin", archive(state(call("posix", "system", run))))
     write("pickle-builtins-eval.bin", archive(state(call("builtins", "eval", code))))

@@ -37,6 +37,21 @@ pub fn glossa_in(folder: &std::path::Path, vars: &[(&str, &str)], args: &[&str],
     child.wait_with_output().expect("output")
 }
 
+/// Runs those tests of this binary whose names contain `part` with each instruction set but the one in use.
+pub fn once_per_instruction_set(part: &str) {
+    use glossa::nn::kernels::Isa;
+    if std::env::var_os("GLOSSA_ISA").is_some() {
+        return;
+    }
+    let own = Isa::detect();
+    for isa in Isa::available().into_iter().filter(|isa| *isa != own) {
+        let mut run = Command::new(std::env::current_exe().expect("test binary"));
+        run.env("GLOSSA_ISA", isa.name()).args([part, "--skip", "with_every_instruction_set"]);
+        let output = run.output().expect("run");
+        assert!(output.status.success(), "{}:\n{}{}", isa.name(), stdout(&output), stderr(&output));
+    }
+}
+
 pub fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).expect("utf-8")
 }

@@ -59,6 +59,7 @@ impl Drop for FakeHub {
 }
 
 impl FakeHub {
+    /// Has these files in whatever repository is asked for, but one that is called `gone`.
     pub fn start(files: &[(&str, Vec<u8>)]) -> Self {
         let files = files.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.clone())).collect();
         let state = Arc::new(State { files, ..State::default() });
@@ -154,8 +155,16 @@ fn answer(state: &State, mut stream: TcpStream) -> std::io::Result<()> {
         at.and_then(|i| faults.remove(i)).map(|f| f.1)
     };
     let body = match address.split("/resolve/").nth(1).and_then(|rest| rest.split_once('/')) {
-        Some((_, name)) => state.files.get(name).cloned(),
-        None if address.starts_with("/api/models/o/n/") => Some(listing(state).into_bytes()),
+        Some((_, name)) => {
+            let name = percent_encoding::percent_decode_str(name).decode_utf8_lossy().into_owned();
+            state.files.get(&name).cloned()
+        }
+        None if address.starts_with("/api/models/")
+            && !address.contains("/gone/")
+            && address.contains("/revision/") =>
+        {
+            Some(listing(state).into_bytes())
+        }
         None if address.starts_with("/api/models?search=") => {
             Some(br#"[{"id":"o/n","downloads":7,"pipeline_tag":"text-classification"}]"#.to_vec())
         }

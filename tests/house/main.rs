@@ -3,6 +3,7 @@
 mod architecture;
 mod bad_input;
 mod boards;
+mod catalogue;
 mod chat;
 mod cli;
 mod engine;
@@ -13,6 +14,7 @@ mod hub;
 mod hub_server;
 mod models;
 mod models_cli;
+mod mutated;
 mod reading;
 mod rewriting;
 mod shipped;

@@ -38,7 +38,6 @@ fn ask(engine: &Engine, task: &'static str, input: Input, options: &Options) -> 
 /// Bytes instead of floats: the same answers, and the report says what was used.
 #[test]
 fn bytes_answer_as_floats_do() {
-    use glossa::nn::kernels::{Isa, int8::is_fast};
     use glossa::nn::precision::Precision;
     let engine = |precision| {
         let config = EngineConfig { precision: Some(precision), ..EngineConfig::new(library()) };
@@ -200,4 +199,26 @@ fn everyday_sentences_are_translated() {
         let said = &output.translation().expect("translation").text;
         assert!(said.contains(want), "{text}: {said}");
     }
+}
+
+/// This file's tests once more with every other instruction set that this processor has: a green run on one must not
+/// hide a red one.
+#[test]
+fn all_of_it_with_every_instruction_set() {
+    crate::cli::once_per_instruction_set("shipped::");
+}
+
+/// Bytes against floats on a text of some two thousand tokens, on whatever instruction set this run is about.
+#[test]
+fn bytes_cost_little_perplexity() {
+    use glossa::labs::perplexity::perplexity;
+    use glossa::nn::precision::Precision;
+    use glossa::nn::runtime::{DeviceChoice, Runtime};
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/prose.txt");
+    let measure = |precision| {
+        let runtime = Runtime::new(DeviceChoice::Cpu, None, Some(precision)).expect("runtime");
+        perplexity(&library(), &runtime, None, &data, 256, |_, _| {}).expect("perplexity").perplexity
+    };
+    let (floats, bytes) = (measure(Precision::F32), measure(Precision::Int8));
+    assert!(bytes <= floats * 1.015, "{bytes} against {floats}: {:+.2} %", 100.0 * (bytes / floats - 1.0));
 }

@@ -154,3 +154,19 @@ fn what_does_not_fit_the_model_is_refused_before_it_runs() {
     assert!(model.outputs(&[Sequence::new(&[5_000_000])]).unwrap_err().to_string().contains("5000000"));
     assert!(model.outputs(&[Sequence::new(&[1; 65])]).unwrap_err().to_string().contains("65 tokens"));
 }
+
+/// All of these tests once more with every other instruction set that this processor has.
+#[test]
+fn all_of_it_with_every_instruction_set() {
+    if std::env::var_os("GLOSSA_ISA").is_some() {
+        return;
+    }
+    let own = Isa::detect();
+    for isa in Isa::available().into_iter().filter(|isa| *isa != own) {
+        let mut run = std::process::Command::new(std::env::current_exe().expect("test binary"));
+        run.env("GLOSSA_ISA", isa.name()).args(["--skip", "every_instruction_set", "--skip", "in_every_precision"]);
+        let output = run.args(["--skip", "in_floats_and_bytes", "--skip", "same_blocks"]).output().expect("run");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{}:\n{said}", isa.name());
+    }
+}

@@ -97,7 +97,8 @@ fn an_id_of_the_hub_is_got_paused_resumed_and_deleted() {
     w.click("Use for Sentiment");
     w.until("another default", |h| h.query_by_label("Use for Sentiment").is_none());
     w.click("Delete…");
-    assert!(w.has("will have to be got again"));
+    w.until_label(" go: ");
+    assert!(w.has("config.json") && w.has("model.safetensors"));
     w.click("Delete");
     w.until_label("was deleted");
     w.until("the row to go", |h| h.query_by_label("Load n").is_none() && h.query_by_label("Delete…").is_none());
@@ -143,6 +144,7 @@ fn a_folder_dropped_on_any_tab_is_checked_and_added() {
     w.until_label("Load decoder-gpt2");
     w.press("decoder-gpt2, Chat");
     w.click("Take off the list…");
+    w.until_label("its files stay where they are");
     w.click("Take off the list");
     w.until_label("its files are still there");
 }

@@ -1,6 +1,6 @@
 //! `fit` and `quantize`.
 
-use super::{Common, ExitCode, Library, SHOWN, find, mb, print_json, progress_bar, write_line};
+use super::{Common, ExitCode, Library, SHOWN, find, mb, print_json, progress_bar, write_line, write_row};
 use crate::error::UserMessage;
 use crate::labs::footprint;
 use crate::models::ModelError;
@@ -86,7 +86,7 @@ fn table(id: &str, context: usize, rows: &[Row]) -> String {
         let [w, c, k, t] = [f.weights, f.cache, f.work, r.total].map(|b| mb(b as u64));
         lines.push(format!("{:<9} {w:>10} {c:>10} {k:>10} {t:>10}   {verdict}", r.precision));
     }
-    lines.join("\n")
+    lines.iter().map(|l| crate::error::plain(l)).collect::<Vec<_>>().join("\n")
 }
 
 fn measured(entry: &ModelEntry, common: &Common, json: bool) -> Result<ExitCode, UserMessage> {
@@ -97,7 +97,7 @@ fn measured(entry: &ModelEntry, common: &Common, json: bool) -> Result<ExitCode,
         print_json(&json!({ "id": entry.id, "precision": runtime.kept(), "footprint": print }))?;
     } else {
         let f = &print.forecast;
-        write_line(&format!(
+        write_row(&format!(
             "{}: forecast {} (weights {}, KV cache {}, work {}), measured {} ({} after loading): {:.2} ×",
             entry.id,
             mb(f.total() as u64),
@@ -138,11 +138,11 @@ pub(super) fn quantize(
     let after = if path.is_dir() { size(&path.join("model.safetensors")) } else { size(&path) };
     let before = entry.weight_bytes();
     if json {
-        let row = json!({ "id": entry.id, "precision": precision, "path": path, "bytes_before": before, "bytes_after": after });
+        let row = json!({ "id": entry.id, "precision": precision, "path": path.display().to_string(), "bytes_before": before, "bytes_after": after });
         print_json(&row)?;
     } else {
         let kept = if out.is_some() { "" } else { " (the matrices; the rest is read from the model)" };
-        write_line(&format!(
+        write_row(&format!(
             "{} in {}: {} instead of {}{kept}, {}",
             entry.id,
             precision.name(),

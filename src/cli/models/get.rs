@@ -1,6 +1,6 @@
 //! `get`: downloads with a bar, stopped by Ctrl+C, gone on with the next time.
 
-use super::{ExitCode, Library, mb, print_json, write_line};
+use super::{ExitCode, Library, mb, print_json, say, write_row};
 use crate::error::UserMessage;
 use crate::models::add;
 use crate::models::catalogue;
@@ -37,12 +37,12 @@ pub(super) fn get(library: &Library, ids: &[String], json: bool) -> Result<ExitC
             Ok(path) => {
                 add::check(&path)?;
                 if !json {
-                    write_line(&format!("{id} is here: {} ({})", path.display(), mb(total)))?;
+                    write_row(&format!("{id} is here: {} ({})", path.display(), mb(total)))?;
                 }
-                rows.push(json!({ "id": id, "path": path, "bytes": total }));
+                rows.push(json!({ "id": id, "path": path.display().to_string(), "bytes": total }));
             }
             Err(HubError::Stopped) => {
-                eprintln!("glossa: stopped; 'glossa models get {id}' goes on from here");
+                say(&format!("glossa: stopped; 'glossa models get {id}' goes on from here"));
                 return Ok(ExitCode::from(130));
             }
             Err(error) => return Err(error.into()),

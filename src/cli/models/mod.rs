@@ -4,10 +4,11 @@ mod fit;
 mod get;
 mod show;
 
-use super::{Common, print_json, progress_bar, write_line};
+use super::{Common, print_json, progress_bar, say, write_line, write_row};
 use crate::error::UserMessage;
 use crate::models::add;
 use crate::models::library::{Library, ModelEntry, Origin};
+use crate::models::removal;
 use crate::models::verify::Verifier;
 use crate::nn::precision::Precision;
 use clap::{Args, Subcommand};
@@ -66,8 +67,13 @@ enum What {
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
-    /// Delete a downloaded model, or forget one that was added
-    Remove { id: String },
+    /// Delete a downloaded model, or forget one that was added; files that others use stay
+    Remove {
+        id: String,
+        /// Only say which files would go, and how much they hold
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Use a model where none is named for its task; without an id show what is chosen
     Default {
         id: Option<String>,
@@ -91,7 +97,7 @@ pub(super) fn run(args: &ModelsArgs, common: &Common) -> Result<ExitCode, UserMe
             if json {
                 print_json(&card)
             } else {
-                write_line(&format!("added {} for {}: {}", card.name, card.task, card.id))
+                write_row(&format!("added {} for {}: {}", card.name, card.task, card.id))
             }?;
             Ok(ExitCode::SUCCESS)
         }
@@ -99,13 +105,13 @@ pub(super) fn run(args: &ModelsArgs, common: &Common) -> Result<ExitCode, UserMe
         What::Verify { ids } => verify(&library, ids, json),
         What::Fit { id, measure } => fit::fit(&library, common, (id, *measure), json),
         What::Quantize { id, out } => fit::quantize(&library, common, (id, out.as_deref()), json),
-        What::Remove { id } => remove(&library, id, json),
+        What::Remove { id, dry_run } => remove(&library, (id, *dry_run), json),
         What::Default { id, task } => default(&library, (id.as_deref(), task.as_deref()), json),
         What::Path { id } => {
             let entry = find(&library, id)?;
             let path = entry.gguf().map_or(entry.dir.clone(), std::path::Path::to_owned);
             if json {
-                print_json(&json!({ "id": entry.id, "path": path }))
+                print_json(&json!({ "id": entry.id, "path": path.display().to_string() }))
             } else {
                 write_line(&path.display().to_string())
             }?;
@@ -146,7 +152,7 @@ fn verify(library: &Library, ids: &[String], json: bool) -> Result<ExitCode, Use
         broken |= !wrong.is_empty();
         if !json {
             let details = if wrong.is_empty() { String::new() } else { format!(": {}", wrong.join(", ")) };
-            write_line(&format!("{:<36} {state}{details}", entry.id))?;
+            write_row(&format!("{:<36} {state}{details}", entry.id))?;
         }
         rows.push(json!({ "id": entry.id, "state": state, "wrong": wrong }));
     }
@@ -156,18 +162,42 @@ fn verify(library: &Library, ids: &[String], json: bool) -> Result<ExitCode, Use
     Ok(if broken { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
-fn remove(library: &Library, id: &str, json: bool) -> Result<ExitCode, UserMessage> {
+/// Paths for JSON, which knows only Unicode.
+fn lossy(paths: &[std::path::PathBuf]) -> Vec<String> {
+    paths.iter().map(|p| p.display().to_string()).collect()
+}
+
+fn remove(library: &Library, (id, dry_run): (&str, bool), json: bool) -> Result<ExitCode, UserMessage> {
+    if removal::forget_missing(library, id)? {
+        if json {
+            print_json(&json!({ "id": id, "freed": 0, "files": [] }))?;
+        } else {
+            write_row(&format!("{id} forgotten; its files are gone already"))?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let entry = find(library, id)?;
-    let freed = match add::remove(library, &entry)? {
-        add::Removed::Deleted(bytes) => bytes,
-        add::Removed::Forgotten => 0,
-    };
+    let plan = removal::plan(library, &entry)?;
+    if !json {
+        for line in plan.words() {
+            write_row(&line)?;
+        }
+    }
+    if !dry_run {
+        removal::carry_out(library, &entry, &plan)?;
+    }
+    let freed = plan.bytes / 1_000_000;
     if json {
-        print_json(&json!({ "id": entry.id, "freed": freed }))?;
-    } else if freed > 0 {
-        write_line(&format!("{} deleted, {} MB freed", entry.id, freed / 1_000_000))?;
+        let (files, shared) = (&plan.files, &plan.shared);
+        print_json(
+            &json!({ "id": entry.id, "freed": plan.bytes, "files": lossy(files), "kept": lossy(shared), "done": !dry_run }),
+        )?;
+    } else if dry_run {
+        write_row(&format!("{}: nothing was removed (--dry-run); {freed} MB would be freed", entry.id))?;
+    } else if plan.only_forgotten {
+        write_row(&format!("{} forgotten; its files are still at {}", entry.id, entry.dir.display()))?;
     } else {
-        write_line(&format!("{} forgotten; its files are still at {}", entry.id, entry.dir.display()))?;
+        write_row(&format!("{} deleted, {freed} MB freed", entry.id))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -186,7 +216,7 @@ fn default(library: &Library, (id, task): (Option<&str>, Option<&str>), json: bo
         print_json(&chosen)?;
     } else {
         for (task, model) in chosen {
-            write_line(&format!("{task:<12} {model}"))?;
+            write_row(&format!("{task:<12} {model}"))?;
         }
     }
     Ok(ExitCode::SUCCESS)

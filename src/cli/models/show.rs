@@ -1,8 +1,8 @@
 //! `list`, `search` and `info`.
 
-use super::{ExitCode, Library, find, mb, print_json, write_line};
+use super::{ExitCode, Library, find, mb, print_json, say, write_line, write_row};
 use crate::engine::shelf::{Shelf, Volume};
-use crate::error::UserMessage;
+use crate::error::{UserMessage, plain};
 use crate::models::card::Card;
 use crate::models::catalogue::{self, Known};
 use crate::models::hub::Found;
@@ -16,14 +16,14 @@ use serde::Serialize;
 fn volumes(library: &Library, all: bool, task: Option<&str>) -> Vec<Volume> {
     let Shelf { mut volumes, problems } = Shelf::of(library);
     for problem in problems {
-        eprintln!("glossa: {problem}");
+        say(&format!("glossa: {problem}"));
     }
     for volume in &volumes {
-        if let Some(problem) = &volume.problem {
-            eprintln!("glossa: {problem}");
+        if let Some(problem) = volume.problem.as_ref().filter(|_| !volume.is_missing) {
+            say(&format!("glossa: {problem}"));
         }
     }
-    volumes.retain(|v| (all || v.is_here) && v.problem.is_none() && task.is_none_or(|t| v.task == t));
+    volumes.retain(|v| (all || v.is_here) && (v.problem.is_none() || v.is_missing) && task.is_none_or(|t| v.task == t));
     volumes
 }
 
@@ -33,15 +33,16 @@ pub(super) fn list(library: &Library, (all, task): (bool, Option<&str>), json: b
         print_json(&rows)?;
         return Ok(ExitCode::SUCCESS);
     }
-    write_line(&format!("{:<34} {:<12} {:>9} {:<7} {:<9} licence", "id", "task", "size", "type", "state"))?;
+    write_row(&format!("{:<34} {:<12} {:>9} {:<7} {:<9} licence", "id", "task", "size", "type", "state"))?;
     for r in &rows {
         let state = match (r.is_here, r.is_default, r.partial) {
+            _ if r.is_missing => "missing".to_owned(),
             (true, true, _) => "default".to_owned(),
             (true, false, _) => "here".to_owned(),
             (false, _, 0) => "get".to_owned(),
             (false, _, have) => format!("{} %", have * 100 / r.bytes.max(1)),
         };
-        write_line(&format!(
+        write_row(&format!(
             "{:<34} {:<12} {:>9} {:<7} {:<9} {}",
             r.id,
             r.task,
@@ -81,14 +82,14 @@ pub(super) fn search(library: &Library, words: &str, json: bool) -> Result<ExitC
         return Ok(ExitCode::SUCCESS);
     }
     for k in &result.catalogue {
-        write_line(&format!("{:<26} {:<12} {:>9}  {}", k.id, k.task, mb(k.bytes), k.note))?;
+        write_row(&format!("{:<26} {:<12} {:>9}  {}", k.id, k.task, mb(k.bytes), k.note))?;
     }
     for f in &result.hub {
         let kind = f.pipeline.as_deref().unwrap_or("");
-        write_line(&format!("{:<60} {kind:<22} {} downloads", f.id, f.downloads))?;
+        write_row(&format!("{:<60} {kind:<22} {} downloads", f.id, f.downloads))?;
     }
     if let Some(why) = &result.offline {
-        eprintln!("glossa: only the catalogue was searched: {why}");
+        say(&format!("glossa: only the catalogue was searched: {why}"));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -141,7 +142,7 @@ fn known_table(k: &Known) -> String {
         format!("  languages     {}", k.languages.join(", ")),
         format!("  get it        glossa models get {}", k.id),
     ];
-    lines.join("\n")
+    lines.iter().map(|l| plain(l)).collect::<Vec<_>>().join("\n")
 }
 
 fn card_table(c: &Card, library: &Library) -> String {
@@ -180,5 +181,5 @@ fn card_table(c: &Card, library: &Library) -> String {
         let on = if m.data.is_empty() { m.device.clone() } else { format!("{}, {}", m.data, m.device) };
         lines.push(format!("  measured      {} with {} (n = {}; {on})", m.shown(), m.precision, m.n));
     }
-    lines.join("\n")
+    lines.iter().map(|l| plain(l)).collect::<Vec<_>>().join("\n")
 }

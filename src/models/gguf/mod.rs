@@ -7,7 +7,7 @@ mod header;
 pub mod tokenizer;
 
 use super::ModelError;
-use super::mapped::map;
+use super::mapped::{check_whole, map};
 use crate::nn::NnError;
 use crate::nn::decoder::config::Metadata;
 use crate::nn::source::{Bytes, RawTensor, TensorSource};
@@ -29,7 +29,11 @@ impl Gguf {
     /// # Errors
     /// A missing, truncated or forged file, or one with a quantization that is not known here.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
-        Self::parse(path, map(path)?)
+        let data = map(path)?;
+        let parsed = Self::parse(path, Arc::clone(&data));
+        // What looks damaged may just be gone.
+        check_whole(path, &data)?;
+        parsed
     }
 
     /// Reads the header of a file's bytes; `path` is what to call it.
@@ -83,6 +87,10 @@ impl Metadata for Gguf {
             Value::Text(text) => Some(text),
             _ => None,
         }
+    }
+
+    fn has_key(&self, key: &str) -> bool {
+        self.metadata.contains_key(key)
     }
 }
 

@@ -3,9 +3,11 @@
 
 use super::{Gguf, Value};
 use crate::models::ModelError;
+use crate::models::careful::caught;
 use crate::models::codec::{Codec, Specials};
 use crate::models::sentencepiece::pairs::{merges, vocabulary};
 use crate::nn::decoder::config::Metadata as _;
+use crate::nn::keys::shown;
 use tokenizers::decoders::DecoderWrapper;
 use tokenizers::decoders::byte_fallback::ByteFallback;
 use tokenizers::decoders::byte_level::ByteLevel as ByteLevelDecoder;
@@ -72,7 +74,7 @@ impl Gguf {
     /// # Errors
     /// A kind of tokenizer or a pre-tokenizer that is not known here, or lists that do not fit.
     pub fn codec(&self) -> Result<Codec, ModelError> {
-        self.build().map_err(|why| ModelError::damaged(self.path(), why))
+        caught(|| self.build()).map_err(|why| ModelError::damaged(self.path(), why))
     }
 
     fn build(&self) -> Result<Codec, String> {
@@ -89,7 +91,9 @@ impl Gguf {
         let mut tokenizer = match kind {
             Some("gpt2") => self.byte_level(tokens)?,
             Some("llama") => self.sentence_pieces(tokens, &kinds)?,
-            Some(other) => return Err(format!("its tokenizer '{other}' is not known here ('gpt2' and 'llama' are)")),
+            Some(other) => {
+                return Err(format!("its tokenizer '{}' is not known here ('gpt2' and 'llama' are)", shown(other)));
+            }
             None => return Err("it names no tokenizer (tokenizer.ggml.model)".into()),
         };
         let phi3 = spm && self.text("general.architecture") == Some("phi3");
@@ -104,36 +108,50 @@ impl Gguf {
             })
             .collect();
         tokenizer.add_tokens(added).map_err(|e| e.to_string())?;
-        let id = |key: &str| {
-            let id = self.number(&format!("tokenizer.ggml.{key}"))?;
-            (id >= 0.0 && (id as usize) < tokens.len()).then_some(id as u32)
-        };
-        let flag = |key: &str| match self.value(&format!("tokenizer.ggml.{key}")) {
-            Some(Value::Bool(b)) => Some(*b),
-            _ => None,
-        };
-        let mut ends: Vec<u32> = ["eos_token_id", "eot_token_id", "eom_token_id"].into_iter().filter_map(id).collect();
+        let id = |key: &str| self.token_id(key, tokens.len());
+        let mut ends: Vec<u32> = Vec::new();
+        for key in ["eos_token_id", "eot_token_id", "eom_token_id"] {
+            ends.extend(id(key)?);
+        }
         for (at, token) in tokens.iter().enumerate() {
             if kinds[at] == CONTROL && ENDS.contains(&token.as_str()) && !ends.contains(&(at as u32)) {
                 ends.push(at as u32);
             }
         }
-        let specials = Specials {
-            bos: id("bos_token_id"),
-            eos: id("eos_token_id"),
-            add_bos: flag("add_bos_token").unwrap_or(spm),
-            ends,
-            template: self.text("tokenizer.chat_template").map(str::to_owned),
-        };
+        let template = self.text("tokenizer.chat_template").map(str::to_owned);
+        if template.is_none() && self.has_key("tokenizer.chat_template") {
+            return Err("its chat template is no text".into());
+        }
+        let add_bos = self.token_flag("add_bos_token")?.unwrap_or(spm);
+        let specials = Specials { bos: id("bos_token_id")?, eos: id("eos_token_id")?, add_bos, ends, template };
         Codec::new(tokenizer, specials)
+    }
+
+    /// The id of a special token, if the file names one.
+    fn token_id(&self, key: &str, tokens: usize) -> Result<Option<u32>, String> {
+        let key = format!("tokenizer.ggml.{key}");
+        if !self.has_key(&key) {
+            return Ok(None);
+        }
+        let id = self.number(&key).filter(|id| id.fract() == 0.0 && (0.0..tokens as f64).contains(id));
+        id.map(|id| Some(id as u32)).ok_or_else(|| format!("'{key}' is no id of its {tokens} tokens"))
+    }
+
+    fn token_flag(&self, key: &str) -> Result<Option<bool>, String> {
+        let key = format!("tokenizer.ggml.{key}");
+        match self.value(&key) {
+            None => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(*flag)),
+            Some(_) => Err(format!("'{key}' is neither true nor false")),
+        }
     }
 
     /// GPT-2's byte-level BPE.
     fn byte_level(&self, tokens: &[String]) -> Result<Tokenizer, String> {
         let name = self.text("tokenizer.ggml.pre").unwrap_or("gpt-2");
         let name = if name == "default" { "gpt-2" } else { name };
-        let (words, whole) =
-            words(name).ok_or_else(|| format!("its pre-tokenizer '{name}' is not known here; ids would be wrong"))?;
+        let (words, whole) = words(name)
+            .ok_or_else(|| format!("its pre-tokenizer '{}' is not known here; ids would be wrong", shown(name)))?;
         let Some(Value::Strings(merges)) = self.value("tokenizer.ggml.merges") else {
             return Err("it has no list of merges (tokenizer.ggml.merges)".into());
         };
@@ -172,12 +190,12 @@ impl Gguf {
         };
         let merged = tokens.iter().zip(scores).zip(kinds).filter(|(_, kind)| matches!(kind, 1 | 4));
         let merges = merges(tokens, merged.map(|((piece, score), _)| (piece.as_str(), *score)));
-        let unknown = self.number("tokenizer.ggml.unknown_token_id").unwrap_or(0.0) as usize;
-        let unknown = tokens.get(unknown).cloned().ok_or("its unknown token is not in its list")?;
+        let unknown = self.token_id("unknown_token_id", tokens.len())?.unwrap_or(0);
+        let unknown = tokens.get(unknown as usize).cloned().ok_or("its unknown token is not in its list")?;
         let model = BPE::builder().vocab_and_merges(vocabulary(tokens), merges);
         let model = model.unk_token(unknown).fuse_unk(true).byte_fallback(true);
         let mut tokenizer = Tokenizer::new(model.build().map_err(|e| e.to_string())?);
-        let prefix = !matches!(self.value("tokenizer.ggml.add_space_prefix"), Some(Value::Bool(false)));
+        let prefix = self.token_flag("add_space_prefix")?.unwrap_or(true);
         let spaces = Replace::new(" ", "▁").map_err(|e| e.to_string())?;
         let mut steps = vec![NormalizerWrapper::from(spaces)];
         let back = Replace::new("▁", " ").map_err(|e| e.to_string())?;

@@ -1,6 +1,7 @@
 //! What the hub says of a repository: its files, their sizes and hashes. Nothing of it is trusted.
 
 use super::request::{Ask, ask};
+use super::wanted::part;
 use super::{Hub, HubError, MOST_TEXT, Progress, Wanted, Watch};
 use serde::Deserialize;
 
@@ -34,7 +35,7 @@ pub struct RemoteFile {
 #[derive(Clone, Debug)]
 pub struct Listing {
     pub repo: String,
-    /// The commit that `main` is at.
+    /// The commit that the revision is at.
     pub commit: String,
     pub files: Vec<RemoteFile>,
     pub licence: Option<String>,
@@ -101,19 +102,26 @@ pub fn is_safe(path: &str) -> bool {
     !path.starts_with('/') && path.len() <= 512 && path.split('/').all(fine)
 }
 
+/// Whether a name is a GGUF file's.
+pub fn is_gguf(name: &str) -> bool {
+    name.len() > 5 && name.is_char_boundary(name.len() - 5) && name[name.len() - 5..].eq_ignore_ascii_case(".gguf")
+}
+
 /// Whether a text can name a blob or a commit.
 pub fn is_hex(text: &str) -> bool {
     (8..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 impl Hub {
-    /// What the hub says of `repo`.
+    /// What the hub says of a repository at a revision.
     ///
     /// # Errors
     /// [`HubError`].
-    pub fn listing(&self, repo: &str, watch: Watch<'_>) -> Result<Listing, HubError> {
-        let url = format!("{}/api/models/{repo}/revision/main?blobs=true", self.endpoint);
-        let text = self.text(repo, &url, watch)?;
+    pub fn listing(&self, wanted: &Wanted, watch: Watch<'_>) -> Result<Listing, HubError> {
+        let (repo, revision) = (&wanted.repo, part(wanted.revision()));
+        let url = format!("{}/api/models/{repo}/revision/{revision}?blobs=true", self.endpoint);
+        let what = if wanted.revision.is_some() { format!("{repo} at {}", wanted.revision()) } else { repo.clone() };
+        let text = self.text(&what, &url, watch)?;
         read(repo, &text)
     }
 
@@ -125,7 +133,7 @@ impl Hub {
         if self.offline {
             return Err(HubError::Offline(words.to_owned()));
         }
-        let encoded: String = words.bytes().map(percent).collect();
+        let encoded = part(words);
         let url = format!("{}/api/models?search={encoded}&sort=downloads&direction=-1&limit=20", self.endpoint);
         let text = self.text(words, &url, watch)?;
         serde_json::from_str(&text).map_err(|e| HubError::Answer(e.to_string()))
@@ -136,15 +144,6 @@ impl Hub {
         let mut response = ask(self, &Ask { what, url, from: 0 }, &mut stop)?;
         let body = response.body_mut().with_config().limit(MOST_TEXT).read_to_string();
         body.map_err(|e| HubError::Answer(e.to_string()))
-    }
-}
-
-/// A byte of a query as it stands in an address.
-fn percent(byte: u8) -> String {
-    if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-        char::from(byte).into()
-    } else {
-        format!("%{byte:02X}")
     }
 }
 
@@ -195,7 +194,7 @@ const TOKENIZERS: [&str; 5] = ["tokenizer.json", "vocab.txt", "vocab.json", "spi
 impl Listing {
     /// The GGUF files in it.
     pub fn ggufs(&self) -> Vec<&RemoteFile> {
-        self.files.iter().filter(|f| f.path.ends_with(".gguf")).collect()
+        self.files.iter().filter(|f| is_gguf(&f.path)).collect()
     }
 
     /// The files that are needed, and no others: a checkpoint's configuration, tokenizer and one form of its
@@ -205,7 +204,11 @@ impl Listing {
     /// [`HubError::NotFound`], [`HubError::Choose`] or [`HubError::Nothing`].
     pub fn pick(&self, wanted: &Wanted) -> Result<Vec<RemoteFile>, HubError> {
         if let Some(file) = &wanted.file {
-            let found = self.files.iter().find(|f| f.path.eq_ignore_ascii_case(file));
+            // By its path, whatever its case; else by its name alone, if only one is called so.
+            let by_path = self.files.iter().find(|f| f.path.eq_ignore_ascii_case(file));
+            let name = |f: &&RemoteFile| f.path.rsplit('/').next().is_some_and(|n| n.eq_ignore_ascii_case(file));
+            let mut by_name = self.files.iter().filter(name);
+            let found = by_path.or_else(|| by_name.next().filter(|_| by_name.next().is_none()));
             return found.map(|f| vec![f.clone()]).ok_or_else(|| HubError::NotFound(format!("{}/{file}", self.repo)));
         }
         let has = |name: &str| self.files.iter().any(|f| f.path == name);
@@ -247,7 +250,7 @@ mod tests {
     }
 
     fn picked(files: &[&str], file: Option<&str>) -> Result<Vec<String>, HubError> {
-        let wanted = Wanted { repo: "o/n".into(), file: file.map(str::to_owned) };
+        let wanted = Wanted { file: file.map(str::to_owned), ..Wanted::of("o/n") };
         listing(files).pick(&wanted).map(|all| all.into_iter().map(|f| f.path).collect())
     }
 
@@ -285,17 +288,5 @@ mod tests {
             assert!(!is_repo_id(bad), "{bad}");
         }
         assert!(is_repo_id("distilbert/distilbert-base-uncased") && is_repo_id("t5-small"));
-    }
-
-    #[test]
-    fn ids_files_and_addresses_are_understood() {
-        let parse = |text: &str| Wanted::parse(text).map(|w| (w.repo, w.file));
-        assert_eq!(parse("t5-small").expect("id"), ("t5-small".into(), None));
-        assert_eq!(parse("o/n").expect("id"), ("o/n".into(), None));
-        assert_eq!(parse("o/n/q.gguf").expect("id"), ("o/n".into(), Some("q.gguf".into())));
-        assert_eq!(parse("https://huggingface.co/o/n").expect("id"), ("o/n".into(), None));
-        let address = "https://huggingface.co/o/n/resolve/main/q.gguf?download=true";
-        assert_eq!(parse(address).expect("id"), ("o/n".into(), Some("q.gguf".into())));
-        assert!(parse("not an id").is_err() && parse("o/n/../../x").is_err());
     }
 }

@@ -5,11 +5,15 @@
 //! stopped, does not check what came, and asks for no room on the disk. Protocol: the hub's API (`/api/models`,
 //! `/resolve`); layout: huggingface.co/docs/hub/local-cache.
 
+mod environment;
 mod listing;
+mod place;
 mod request;
 mod transfer;
+mod wanted;
 
 pub use listing::{Found, Listing, RemoteFile, is_repo_id};
+pub use wanted::Wanted;
 
 use super::kind;
 use crate::disk;
@@ -36,6 +40,10 @@ pub enum HubError {
     Denied(String, &'static str),
     #[error("the hub asks to wait: too many requests from this address")]
     Busy,
+    #[error("HF_ENDPOINT is '{0}', which is no address: it begins with neither https:// nor http://")]
+    Endpoint(String),
+    #[error("the proxy {proxy} (from {variable}) cannot be reached: {why}")]
+    Proxy { proxy: String, variable: &'static str, why: String },
     #[error("the connection failed: {0}")]
     Network(String),
     #[error("the connection stalled: nothing came for {0} seconds")]
@@ -76,6 +84,10 @@ impl From<HubError> for UserMessage {
             HubError::Busy => "Wait some minutes, then go on: what has come is kept. HF_TOKEN raises the limit.",
             HubError::Network(_) | HubError::Stalled(_) => {
                 "Check the network, or set HF_ENDPOINT to a mirror, then go on: what has come is kept."
+            }
+            HubError::Endpoint(_) => "Write it whole, such as https://hf-mirror.com, or unset HF_ENDPOINT.",
+            HubError::Proxy { .. } => {
+                "Correct or unset that variable, or start the proxy; then go on: what has come is kept."
             }
             HubError::Status(_) | HubError::Answer(_) => "Try again later; HF_ENDPOINT must be the address of a hub.",
             HubError::Nothing(_) | HubError::Unfit(..) => {
@@ -121,55 +133,11 @@ pub struct Hub {
     pub pause: Duration,
 }
 
-/// What to get: a repository, and of one with GGUF files which.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
-    pub repo: String,
-    pub file: Option<String>,
-}
-
-impl Wanted {
-    /// Reads `owner/name`, `name`, `owner/name/file.gguf` or a page's address.
-    ///
-    /// # Errors
-    /// [`HubError::Id`].
-    pub fn parse(text: &str) -> Result<Self, HubError> {
-        let text = text.trim().trim_end_matches('/');
-        let bare = text.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or(text, |(_, path)| path);
-        let bare = bare.split(['?', '#']).next().unwrap_or(bare);
-        let parts: Vec<&str> = bare.split('/').collect();
-        let (repo, rest) = match parts[..] {
-            [name] => (name.to_owned(), &[][..]),
-            [owner, name, ..] => (format!("{owner}/{name}"), &parts[2..]),
-            [] => (String::new(), &[][..]),
-        };
-        let rest = if matches!(rest.first(), Some(&"resolve" | &"blob" | &"tree")) {
-            &rest[2.min(rest.len())..]
-        } else {
-            rest
-        };
-        let file = (!rest.is_empty()).then(|| rest.join("/"));
-        let is_fine = is_repo_id(&repo) && file.as_deref().is_none_or(listing::is_safe);
-        if is_fine { Ok(Self { repo, file }) } else { Err(HubError::Id(text.to_owned())) }
-    }
-}
-
 impl Hub {
-    /// As the environment says: HF_ENDPOINT, HF_HUB_CACHE or HF_HOME, HF_TOKEN or the token file,
+    /// As the environment says: HF_ENDPOINT, HF_HUB_CACHE or HF_HOME, HF_TOKEN or the token file (HF_TOKEN_PATH),
     /// HF_HUB_OFFLINE.
     pub fn from_env() -> Self {
-        let var = |name: &str| std::env::var(name).ok().filter(|v| !v.trim().is_empty());
-        let home = var("HF_HOME")
-            .map(PathBuf::from)
-            .or_else(|| directories::BaseDirs::new().map(|d| d.cache_dir().join("huggingface")));
-        let home = home.unwrap_or_else(|| std::env::temp_dir().join("huggingface"));
-        let cache = var("HF_HUB_CACHE").map_or_else(|| home.join("hub"), PathBuf::from);
-        let stored = || std::fs::read_to_string(home.join("token")).ok().map(|t| t.trim().to_owned());
-        let token = var("HF_TOKEN").or_else(stored).filter(|t| !t.is_empty());
-        let offline =
-            var("HF_HUB_OFFLINE").is_some_and(|v| !["0", "false", "no", "off"].contains(&v.to_lowercase().as_str()));
-        let endpoint = var("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".into());
-        Self { offline, token, ..Self::new(&endpoint, cache) }
+        environment::hub(&|name| std::env::var(name).ok())
     }
 
     /// A hub at `endpoint`, with its cache in `cache`.
@@ -220,14 +188,6 @@ impl Hub {
         self.cache.join(Repo::new(id.to_owned(), RepoType::Model).folder_name())
     }
 
-    /// The newest snapshot of a repository that is here, complete or not.
-    pub fn snapshot(&self, id: &str) -> Option<PathBuf> {
-        let commit = std::fs::read_to_string(self.folder(id).join("refs/main")).ok()?;
-        let commit = commit.trim();
-        let dir = self.repo(id).pointer_path(commit);
-        (listing::is_hex(commit) && dir.is_dir()).then_some(dir)
-    }
-
     /// Bytes of a repository's files that have begun to come and are not whole.
     pub fn partial(&self, id: &str) -> u64 {
         let blobs = std::fs::read_dir(self.folder(id).join("blobs")).into_iter().flatten().flatten();
@@ -235,21 +195,22 @@ impl Hub {
         partial.filter_map(|f| f.metadata().ok()).map(|m| m.len()).sum()
     }
 
-    /// Gets what `wanted` names, unless it is here. Returns its snapshot folder, or its GGUF file.
+    /// Gets what `wanted` names. What is here already is compared with its hash, and got again if it is damaged.
+    /// Returns its snapshot folder, or its GGUF file.
     ///
     /// # Errors
     /// [`HubError`]; what has come is kept for the next time, but for files with a wrong hash.
     pub fn get(&self, wanted: &Wanted, watch: Watch<'_>) -> Result<PathBuf, HubError> {
         if self.offline {
-            return self.here(wanted).ok_or_else(|| HubError::Offline(wanted.repo.clone()));
+            return self.here(wanted).ok_or_else(|| HubError::Offline(wanted.id()));
         }
-        let listing = self.listing(&wanted.repo, watch)?;
+        let listing = self.listing(wanted, watch)?;
         let files = listing.pick(wanted)?;
         let repo = self.repo(&wanted.repo);
         let blob = |f: &RemoteFile| repo.blob_path(f.hash.name());
-        let is_here = |f: &RemoteFile| std::fs::metadata(blob(f)).is_ok_and(|m| m.len() == f.size);
+        let has_size = |f: &RemoteFile| std::fs::metadata(blob(f)).is_ok_and(|m| m.len() == f.size);
         let begun = |f: &RemoteFile| {
-            if is_here(f) {
+            if has_size(f) {
                 f.size
             } else {
                 std::fs::metadata(transfer::partial(&blob(f))).map_or(0, |m| m.len().min(f.size))
@@ -260,27 +221,46 @@ impl Hub {
         self.check_room(total - done.min(total))?;
         let snapshot = repo.pointer_path(&listing.commit);
         for file in &files {
-            let before = begun(file);
-            if !is_here(file) {
+            let mut before = begun(file);
+            if has_size(file) && !self.still_whole(file, &blob(file), (done, total), watch)? {
+                // What `verify` calls damaged is mended here.
+                std::fs::remove_file(blob(file)).map_err(|why| HubError::Write { path: blob(file), why })?;
+                (done, before) = (done - before, 0);
+            }
+            if !has_size(file) {
                 let mut each = |p: Progress| watch(Progress { done: done - before + p.done, total, ..p });
                 self.fetch(&wanted.repo, &listing.commit, file, &blob(file), &mut each)?;
             }
             done += file.size - before;
-            link(&blob(file), &snapshot, &file.path)?;
+            place::link(&blob(file), &snapshot, &file.path)?;
             // It comes before the weights: what does not run here is not downloaded.
             if file.path == "config.json" {
                 fits(&wanted.repo, &snapshot)?;
             }
         }
-        repo.create_ref(&listing.commit).map_err(|why| HubError::Write { path: snapshot.clone(), why })?;
+        let reference = self.folder(&wanted.repo).join("refs").join(wanted.revision());
+        let written = disk::write_whole(&reference, listing.commit.as_bytes());
+        written.map_err(|why| HubError::Write { path: reference, why })?;
         watch(Progress { done: total, total, ..Progress::default() });
-        let only = files.iter().find(|f| f.path.ends_with(".gguf"));
+        let only = files.iter().find(|f| listing::is_gguf(&f.path));
         Ok(only.map_or(snapshot.clone(), |f| snapshot.join(&f.path)))
+    }
+
+    fn still_whole(
+        &self,
+        file: &RemoteFile,
+        blob: &Path,
+        (done, total): (u64, u64),
+        watch: Watch<'_>,
+    ) -> Result<bool, HubError> {
+        let checking = Progress { done, total, is_checking: true, waiting: None };
+        let watch = std::cell::RefCell::new(watch);
+        transfer::is_whole(blob, file.hash.name(), &|| (watch.borrow_mut())(checking))
     }
 
     /// What is here already.
     fn here(&self, wanted: &Wanted) -> Option<PathBuf> {
-        let snapshot = self.snapshot(&wanted.repo)?;
+        let snapshot = self.snapshot_of(wanted)?;
         match &wanted.file {
             Some(file) => Some(snapshot.join(file)).filter(|p| p.is_file()),
             None => Some(snapshot),
@@ -303,52 +283,25 @@ impl Hub {
     /// # Errors
     /// [`HubError::Offline`] if nothing is here, files that cannot be read, [`HubError::Stopped`].
     pub fn verify(&self, wanted: &Wanted, stop: &dyn Fn() -> bool) -> Result<Vec<String>, HubError> {
-        let snapshot = self.snapshot(&wanted.repo).ok_or_else(|| HubError::Offline(wanted.repo.clone()))?;
-        let files = std::fs::read_dir(&snapshot).into_iter().flatten().flatten().map(|f| f.path());
+        let snapshot = self.snapshot_of(wanted).ok_or_else(|| HubError::Offline(wanted.id()))?;
+        let mut files = Vec::new();
+        place::names_below(&snapshot, &mut files);
+        files.sort();
         let mut wrong = Vec::new();
         for path in files {
-            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default().to_owned();
-            if wanted.file.as_ref().is_some_and(|f| *f != name) || path.is_dir() {
+            let name = path.strip_prefix(&snapshot).unwrap_or(&path).to_string_lossy().into_owned();
+            if wanted.file.as_ref().is_some_and(|f| *f != name) {
                 continue;
             }
             // A file that somebody put there instead of a link has no promise to keep.
             let Ok(blob) = std::fs::read_link(&path) else { continue };
             let hash = blob.file_name().and_then(|n| n.to_str()).unwrap_or_default().to_owned();
-            if !transfer::is_whole(&path, &hash, stop)? {
+            // A link to nothing is a file that is missing.
+            if !path.is_file() || !transfer::is_whole(&path, &hash, stop)? {
                 wrong.push(name);
             }
         }
         Ok(wrong)
-    }
-
-    /// Deletes a repository, or one of its GGUF files, from the cache. Bytes freed.
-    ///
-    /// # Errors
-    /// Files that cannot be deleted.
-    pub fn remove(&self, wanted: &Wanted) -> Result<u64, HubError> {
-        let folder = self.folder(&wanted.repo);
-        let fail = |path: &Path| {
-            let path = path.to_owned();
-            move |why| HubError::Write { path, why }
-        };
-        if let (Some(file), Some(snapshot)) = (&wanted.file, self.snapshot(&wanted.repo)) {
-            let link = snapshot.join(file);
-            let blob = std::fs::canonicalize(&link).map_err(fail(&link))?;
-            let bytes = std::fs::metadata(&blob).map_or(0, |m| m.len());
-            std::fs::remove_file(&link).map_err(fail(&link))?;
-            if blob.starts_with(std::fs::canonicalize(&folder).unwrap_or_else(|_| folder.clone())) {
-                std::fs::remove_file(&blob).map_err(fail(&blob))?;
-            }
-            let is_empty = std::fs::read_dir(&snapshot).is_ok_and(|mut d| d.next().is_none());
-            if is_empty {
-                std::fs::remove_dir_all(&folder).map_err(fail(&folder))?;
-            }
-            return Ok(bytes);
-        }
-        let blobs = std::fs::read_dir(folder.join("blobs")).into_iter().flatten().flatten();
-        let bytes = blobs.filter_map(|f| f.metadata().ok()).map(|m| m.len()).sum();
-        std::fs::remove_dir_all(&folder).map_err(fail(&folder))?;
-        Ok(bytes)
     }
 }
 
@@ -361,19 +314,4 @@ fn fits(repo: &str, snapshot: &Path) -> Result<(), HubError> {
     let config: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
     let family = config["architectures"][0].as_str().or(config["model_type"].as_str()).unwrap_or("unknown");
     Err(HubError::Unfit(repo.to_owned(), family.to_owned()))
-}
-
-/// Puts `name` of a snapshot in place: a relative link to its blob, as Python's library does it.
-fn link(blob: &Path, snapshot: &Path, name: &str) -> Result<(), HubError> {
-    let path = snapshot.join(name);
-    let fail = |why| HubError::Write { path: path.clone(), why };
-    let parent = path.parent().unwrap_or(snapshot);
-    std::fs::create_dir_all(parent).map_err(fail)?;
-    let up = "../".repeat(2 + name.matches('/').count());
-    let target = Path::new(&up).join("blobs").join(blob.file_name().unwrap_or_default());
-    if std::fs::read_link(&path).is_ok_and(|old| old == target) {
-        return Ok(());
-    }
-    let _ = std::fs::remove_file(&path);
-    std::os::unix::fs::symlink(&target, &path).map_err(fail)
 }

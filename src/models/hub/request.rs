@@ -26,6 +26,9 @@ pub(super) fn ask(
     a: &Ask<'_>,
     stop: &mut dyn FnMut(Option<u64>) -> bool,
 ) -> Result<Response<Body>, HubError> {
+    if !["https://", "http://"].iter().any(|scheme| hub.endpoint.starts_with(scheme)) {
+        return Err(HubError::Endpoint(hub.endpoint.escape_debug().to_string()));
+    }
     let mut tries = 0;
     loop {
         if stop(None) {
@@ -82,9 +85,30 @@ fn once(hub: &Hub, a: &Ask<'_>) -> Result<Response<Body>, ureq::Error> {
 
 fn network(hub: &Hub, error: &ureq::Error) -> HubError {
     match error {
+        // A local hub is asked without one.
+        other if is_connecting(other) && !is_local(&hub.endpoint) && super::environment::proxy().is_some() => {
+            let (proxy, variable) = super::environment::proxy().unwrap_or_default();
+            HubError::Proxy { proxy, variable, why: other.to_string() }
+        }
         ureq::Error::Timeout(_) => HubError::Stalled(hub.patience.as_secs()),
         other => HubError::Network(other.to_string()),
     }
+}
+
+/// Whether the connection was not even made.
+fn is_connecting(error: &ureq::Error) -> bool {
+    use ureq::{Error, Timeout};
+    match error {
+        Error::ConnectProxyFailed(_) | Error::HostNotFound | Error::ConnectionFailed => true,
+        Error::Timeout(Timeout::Connect | Timeout::Resolve) => true,
+        Error::Io(e) => matches!(e.kind(), std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::HostUnreachable),
+        _ => false,
+    }
+}
+
+fn is_local(endpoint: &str) -> bool {
+    let host = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
+    ["127.", "localhost", "[::1]"].iter().any(|local| host.starts_with(local))
 }
 
 /// Waits, looking at `stop` all the while.

@@ -41,7 +41,7 @@ impl Hub {
         if have > file.size {
             have = restart(&mut to).map_err(write)?;
         }
-        let url = format!("{}/{repo}/resolve/{commit}/{}", self.endpoint, file.path);
+        let url = format!("{}/{repo}/resolve/{commit}/{}", self.endpoint, super::wanted::path(&file.path));
         let mut failures = 0;
         while have < file.size {
             let before = have;
@@ -71,7 +71,11 @@ impl Hub {
             let _ = std::fs::remove_file(&part);
             return Err(HubError::Hash { file: file.path.clone() });
         }
-        std::fs::rename(&part, blob).map_err(write)
+        std::fs::rename(&part, blob).map_err(write)?;
+        if let Some(folder) = blob.parent() {
+            crate::disk::sync_folder(folder);
+        }
+        Ok(())
     }
 
     /// One connection's bytes, appended.

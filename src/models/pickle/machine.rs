@@ -7,7 +7,13 @@
 use std::collections::HashMap;
 
 /// Most values that a file may make. A checkpoint makes some dozens for each tensor.
-const MOST_VALUES: usize = 4_000_000;
+const MOST_VALUES: usize = 2_000_000;
+/// Most dimensions of a tensor.
+const MOST_DIMENSIONS: usize = 16;
+/// Longest key of a storage, and longest name of a function.
+const MOST_NAME: usize = 256;
+/// Arguments of a call that are looked at.
+const MOST_ARGUMENTS: usize = 8;
 
 /// A value in the arena.
 #[derive(Clone, Debug)]
@@ -310,7 +316,11 @@ impl<'a> Machine<'a> {
         } else {
             let (name, module) = (self.pop()?, self.pop()?);
             let part = |index| self.text(index).ok_or("a name in its index is no text");
-            format!("{}.{}", part(module)?, part(name)?)
+            let (module, name) = (part(module)?, part(name)?);
+            if module.len() + name.len() > MOST_NAME {
+                return Err("it asks to run something with an endless name: nothing of it was run".into());
+            }
+            format!("{module}.{name}")
         };
         let is_storage = name.strip_prefix("torch.").is_some_and(|n| !n.contains('.') && n.ends_with("Storage"));
         if !is_storage && !KNOWN.contains(&name.as_str()) {
@@ -327,11 +337,13 @@ impl<'a> Machine<'a> {
         let Node::Tuple(parts) = self.node(id) else { return Err(wrong.into()) };
         let [tag, class, key, _, elements, ..] = parts[..] else { return Err(wrong.into()) };
         let storage = match (self.text(tag), self.node(class), self.text(key), self.node(elements)) {
-            (Some("storage"), Node::Global(class), Some(key), Node::Int(elements)) => Storage {
-                kind: class.trim_start_matches("torch.").to_owned(),
-                key: key.to_owned(),
-                elements: *elements,
-            },
+            (Some("storage"), Node::Global(class), Some(key), Node::Int(elements)) if key.len() <= MOST_NAME => {
+                Storage {
+                    kind: class.trim_start_matches("torch.").to_owned(),
+                    key: key.to_owned(),
+                    elements: *elements,
+                }
+            }
             _ => return Err(wrong.into()),
         };
         self.push(Node::Storage(storage))
@@ -344,7 +356,8 @@ impl<'a> Machine<'a> {
             return Err("its index calls what is no function".into());
         };
         let arguments = match self.node(arguments) {
-            Node::Tuple(all) => all.clone(),
+            // No copy of what a file may name a thousand times.
+            Node::Tuple(all) => all.iter().take(MOST_ARGUMENTS).copied().collect(),
             _ => Vec::new(),
         };
         let made = match name.as_str() {
@@ -359,7 +372,9 @@ impl<'a> Machine<'a> {
     /// `(storage, offset, shape, strides, …)`
     fn tensor(&self, arguments: &[Ref]) -> Result<Node, String> {
         let numbers = |index: Ref| match self.node(index) {
-            Node::Tuple(all) => all.iter().map(|i| self.int(*i)).collect::<Option<Vec<i64>>>(),
+            Node::Tuple(all) if all.len() <= MOST_DIMENSIONS => {
+                all.iter().map(|i| self.int(*i)).collect::<Option<Vec<i64>>>()
+            }
             _ => None,
         };
         let wrong = || "a tensor in its index is not described as torch does it".to_owned();

@@ -7,7 +7,7 @@
 mod machine;
 
 use super::ModelError;
-use super::mapped::map;
+use super::mapped::{check_whole, map};
 use crate::nn::source::{Bytes, Dtype, RawTensor};
 use machine::{Machine, Node, Ref, Storage, Tensor};
 use std::collections::HashMap;
@@ -41,6 +41,7 @@ pub fn read(path: &Path) -> Result<Read, ModelError> {
     let data = map(path)?;
     let is_zip = (*data).as_ref().starts_with(b"PK");
     let result = if is_zip { read_zip(&data) } else { read_legacy(&data) };
+    check_whole(path, &data)?;
     result.map_err(|why| ModelError::damaged(path, why))
 }
 
@@ -101,7 +102,8 @@ fn read_legacy(data: &Bytes) -> Result<Read, String> {
     let (keys, list, end) = Machine::read(bytes, end)?;
     let Node::List(list) = keys.node(list) else { return Err("it has no list of storages".into()) };
     let mut kinds = HashMap::new();
-    walk(&machine, top, "", 0, &mut |_, tensor| {
+    let mut left = budget(bytes.len());
+    walk(&machine, (top, "", 0), &mut left, &mut |_, tensor| {
         kinds.insert(tensor.storage.key.clone(), tensor.storage.clone());
         Ok(())
     })?;
@@ -133,16 +135,23 @@ fn width(kind: &str) -> usize {
     }
 }
 
-/// Calls `each` for every tensor in a dictionary, with its name.
+/// Bytes that may be made of a file of so many: a dictionary that is named a thousand times is read as often.
+fn budget(bytes: usize) -> usize {
+    bytes.saturating_mul(4).saturating_add(4 << 20)
+}
+
+/// Calls `each` for every tensor in a dictionary (with the prefix of its names, and how deep it lies), with its name.
+/// What that makes is taken off `left`.
 fn walk(
     machine: &Machine<'_>,
-    at: Ref,
-    prefix: &str,
-    depth: u32,
+    (at, prefix, depth): (Ref, &str, u32),
+    left: &mut usize,
     each: &mut dyn FnMut(&str, &Tensor) -> Result<(), String>,
 ) -> Result<(), String> {
     let Node::Dict(items) = machine.node(at) else { return Ok(()) };
     for (key, value) in items {
+        let cost = 64 + prefix.len() + machine.text(*key).map_or(0, str::len);
+        *left = left.checked_sub(cost).ok_or("its index names the same things again and again")?;
         let Some(key) = machine.text(*key) else { continue };
         match machine.node(*value) {
             Node::Tensor(tensor) => each(&format!("{prefix}{key}"), tensor)?,
@@ -150,7 +159,7 @@ fn walk(
                 // What trainers wrap a checkpoint in is no part of its names.
                 let is_wrap = ["state_dict", "model", "module"].contains(&key);
                 let inner = if is_wrap { prefix.to_owned() } else { format!("{prefix}{key}.") };
-                walk(machine, *value, &inner, depth + 1, each)?;
+                walk(machine, (*value, &inner, depth + 1), left, each)?;
             }
             _ => {}
         }
@@ -165,7 +174,10 @@ fn collect(
     places: &HashMap<String, Range<usize>>,
 ) -> Result<Read, String> {
     let mut read = Read::default();
-    walk(machine, top, "", 0, &mut |name, tensor| {
+    let mut left = budget((**data).as_ref().len());
+    // Copies of views that are not in order: a checkpoint has no more of them than numbers.
+    let mut copied = budget((**data).as_ref().len());
+    walk(machine, (top, "", 0), &mut left, &mut |name, tensor| {
         let dtype = match tensor.storage.kind.as_str() {
             "FloatStorage" => Dtype::F32,
             "HalfStorage" => Dtype::F16,
@@ -175,7 +187,7 @@ fn collect(
                 return Ok(());
             }
         };
-        let made = view(tensor, dtype, data, places).map_err(|why| format!("tensor '{name}': {why}"))?;
+        let made = view(tensor, dtype, (data, places), &mut copied).map_err(|why| format!("tensor '{name}': {why}"))?;
         read.tensors.insert(name.to_owned(), made);
         Ok(())
     })?;
@@ -185,7 +197,12 @@ fn collect(
     Ok(read)
 }
 
-fn view(t: &Tensor, dtype: Dtype, data: &Bytes, places: &HashMap<String, Range<usize>>) -> Result<RawTensor, String> {
+fn view(
+    t: &Tensor,
+    dtype: Dtype,
+    (data, places): (&Bytes, &HashMap<String, Range<usize>>),
+    left: &mut usize,
+) -> Result<RawTensor, String> {
     let Storage { key, elements, .. } = &t.storage;
     let place = places.get(key).ok_or("its numbers are missing")?;
     let width = dtype.block().1;
@@ -211,6 +228,8 @@ fn view(t: &Tensor, dtype: Dtype, data: &Bytes, places: &HashMap<String, Range<u
         return RawTensor::new(dtype, shape, Arc::clone(data), range).map_err(|e| e.to_string());
     }
     // Turned or cut views are put in order once.
+    let size = count.checked_mul(width).and_then(|size| left.checked_sub(size));
+    *left = size.ok_or("its tensors are many views of the same numbers: more than any checkpoint's")?;
     let bytes = &(**data).as_ref()[place.clone()];
     let mut out = Vec::with_capacity(count * width);
     let mut at = vec![0usize; shape.len()];

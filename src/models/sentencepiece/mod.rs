@@ -5,7 +5,8 @@ pub(super) mod pairs;
 mod proto;
 
 use super::ModelError;
-use super::tokenizer::trimmed;
+use super::careful::caught;
+use super::tokenizer::{read_json, trimmed};
 use pairs::{merges, vocabulary};
 use proto::{Kind, Proto};
 use std::collections::HashMap;
@@ -52,29 +53,32 @@ impl PairTokenizer {
     /// # Errors
     /// A missing or damaged file, or a vocabulary of another size.
     pub fn open(path: &Path, vocab: [usize; 2]) -> Result<Self, ModelError> {
-        let bytes = std::fs::read(path).map_err(|e| ModelError::read(path, e))?;
+        let bytes = super::read_bounded(path, super::MOST_VOCABULARY)?;
         match path.extension().and_then(|e| e.to_str()) {
-            Some("json") => Self::from_json(path, &bytes),
+            Some("json") => Self::from_json(path, &bytes, vocab),
             Some("spm") => Self::marian(path, &bytes, vocab),
-            _ => Self::t5(path, &bytes),
+            _ => Self::t5(path, &bytes, vocab),
         }
     }
 
-    fn from_json(path: &Path, bytes: &[u8]) -> Result<Self, ModelError> {
+    fn from_json(path: &Path, bytes: &[u8], vocab: [usize; 2]) -> Result<Self, ModelError> {
         let damaged = |e: &dyn ToString| ModelError::damaged(path, e.to_string());
-        let mut source = Tokenizer::from_bytes(bytes).map_err(|e| damaged(&e))?;
+        let mut source = read_json(path, bytes)?;
         source.with_padding(None);
         source.with_truncation(None).map_err(|e| damaged(&e))?;
-        let size = source.get_vocab_size(true) as u32;
+        let size = source.get_vocab(true).values().max().map_or(0, |most| *most as usize + 1);
+        check_size(path, size, vocab)?;
+        let size = size as u32;
         let added = source.get_added_tokens_decoder();
         let special = (0..size).map(|id| added.get(&id).is_some_and(|t| t.special)).collect();
         let target = (0..size).map(|id| source.id_to_token(id).unwrap_or_default()).collect();
         Ok(Self { source, source_ids: None, target, special, languages: Vec::new() })
     }
 
-    fn t5(path: &Path, bytes: &[u8]) -> Result<Self, ModelError> {
+    fn t5(path: &Path, bytes: &[u8], vocab: [usize; 2]) -> Result<Self, ModelError> {
         let proto = Proto::parse(bytes).map_err(|e| ModelError::damaged(path, e))?;
-        let source = tokenizer(&proto).map_err(|e| ModelError::damaged(path, e))?;
+        check_size(path, proto.pieces.len(), vocab)?;
+        let source = caught(|| tokenizer(&proto)).map_err(|e| ModelError::damaged(path, e))?;
         let mut target: Vec<String> = proto.pieces.iter().map(|p| p.text.clone()).collect();
         let mut special: Vec<bool> =
             proto.pieces.iter().map(|p| matches!(p.kind, Kind::Control | Kind::Unknown)).collect();
@@ -84,11 +88,12 @@ impl PairTokenizer {
     }
 
     fn marian(path: &Path, bytes: &[u8], vocab: [usize; 2]) -> Result<Self, ModelError> {
-        let source = Proto::parse(bytes).and_then(|p| tokenizer(&p)).map_err(|e| ModelError::damaged(path, e))?;
+        let source =
+            Proto::parse(bytes).and_then(|p| caught(|| tokenizer(&p))).map_err(|e| ModelError::damaged(path, e))?;
         let beside = |name: &str| path.with_file_name(name);
         // Only its pieces are needed, and vocab.json has them; a damaged file is said all the same.
         let other = beside("target.spm");
-        let bytes = std::fs::read(&other).map_err(|e| ModelError::read(&other, e))?;
+        let bytes = super::read_bounded(&other, super::MOST_VOCABULARY)?;
         Proto::parse(&bytes).map_err(|e| ModelError::damaged(&other, e))?;
         let ids = checked_ids(&beside("vocab.json"), vocab[0])?;
         let own = beside("target_vocab.json");
@@ -127,7 +132,7 @@ impl PairTokenizer {
         let plain = plain_marks(part).filter(|_| self.source_ids.is_some());
         let text = plain.as_ref().map_or(part, |p| &p.0);
         let place = |at: usize| plain.as_ref().map_or(at, |p| p.1[at.min(p.1.len() - 1)]);
-        let encoding = self.source.encode(text, false).map_err(|e| e.to_string())?;
+        let encoding = caught(|| self.source.encode(text, false).map_err(|e| e.to_string()))?;
         let each = encoding.get_ids().iter().zip(encoding.get_tokens()).zip(encoding.get_offsets());
         for ((id, piece), (start, end)) in each {
             let id = match &self.source_ids {
@@ -223,9 +228,19 @@ fn plain_marks(text: &str) -> Option<(String, Vec<usize>)> {
     Some((out, map))
 }
 
+/// Whether a tokenizer's ids all have a row in the model's tables.
+fn check_size(path: &Path, size: usize, vocab: [usize; 2]) -> Result<(), ModelError> {
+    let most = vocab[0].min(vocab[1]);
+    if size <= most {
+        return Ok(());
+    }
+    let why = format!("it has {size} entries, config.json says {most}: it belongs to another model");
+    Err(ModelError::damaged(path, why))
+}
+
 /// vocab.json, checked for ids outside of `size`.
 fn checked_ids(path: &Path, size: usize) -> Result<HashMap<String, u32>, ModelError> {
-    let text = std::fs::read_to_string(path).map_err(|e| ModelError::read(path, e))?;
+    let text = super::read_text(path, super::MOST_VOCABULARY)?;
     let ids: HashMap<String, u32> = serde_json::from_str(&text).map_err(|e| ModelError::damaged(path, e))?;
     let most = ids.values().max().map_or(0, |m| *m as usize + 1);
     // OPUS' converted vocabularies may be a few entries short of the padded matrix, never longer.

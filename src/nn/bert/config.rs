@@ -2,6 +2,7 @@
 
 use crate::nn::NnError;
 use crate::nn::kernels::math::Activation;
+use crate::nn::keys::{Keys, head_dim, shown};
 use serde_json::Value;
 
 /// The families, which differ in tensor names, token types, first position and the classification head.
@@ -43,9 +44,6 @@ pub struct Config {
     pub no_answer_bias: f32,
 }
 
-/// Upper bounds that keep a damaged file from asking for absurd amounts of memory.
-const MAX_SIZE: usize = 1 << 24;
-
 impl Config {
     /// Reads a parsed config.json.
     ///
@@ -58,50 +56,55 @@ impl Config {
             Some("roberta" | "xlm-roberta" | "camembert") => Family::Roberta,
             Some(other) => {
                 return Err(NnError::Config(format!(
-                    "config.json describes a '{other}' model; this task runs 'bert', 'distilbert', 'roberta' and 'xlm-roberta'"
+                    "config.json describes a '{}' model; this task runs 'bert', 'distilbert', 'roberta' and 'xlm-roberta'",
+                    shown(other)
                 )));
             }
             None => return Err(NnError::Config("config.json has no 'model_type'".into())),
         };
+        let keys = Keys(json);
         let bert = family != Family::DistilBert;
         let pick = |b: &'static str, d: &'static str| if bert { b } else { d };
-        let act = json.get(pick("hidden_act", "activation")).and_then(Value::as_str).unwrap_or("gelu");
+        let act = keys.text(pick("hidden_act", "activation"))?.unwrap_or("gelu");
         let activation = Activation::from_name(act)
-            .ok_or_else(|| NnError::Config(format!("config.json asks for the unknown activation '{act}'")))?;
-        let position_type = json.get("position_embedding_type").and_then(Value::as_str);
-        if let Some(kind) = position_type.filter(|k| *k != "absolute") {
-            return Err(NnError::Config(format!("config.json asks for '{kind}' positions; only 'absolute' is known")));
-        }
-        let position_offset = match family {
-            Family::Roberta => json.get("pad_token_id").and_then(Value::as_u64).unwrap_or(1) as usize % 1024 + 1,
-            _ => 0,
-        };
-        let number = |key: &str| json.get(key).and_then(Value::as_f64).unwrap_or(0.0) as f32;
-        let text = |key: &str| json.get(key).and_then(Value::as_str);
-        let config = Self {
-            family,
-            hidden: size(json, pick("hidden_size", "dim"))?,
-            layers: size(json, pick("num_hidden_layers", "n_layers"))?,
-            heads: size(json, pick("num_attention_heads", "n_heads"))?,
-            intermediate: size(json, pick("intermediate_size", "hidden_dim"))?,
-            vocab: size(json, "vocab_size")?,
-            positions: size(json, "max_position_embeddings")?.saturating_sub(position_offset),
-            position_offset,
-            types: if bert { size(json, "type_vocab_size").unwrap_or(2) } else { 0 },
-            activation,
-            eps: json.get("layer_norm_eps").and_then(Value::as_f64).unwrap_or(1e-12) as f32,
-            labels: labels(json),
-            multi_label: text("problem_type") == Some("multi_label_classification"),
-            case_types: text("token_types") == Some("case"),
-            answer_length_penalty: number("answer_length_penalty"),
-            no_answer_bias: number("no_answer_bias"),
-        };
-        if !config.hidden.is_multiple_of(config.heads) {
+            .ok_or_else(|| NnError::Config(format!("config.json asks for the unknown activation '{}'", shown(act))))?;
+        if let Some(kind) = keys.text("position_embedding_type")?.filter(|k| *k != "absolute") {
             return Err(NnError::Config(format!(
-                "config.json: hidden size {} is not a multiple of {} heads",
-                config.hidden, config.heads
+                "config.json asks for '{}' positions; only 'absolute' is known",
+                shown(kind)
             )));
         }
+        let vocab = keys.size("vocab_size")?;
+        let position_offset = match family {
+            Family::Roberta => keys.id("pad_token_id", vocab)?.unwrap_or(1) as usize + 1,
+            _ => 0,
+        };
+        let positions = keys.size("max_position_embeddings")?;
+        if positions <= position_offset {
+            return Err(NnError::Config(format!(
+                "config.json: {positions} positions leave none behind the padding's {position_offset}"
+            )));
+        }
+        let bias = -1e6..=1e6;
+        let config = Self {
+            family,
+            hidden: keys.size(pick("hidden_size", "dim"))?,
+            layers: keys.layers(pick("num_hidden_layers", "n_layers"))?,
+            heads: keys.size(pick("num_attention_heads", "n_heads"))?,
+            intermediate: keys.size(pick("intermediate_size", "hidden_dim"))?,
+            vocab,
+            positions: positions - position_offset,
+            position_offset,
+            types: if bert { keys.size_or("type_vocab_size", 2)? } else { 0 },
+            activation,
+            eps: keys.epsilon("layer_norm_eps", 1e-12)?,
+            labels: labels(json)?,
+            multi_label: keys.text("problem_type")? == Some("multi_label_classification"),
+            case_types: keys.text("token_types")? == Some("case"),
+            answer_length_penalty: keys.float_or("answer_length_penalty", 0.0, bias.clone())?,
+            no_answer_bias: keys.float_or("no_answer_bias", 0.0, bias)?,
+        };
+        head_dim(config.hidden, config.heads)?;
         Ok(config)
     }
 
@@ -111,27 +114,28 @@ impl Config {
     }
 }
 
-fn size(json: &Value, key: &str) -> Result<usize, NnError> {
-    let value = json.get(key).and_then(Value::as_u64);
-    match value.map(usize::try_from) {
-        Some(Ok(n)) if n > 0 && n <= MAX_SIZE => Ok(n),
-        Some(_) => Err(NnError::Config(format!("config.json: '{key}' is out of range"))),
-        None => Err(NnError::Config(format!("config.json has no number '{key}'"))),
-    }
-}
-
 /// `id2label` in order of the ids; without it `LABEL_0`, … as many as `num_labels` (default 2).
-fn labels(json: &Value) -> Vec<String> {
-    if let Some(map) = json.get("id2label").and_then(Value::as_object) {
-        let mut pairs: Vec<(usize, String)> =
-            map.iter().filter_map(|(k, v)| Some((k.parse().ok()?, v.as_str()?.to_owned()))).collect();
+fn labels(json: &Value) -> Result<Vec<String>, NnError> {
+    const MOST_LABELS: usize = 10_000;
+    let wrong = |why: String| NnError::Config(format!("config.json: 'id2label' {why}"));
+    if let Some(map) = json.get("id2label").filter(|v| !v.is_null()) {
+        let map = map.as_object().ok_or_else(|| wrong("is no list of names".into()))?;
+        let pair = |(k, v): (&String, &Value)| Some((k.parse::<usize>().ok()?, v.as_str()?.to_owned()));
+        let pairs: Option<Vec<(usize, String)>> = map.iter().map(pair).collect();
+        let mut pairs = pairs.ok_or_else(|| wrong("has an entry that is no number with a name".into()))?;
         pairs.sort();
+        if pairs.iter().enumerate().any(|(i, p)| i != p.0) || pairs.len() > MOST_LABELS {
+            return Err(wrong(format!("does not number its {} names from 0 on", pairs.len())));
+        }
         if !pairs.is_empty() {
-            return pairs.into_iter().map(|p| p.1).collect();
+            return Ok(pairs.into_iter().map(|p| p.1).collect());
         }
     }
-    let count = json.get("num_labels").and_then(Value::as_u64).unwrap_or(2).min(10_000);
-    (0..count).map(|i| format!("LABEL_{i}")).collect()
+    let count = Keys(json).size_or("num_labels", 2)?;
+    if count > MOST_LABELS {
+        return Err(NnError::Config(format!("config.json: {count} labels cannot be")));
+    }
+    Ok((0..count).map(|i| format!("LABEL_{i}")).collect())
 }
 
 #[cfg(test)]
@@ -140,9 +144,12 @@ mod tests {
 
     #[test]
     fn labels_come_in_order_of_their_ids() {
-        let json = serde_json::json!({"id2label": {"1": "b", "0": "a", "10": "k", "2": "c"}});
-        assert_eq!(labels(&json), ["a", "b", "c", "k"]);
-        assert_eq!(labels(&serde_json::json!({})), ["LABEL_0", "LABEL_1"]);
+        let json = serde_json::json!({"id2label": {"1": "b", "0": "a", "2": "c"}});
+        assert_eq!(labels(&json).expect("labels"), ["a", "b", "c"]);
+        assert_eq!(labels(&serde_json::json!({})).expect("labels"), ["LABEL_0", "LABEL_1"]);
+        for bad in [serde_json::json!({"0": "a", "2": "c"}), serde_json::json!({"0": 5}), serde_json::json!(7)] {
+            assert!(labels(&serde_json::json!({ "id2label": bad })).is_err());
+        }
     }
 
     #[test]
@@ -153,7 +160,7 @@ mod tests {
 
     #[test]
     fn absurd_sizes_are_refused() {
-        let json = serde_json::json!({"model_type": "bert", "hidden_size": 1u64 << 60});
+        let json = serde_json::json!({"model_type": "bert", "vocab_size": 9, "max_position_embeddings": 9, "hidden_size": 1u64 << 60});
         assert!(Config::from_json(&json).unwrap_err().to_string().contains("hidden_size"));
     }
 }

@@ -88,10 +88,20 @@ impl CpuEncoder {
             let Layer { qkv, out, norm_attention, up, down, norm_output } = reader.layer(index)?;
             let [qkv, out, up, down] =
                 [qkv, out, up, down].map(|l| Matrix::new(isa, &arena, &l.weight, &l.bias, precision));
+            let (h, i) = (config.hidden, config.intermediate);
+            qkv.fits("the layer of queries, keys and values", 3 * config.heads * config.head_dim(), h)?;
+            out.fits("attention's output", h, h)?;
+            up.fits("the feed-forward layer", i, h)?;
+            down.fits("the feed-forward output", h, i)?;
             layers.push(PackedLayer { qkv, out, norm_attention, up, down, norm_output });
         }
         let workspaces = (0..team.threads()).map(|_| Mutex::default()).collect();
         Ok(Self { config, isa, team, embeddings, layers, head, workspaces })
+    }
+
+    /// The table of words, which stays in its file.
+    pub fn words(&self) -> &crate::nn::source::RawTensor {
+        &self.embeddings.words
     }
 
     /// Bytes of packed weights and tables (the mapped word table counts in full).

@@ -78,6 +78,7 @@ impl Encoder {
                 Backend::Device(Box::new(device::DeviceEncoder::load(&reader, kind, &device, dtype, progress)?))
             }
         };
+        source.check_whole()?;
         Ok(Self { config, backend })
     }
 
@@ -117,7 +118,12 @@ impl Encoder {
             }
         }
         match &self.backend {
-            Backend::Cpu(e) => Ok(e.outputs(batch)),
+            Backend::Cpu(e) => {
+                let outputs = e.outputs(batch);
+                // Words are read from the file, row by row.
+                e.words().check_whole()?;
+                Ok(outputs)
+            }
             Backend::Device(e) => e.outputs(batch),
         }
     }

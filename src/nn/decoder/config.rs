@@ -2,7 +2,9 @@
 
 use crate::nn::NnError;
 use crate::nn::kernels::math::Activation;
+use crate::nn::keys::{self, MOST_LAYERS, check_heads, head_dim, shown};
 use serde_json::Value;
+use std::ops::RangeInclusive;
 
 /// The families that one decoder runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,11 +81,12 @@ pub trait Metadata {
     fn number(&self, key: &str) -> Option<f64>;
     /// A string.
     fn text(&self, key: &str) -> Option<&str>;
+    /// Whether there is anything of that name.
+    fn has_key(&self, key: &str) -> bool;
 }
 
 /// Upper bounds that keep a forged file from asking for absurd amounts of memory.
 const MAX_SIZE: f64 = 16_777_216.0;
-const MAX_LAYERS: usize = 1_024;
 
 /// Reads numbers of one family.
 struct Keys<'a> {
@@ -100,20 +103,36 @@ impl Keys<'_> {
     fn size(&self, tail: &str) -> Result<usize, NnError> {
         let key = format!("{}.{tail}", self.arch);
         let Some(value) = self.number(tail) else {
-            return Err(NnError::Config(format!("the file has no '{key}'")));
+            return Err(match self.has(tail) {
+                true => self.wrong(tail, "no single number"),
+                false => NnError::Config(format!("the file has no '{key}'")),
+            });
         };
         if !(1.0..=MAX_SIZE).contains(&value) || value.fract() != 0.0 {
-            return Err(NnError::Config(format!("'{key}' is {value}, which cannot be")));
+            return Err(self.wrong(tail, value));
         }
         Ok(value as usize)
     }
 
     fn size_or(&self, tail: &str, otherwise: usize) -> Result<usize, NnError> {
-        if self.number(tail).is_some() { self.size(tail) } else { Ok(otherwise) }
+        if self.has(tail) { self.size(tail) } else { Ok(otherwise) }
     }
 
-    fn float_or(&self, tail: &str, otherwise: f32) -> f32 {
-        self.number(tail).map_or(otherwise, |v| v as f32)
+    fn float_or(&self, tail: &str, otherwise: f32, range: RangeInclusive<f64>) -> Result<f32, NnError> {
+        match self.number(tail) {
+            None if self.has(tail) => Err(self.wrong(tail, "no single number")),
+            None => Ok(otherwise),
+            Some(value) if range.contains(&value) => Ok(value as f32),
+            Some(value) => Err(self.wrong(tail, value)),
+        }
+    }
+
+    fn has(&self, tail: &str) -> bool {
+        self.metadata.has_key(&format!("{}.{tail}", self.arch))
+    }
+
+    fn wrong(&self, tail: &str, value: impl std::fmt::Display) -> NnError {
+        NnError::Config(format!("'{}.{tail}' is {value}, which cannot be", self.arch))
     }
 }
 
@@ -127,31 +146,38 @@ impl Config {
         let Some((arch, family)) = Family::GGUF.into_iter().find(|f| f.0 == name) else {
             let known: Vec<&str> = Family::GGUF.iter().map(|f| f.0).collect();
             let known = known.join(", ");
-            return Err(NnError::Config(format!("the file describes a '{name}' model; known are {known}")));
+            return Err(NnError::Config(format!("the file describes a '{}' model; known are {known}", shown(name))));
         };
         let keys = Keys { metadata, arch };
         let hidden = keys.size("embedding_length")?;
         let heads = keys.size("attention.head_count")?;
-        let head_dim = keys.size_or("attention.key_length", hidden / heads)?;
+        let dim = match keys.has("attention.key_length") {
+            true => keys.size("attention.key_length")?,
+            false => head_dim(hidden, heads)?,
+        };
+        if keys.size_or("attention.value_length", dim)? != dim {
+            return Err(NnError::Config("keys and values of different widths are not known here".into()));
+        }
         let gemma = family == Family::Gemma3;
-        let window = keys.number("attention.sliding_window").filter(|w| (1.0..=MAX_SIZE).contains(w));
+        let has_window = keys.has("attention.sliding_window") && (gemma || family == Family::Phi3);
+        let window = if has_window { Some(keys.size("attention.sliding_window")?) } else { None };
         let config = Self {
             family,
             hidden,
             layers: keys.size("block_count")?,
             heads,
             kv_heads: keys.size_or("attention.head_count_kv", heads)?,
-            head_dim,
+            head_dim: dim,
             intermediate: keys.size("feed_forward_length")?,
             vocab,
             context: keys.size("context_length")?,
-            eps: keys.float_or("attention.layer_norm_rms_epsilon", 1e-5),
+            eps: keys.float_or("attention.layer_norm_rms_epsilon", 1e-5, 0.0..=1.0)?,
             activation: if gemma { Activation::GeluTanh } else { Activation::Silu },
-            rope: Some(rope(&keys, family, head_dim)?),
+            rope: Some(rope(&keys, family, dim)?),
             unrotated_every: if family == Family::SmolLm3 { 4 } else { 0 },
             embedding_scale: if gemma { (hidden as f32).sqrt() } else { 1.0 },
-            attention_scale: 1.0 / (head_dim as f32).sqrt(),
-            window: window.map(|w| w as usize).filter(|_| gemma || family == Family::Phi3),
+            attention_scale: 1.0 / (dim as f32).sqrt(),
+            window,
             global_every: if gemma { 6 } else { 0 },
         };
         config.check()
@@ -165,35 +191,33 @@ impl Config {
         let kind = json.get("model_type").and_then(Value::as_str).unwrap_or("");
         if kind != "gpt2" {
             let why = format!(
-                "config.json describes a '{kind}' model; from a folder this task runs 'gpt2' (DialoGPT), others as GGUF files"
+                "config.json describes a '{}' model; from a folder this task runs 'gpt2' (DialoGPT), others as GGUF files",
+                shown(kind)
             );
             return Err(NnError::Config(why));
         }
-        let size = |key: &str| {
-            let value = json.get(key).and_then(Value::as_u64).filter(|v| (1..=1 << 24).contains(v));
-            value.map(|v| v as usize).ok_or_else(|| NnError::Config(format!("config.json has no usable '{key}'")))
-        };
-        let (hidden, heads) = (size("n_embd")?, size("n_head")?);
-        let act = json.get("activation_function").and_then(Value::as_str).unwrap_or("gelu_new");
+        let keys = keys::Keys(json);
+        let (hidden, heads) = (keys.size("n_embd")?, keys.size("n_head")?);
+        let dim = head_dim(hidden, heads)?;
+        let act = keys.text("activation_function")?.unwrap_or("gelu_new");
         let activation = Activation::from_name(act)
-            .ok_or_else(|| NnError::Config(format!("config.json asks for the unknown activation '{act}'")))?;
-        let inner = if json.get("n_inner").is_some_and(|v| !v.is_null()) { size("n_inner")? } else { 4 * hidden };
+            .ok_or_else(|| NnError::Config(format!("config.json asks for the unknown activation '{}'", shown(act))))?;
         let config = Self {
             family: Family::Gpt2,
             hidden,
-            layers: size("n_layer")?,
+            layers: keys.layers("n_layer")?,
             heads,
             kv_heads: heads,
-            head_dim: hidden / heads,
-            intermediate: inner,
-            vocab: size("vocab_size")?,
-            context: size("n_positions")?,
-            eps: json.get("layer_norm_epsilon").and_then(Value::as_f64).unwrap_or(1e-5) as f32,
+            head_dim: dim,
+            intermediate: keys.size_or("n_inner", 4 * hidden)?,
+            vocab: keys.size("vocab_size")?,
+            context: keys.size("n_positions")?,
+            eps: keys.epsilon("layer_norm_epsilon", 1e-5)?,
             activation,
             rope: None,
             unrotated_every: 0,
             embedding_scale: 1.0,
-            attention_scale: 1.0 / ((hidden / heads) as f32).sqrt(),
+            attention_scale: 1.0 / (dim as f32).sqrt(),
             window: None,
             global_every: 0,
         };
@@ -202,11 +226,12 @@ impl Config {
 
     fn check(self) -> Result<Self, NnError> {
         let wrong = |why: String| Err(NnError::Config(why));
-        if self.head_dim == 0 || self.heads == 0 || !self.heads.is_multiple_of(self.kv_heads) {
+        check_heads(self.heads, self.head_dim)?;
+        if self.kv_heads == 0 || !self.heads.is_multiple_of(self.kv_heads) {
             return wrong(format!("{} heads cannot share {} key heads", self.heads, self.kv_heads));
         }
-        if self.layers > MAX_LAYERS || self.heads > 4_096 || self.head_dim > 4_096 {
-            return wrong(format!("{} layers of {} heads cannot be", self.layers, self.heads));
+        if self.layers > MOST_LAYERS {
+            return wrong(format!("{} layers cannot be", self.layers));
         }
         if self.vocab == 0 {
             return wrong("the file has no tokens".into());
@@ -236,20 +261,24 @@ impl Config {
 }
 
 fn rope(keys: &Keys<'_>, family: Family, head_dim: usize) -> Result<Rope, NnError> {
-    let scaling = keys.metadata.text(&format!("{}.rope.scaling.type", keys.arch)).unwrap_or("none");
+    let scaling = keys.metadata.text(&format!("{}.rope.scaling.type", keys.arch));
+    if scaling.is_none() && keys.has("rope.scaling.type") {
+        return Err(keys.wrong("rope.scaling.type", "no word"));
+    }
+    let scaling = scaling.unwrap_or("none");
     let factor = match scaling {
         "none" | "longrope" | "su" => 1.0,
-        "linear" => keys.float_or("rope.scaling.factor", 1.0),
+        "linear" => keys.float_or("rope.scaling.factor", 1.0, 1e-3..=1e6)?,
         other => {
-            return Err(NnError::Config(format!("the file asks for '{other}' rope scaling, which is not known here")));
+            return Err(NnError::Config(format!(
+                "the file asks for '{}' rope scaling, which is not known here",
+                shown(other)
+            )));
         }
     };
     let context = keys.size("context_length")?;
     let original_context = keys.size_or("rope.scaling.original_context_length", context)?;
-    let base = keys.float_or("rope.freq_base", 10_000.0);
-    if !(base > 0.0 && factor > 0.0) {
-        return Err(NnError::Config(format!("rope base {base} with factor {factor} cannot be")));
-    }
+    let base = keys.float_or("rope.freq_base", 10_000.0, 1.0..=1e12)?;
     let gemma = family == Family::Gemma3;
     Ok(Rope {
         base: if gemma && keys.number("rope.freq_base").is_none() { 1e6 } else { base },
@@ -258,6 +287,6 @@ fn rope(keys: &Keys<'_>, family: Family, head_dim: usize) -> Result<Rope, NnErro
         dim: keys.size_or("rope.dimension_count", head_dim)?,
         interleaved: matches!(family, Family::Llama | Family::SmolLm3),
         original_context,
-        magnitude: keys.float_or("rope.scaling.attn_factor", 1.0),
+        magnitude: keys.float_or("rope.scaling.attn_factor", 1.0, 1e-3..=1e3)?,
     })
 }

@@ -106,7 +106,7 @@ impl CpuDecoder {
         let mut layers = Vec::with_capacity(config.layers);
         for index in 0..config.layers {
             progress(index as f32 / (config.layers + 1) as f32)?;
-            layers.push(CpuLayer::new(isa, &arena, reader.layer(index)?, kept));
+            layers.push(CpuLayer::new(isa, &arena, (reader.layer(index)?, &config), kept)?);
         }
         progress(config.layers as f32 / (config.layers + 1) as f32)?;
         let frequencies = Frequencies::new(&config, &ends.factors);
@@ -117,6 +117,9 @@ impl CpuDecoder {
             Some(output) => (Some(words), Matrix::new(isa, &arena, output, &[], kept)),
             None => (None, words),
         };
+        for table in words.iter().chain([&output]) {
+            table.fits("the table of words", config.vocab, config.hidden)?;
+        }
         let (positions, norm, workspace) = (ends.positions, ends.norm, Mutex::default());
         Ok(Self { config, isa, team, words, positions, frequencies, layers, norm, output, workspace })
     }

@@ -1,6 +1,8 @@
 //! One layer's weights, packed for the CPU.
 
+use super::config::Config;
 use super::weights::{Layer, Linear, Norm};
+use crate::nn::NnError;
 use crate::nn::kernels::Isa;
 use crate::nn::kernels::arena::Arena;
 use crate::nn::kernels::matrix::Matrix;
@@ -25,9 +27,12 @@ pub struct CpuLayer {
 
 impl CpuLayer {
     /// Packs what was read, `kept` so.
-    pub fn new(isa: Isa, arena: &Arena, layer: Layer, kept: Precision) -> Self {
+    ///
+    /// # Errors
+    /// [`NnError::Config`] if it is not what the configuration says.
+    pub fn new(isa: Isa, arena: &Arena, (layer, config): (Layer, &Config), kept: Precision) -> Result<Self, NnError> {
         let pack = |l: Linear| Matrix::new(isa, arena, &l.weight, &l.bias, kept);
-        Self {
+        let packed = Self {
             norm_attention: layer.norm_attention,
             q: pack(layer.q),
             k: pack(layer.k),
@@ -41,7 +46,28 @@ impl CpuLayer {
             up: pack(layer.up),
             down: pack(layer.down),
             post_mlp: layer.post_mlp,
+        };
+        packed.check(config).map(|()| packed)
+    }
+
+    /// Whether its matrices are as `config` says.
+    ///
+    /// # Errors
+    /// [`NnError::Config`] if not.
+    fn check(&self, config: &Config) -> Result<(), NnError> {
+        let (h, ff) = (config.hidden, config.intermediate);
+        let (wide, narrow) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);
+        for (what, matrix, n, k) in [
+            ("the query layer", &self.q, wide, h),
+            ("the key layer", &self.k, narrow, h),
+            ("the value layer", &self.v, narrow, h),
+            ("attention's output", &self.out, h, wide),
+            ("the feed-forward layer", &self.up, ff, h),
+            ("the feed-forward output", &self.down, h, ff),
+        ] {
+            matrix.fits(what, n, k)?;
         }
+        self.gate.as_ref().map_or(Ok(()), |gate| gate.fits("the gate", ff, h))
     }
 
     /// Bytes of the matrices.

@@ -68,6 +68,7 @@ impl Decoder {
                 Backend::Device(Box::new(device::DeviceDecoder::load(&reader, &device, progress)?))
             }
         };
+        source.check_whole()?;
         Ok(Self { config, backend })
     }
 

@@ -240,6 +240,8 @@ unsafe fn pack_keys(keys: &mut [f32], k: *const f32, shape: [usize; 3], width: u
 /// `qkv` covers `tokens` rows of `stride` floats; `out` covers `queries` rows of `out_stride`, and
 /// no other thread writes this head's columns of them meanwhile.
 pub unsafe fn attention(isa: Isa, a: &mut Attention<'_>) {
+    debug_assert!(a.columns.iter().all(|c| c + a.head_dim <= a.stride), "{:?} + {}", a.columns, a.head_dim);
+    debug_assert!(a.head_dim <= a.out_stride && a.queries <= a.tokens);
     dispatch!(isa, attention_body(a): &mut Attention<'_>);
 }
 

@@ -35,6 +35,7 @@ impl HeadCache {
     /// `position < capacity`, both pointers valid for the sizes above, `key` and `value` of `dim`
     /// floats; nobody else reads or writes that position meanwhile.
     pub unsafe fn put(&self, position: usize, key: *const f32, value: *const f32) {
+        debug_assert!(position < self.capacity);
         let (panel, lane) = (position / self.width, position % self.width);
         // SAFETY: by contract.
         unsafe {
@@ -128,6 +129,8 @@ unsafe fn body<S: Simd, const NV: usize, const MR: usize>(c: &mut Causal<'_>) {
 /// `q` and `out` cover the tokens' rows; the cache holds every position up to the last token; no
 /// other thread writes these heads of these tokens meanwhile.
 pub unsafe fn causal(isa: Isa, c: &mut Causal<'_>) {
+    debug_assert!(c.heads.end * c.cache.dim <= c.q_stride, "{} heads of {}", c.heads.end, c.cache.dim);
+    debug_assert!(c.base + c.tokens.end <= c.cache.capacity && c.cache.width == isa.panel());
     dispatch!(isa, body(c): &mut Causal<'_>);
 }
 

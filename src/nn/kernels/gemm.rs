@@ -332,6 +332,7 @@ unsafe fn gemm_body<S: Simd, const NV: usize, const MR: usize>(g: &Gemm<'_>) {
 /// `a` covers `rows.end` rows of `k` floats at stride `lda`, `c` covers `rows.end * n` floats, and
 /// no other thread touches the same `rows` × `panels` of `c` meanwhile.
 pub unsafe fn gemm(isa: Isa, g: &Gemm<'_>) {
+    debug_assert!(g.lda >= g.weight.k && g.panels.end <= g.weight.panel_count());
     dispatch!(isa, gemm_body(g): &Gemm<'_>);
 }
 

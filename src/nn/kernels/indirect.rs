@@ -94,6 +94,7 @@ unsafe fn indirect_body<S: Simd, const NV: usize, const MR: usize>(a: &mut Indir
 /// Every address covers keys and values of all heads at `offset`; `q` and `out` cover all heads;
 /// `biases` are as long as `past`; no other thread writes these heads of `out` meanwhile.
 pub unsafe fn indirect(isa: Isa, a: &mut Indirect<'_>) {
+    debug_assert!(a.biases.iter().all(|b| b.len() == a.past.len()) && !a.past.is_empty());
     dispatch!(isa, indirect_body(a): &mut Indirect<'_>);
 }
 
@@ -121,6 +122,9 @@ impl SourceHead {
     /// `keys` and `values` cover `tokens` rows of `dim` floats.
     pub unsafe fn pack(to: &mut [f32], shape: [usize; 3], keys: *const f32, values: *const f32, stride: usize) {
         let [tokens, dim, width] = shape;
+        debug_assert!(
+            dim <= stride && to.len() >= Self::sizes(tokens, dim, width).0 + Self::sizes(tokens, dim, width).1
+        );
         let (k, v) = to.split_at_mut(Self::sizes(tokens, dim, width).0);
         for token in 0..tokens {
             for d in 0..dim {

@@ -5,6 +5,7 @@ use super::gemm::{Epilogue, Gemm, Packed, gemm};
 use super::int8::{Int8, Int8Gemm, int8_gemm};
 use super::quantized::{Quantized, QuantizedGemm, quantized_gemm};
 use super::{Isa, Shared};
+use crate::nn::NnError;
 use crate::nn::precision::Precision;
 use crate::nn::source::{Dtype, RawTensor};
 use std::ops::Range;
@@ -55,6 +56,27 @@ impl Matrix {
             Self::Quantized(m) => m.n,
             Self::Int8(m) => m.n,
         }
+    }
+
+    /// Input columns.
+    pub fn k(&self) -> usize {
+        match self {
+            Self::Float(m) => m.k,
+            Self::Quantized(m) => m.k,
+            Self::Int8(m) => m.k,
+        }
+    }
+
+    /// Whether it is what the kernels will take it for: the last look before raw pointers.
+    ///
+    /// # Errors
+    /// [`NnError::Config`] if not.
+    pub fn fits(&self, what: &str, n: usize, k: usize) -> Result<(), NnError> {
+        if (self.n(), self.k()) == (n, k) {
+            return Ok(());
+        }
+        let (rows, columns) = (self.n(), self.k());
+        Err(NnError::Config(format!("{what} is a matrix {rows} × {columns}; the configuration asks for {n} × {k}")))
     }
 
     /// Panels that threads can share.
@@ -109,6 +131,11 @@ impl Matrix {
     /// and panels of `c` meanwhile.
     pub unsafe fn product(&self, isa: Isa, p: Product<'_>) {
         let Product { a, c, rows, panels, epilogue, scratch } = p;
+        debug_assert!(
+            rows.start <= rows.end && panels.end <= self.panel_count(),
+            "{panels:?} of {}",
+            self.panel_count()
+        );
         // SAFETY: forwarded.
         unsafe {
             match self {

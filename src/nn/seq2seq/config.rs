@@ -2,6 +2,7 @@
 
 use crate::nn::NnError;
 use crate::nn::kernels::math::Activation;
+use crate::nn::keys::{Keys, MOST_MADE, check_heads, head_dim, shown};
 use serde_json::Value;
 
 /// The families that one encoder-decoder runs.
@@ -67,40 +68,12 @@ pub struct Config {
     pub beams: usize,
 }
 
-/// Upper bounds that keep a forged file from asking for absurd amounts of memory.
-const MAX_SIZE: u64 = 1 << 24;
-const MAX_LAYERS: usize = 1_024;
 /// T5 knows no longest length; its relative positions were trained on 512.
 const T5_POSITIONS: usize = 4_096;
 
-struct Keys<'a>(&'a Value);
-
-impl Keys<'_> {
-    fn size(&self, key: &str) -> Result<usize, NnError> {
-        let value = self.0.get(key).and_then(Value::as_u64).filter(|v| (1..=MAX_SIZE).contains(v));
-        value.map(|v| v as usize).ok_or_else(|| NnError::Config(format!("config.json has no usable '{key}'")))
-    }
-
-    fn size_or(&self, key: &str, otherwise: usize) -> Result<usize, NnError> {
-        if self.0.get(key).is_some_and(|v| !v.is_null()) { self.size(key) } else { Ok(otherwise) }
-    }
-
-    fn flag(&self, key: &str, otherwise: bool) -> bool {
-        self.0.get(key).and_then(Value::as_bool).unwrap_or(otherwise)
-    }
-
-    fn id(&self, key: &str) -> Option<u32> {
-        self.0.get(key).and_then(Value::as_u64).and_then(|v| u32::try_from(v).ok())
-    }
-
-    fn text(&self, key: &str) -> &str {
-        self.0.get(key).and_then(Value::as_str).unwrap_or("")
-    }
-
-    fn activation(&self, name: &str) -> Result<Activation, NnError> {
-        Activation::from_name(name)
-            .ok_or_else(|| NnError::Config(format!("config.json asks for the unknown activation '{name}'")))
-    }
+fn activation(name: &str) -> Result<Activation, NnError> {
+    Activation::from_name(name)
+        .ok_or_else(|| NnError::Config(format!("config.json asks for the unknown activation '{}'", shown(name))))
 }
 
 impl Config {
@@ -110,11 +83,11 @@ impl Config {
     /// [`NnError::Config`], in words, for another architecture, a missing or impossible value.
     pub fn from_json(json: &Value) -> Result<Self, NnError> {
         let keys = Keys(json);
-        let config = match keys.text("model_type") {
+        let config = match keys.text("model_type")?.unwrap_or("") {
             "t5" | "mt5" => t5(&keys)?,
             "marian" => marian(&keys)?,
             other => {
-                let why = format!("config.json describes a '{other}' model; this task runs 't5' and 'marian'");
+                let why = format!("config.json describes a '{}' model; this task runs 't5' and 'marian'", shown(other));
                 return Err(NnError::Config(why));
             }
         };
@@ -124,12 +97,22 @@ impl Config {
     fn check(self) -> Result<Self, NnError> {
         let wrong = |why: String| Err(NnError::Config(why));
         for stack in [self.encoder, self.decoder] {
-            if stack.layers > MAX_LAYERS || stack.heads > 4_096 || self.head_dim > 4_096 || self.head_dim == 0 {
-                return wrong(format!("{} layers of {} heads cannot be", stack.layers, stack.heads));
-            }
+            check_heads(stack.heads, self.head_dim)?;
         }
-        if self.encoder.heads != self.decoder.heads && self.family == Family::T5 {
+        if self.encoder.heads != self.decoder.heads {
             return wrong("encoder and decoder have different numbers of heads".into());
+        }
+        if self.positions.saturating_mul(self.hidden) > MOST_MADE {
+            return wrong(format!("{} positions of {} columns cannot be", self.positions, self.hidden));
+        }
+        // Half of the buckets (of each direction, in the encoder) are exact distances; the rest reach further.
+        if let Some(r) = self.relative
+            && (r.buckets < 4 || r.max_distance <= r.buckets / 2)
+        {
+            return wrong(format!("{} buckets for distances up to {} cannot be", r.buckets, r.max_distance));
+        }
+        if let Some(id) = self.banned.iter().find(|id| **id as usize >= self.vocab) {
+            return wrong(format!("'bad_words_ids' has {id}, which is outside the vocabulary of {}", self.vocab));
         }
         for (name, id) in [("eos_token_id", self.eos), ("decoder_start_token_id", self.start)] {
             if id as usize >= self.vocab {
@@ -149,28 +132,27 @@ fn t5(keys: &Keys<'_>) -> Result<Config, NnError> {
     let hidden = keys.size("d_model")?;
     let heads = keys.size("num_heads")?;
     let intermediate = keys.size("d_ff")?;
-    let layers = keys.size("num_layers")?;
+    let layers = keys.layers("num_layers")?;
     // "relu", or "gated-" and an activation; "gated-gelu" means the tanh approximation.
-    let named = match keys.text("feed_forward_proj") {
-        "" => "relu",
-        name => name,
-    };
+    let named = keys.text("feed_forward_proj")?.unwrap_or("relu");
     let (gated, act) = named.strip_prefix("gated-").map_or((false, named), |act| (true, act));
     let act = if gated && act == "gelu" { "gelu_new" } else { act };
-    let tied = keys.flag("tie_word_embeddings", true);
+    let tied = keys.flag("tie_word_embeddings", true)?;
+    let has_own = keys.0.get("num_decoder_layers").is_some_and(|v| !v.is_null());
+    let decoder_layers = if has_own { keys.layers("num_decoder_layers")? } else { layers };
     let vocab = keys.size("vocab_size")?;
-    let pad = keys.id("pad_token_id").unwrap_or(0);
+    let pad = keys.id("pad_token_id", vocab)?.unwrap_or(0);
     Ok(Config {
         family: Family::T5,
         hidden,
         head_dim: keys.size("d_kv")?,
         encoder: Stack { layers, heads, intermediate },
-        decoder: Stack { layers: keys.size_or("num_decoder_layers", layers)?, heads, intermediate },
+        decoder: Stack { layers: decoder_layers, heads, intermediate },
         source_vocab: vocab,
         vocab,
-        activation: keys.activation(act)?,
+        activation: activation(act)?,
         gated,
-        eps: keys.0.get("layer_norm_epsilon").and_then(Value::as_f64).unwrap_or(1e-6) as f32,
+        eps: keys.epsilon("layer_norm_epsilon", 1e-6)?,
         embedding_scale: 1.0,
         attention_scale: 1.0,
         logit_scale: if tied { 1.0 / (hidden as f32).sqrt() } else { 1.0 },
@@ -179,9 +161,9 @@ fn t5(keys: &Keys<'_>) -> Result<Config, NnError> {
             max_distance: keys.size_or("relative_attention_max_distance", 128)?,
         }),
         positions: T5_POSITIONS,
-        eos: keys.id("eos_token_id").unwrap_or(1),
+        eos: keys.id("eos_token_id", vocab)?.unwrap_or(1),
         forced_eos: None,
-        start: keys.id("decoder_start_token_id").unwrap_or(pad),
+        start: keys.id("decoder_start_token_id", vocab)?.unwrap_or(pad),
         banned: Vec::new(),
         beams: 2,
     })
@@ -190,12 +172,16 @@ fn t5(keys: &Keys<'_>) -> Result<Config, NnError> {
 fn marian(keys: &Keys<'_>) -> Result<Config, NnError> {
     let hidden = keys.size("d_model")?;
     let heads = keys.size("encoder_attention_heads")?;
-    let vocab = keys.size("vocab_size")?;
-    let pad = keys.id("pad_token_id").unwrap_or(vocab as u32 - 1);
-    let scale = if keys.flag("scale_embedding", false) { (hidden as f32).sqrt() } else { 1.0 };
-    let words = keys.0.get("bad_words_ids").and_then(Value::as_array);
+    let dim = head_dim(hidden, heads)?;
+    let source_vocab = keys.size("vocab_size")?;
+    // Ids of what is written.
+    let vocab = keys.size_or("decoder_vocab_size", source_vocab)?;
+    let pad = keys.id("pad_token_id", vocab)?.unwrap_or(vocab as u32 - 1);
+    let scale = if keys.flag("scale_embedding", false)? { (hidden as f32).sqrt() } else { 1.0 };
+    let words = keys.list("bad_words_ids")?;
     let single = |w: &Value| match w.as_array().map(Vec::as_slice) {
-        Some([id]) => id.as_u64().and_then(|id| u32::try_from(id).ok()),
+        // What is no id is outside every vocabulary, and refused as such.
+        Some([id]) => Some(id.as_u64().and_then(|id| u32::try_from(id).ok()).unwrap_or(u32::MAX)),
         _ => None,
     };
     // Marian never writes padding, whether or not the file says so.
@@ -206,26 +192,26 @@ fn marian(keys: &Keys<'_>) -> Result<Config, NnError> {
     Ok(Config {
         family: Family::Marian,
         hidden,
-        head_dim: hidden / heads,
-        encoder: Stack { layers: keys.size("encoder_layers")?, heads, intermediate: keys.size("encoder_ffn_dim")? },
+        head_dim: dim,
+        encoder: Stack { layers: keys.layers("encoder_layers")?, heads, intermediate: keys.size("encoder_ffn_dim")? },
         decoder: Stack {
-            layers: keys.size("decoder_layers")?,
+            layers: keys.layers("decoder_layers")?,
             heads: keys.size("decoder_attention_heads")?,
             intermediate: keys.size("decoder_ffn_dim")?,
         },
-        source_vocab: vocab,
-        vocab: keys.size_or("decoder_vocab_size", vocab)?,
-        activation: keys.activation(keys.text("activation_function"))?,
+        source_vocab,
+        vocab,
+        activation: activation(keys.text("activation_function")?.unwrap_or(""))?,
         gated: false,
         eps: 1e-5,
         embedding_scale: scale,
-        attention_scale: 1.0 / ((hidden / heads) as f32).sqrt(),
+        attention_scale: 1.0 / (dim as f32).sqrt(),
         logit_scale: 1.0,
         relative: None,
         positions: keys.size_or("max_position_embeddings", 512)?,
-        eos: keys.id("eos_token_id").unwrap_or(0),
-        forced_eos: keys.id("forced_eos_token_id"),
-        start: keys.id("decoder_start_token_id").unwrap_or(pad),
+        eos: keys.id("eos_token_id", vocab)?.unwrap_or(0),
+        forced_eos: keys.id("forced_eos_token_id", vocab)?,
+        start: keys.id("decoder_start_token_id", vocab)?.unwrap_or(pad),
         banned,
         beams: keys.size_or("num_beams", 4)?.min(16),
     })

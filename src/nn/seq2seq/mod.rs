@@ -112,6 +112,7 @@ impl Model {
                 Backend::Device(Box::new(device::DeviceModel::load(&reader, &device, dtype, progress)?))
             }
         };
+        source.check_whole()?;
         Ok(Self { config, backend })
     }
 

@@ -126,7 +126,7 @@ fn channels(out: &mut String, snapshot: &Snapshot) {
         );
     }
     out.push_str("</table>");
-    for (what, why) in &snapshot.facts.absent {
+    for (what, why) in snapshot.facts.closed.iter().chain(&snapshot.facts.absent) {
         let _ = write!(out, "<p class=\"note\">Not measured: {} ({}).</p>", escape(what), escape(why));
     }
 }

@@ -11,6 +11,30 @@ const CUT: &str = "%%\n";
 /// Seconds that one picture of a recorded file lasts.
 const STEP: f64 = 1.0;
 
+thread_local! {
+    /// Files that are there and could not be read, since they were last asked for: to tell apart what is missing and
+    /// what is closed.
+    static CLOSED: std::cell::RefCell<Vec<String>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+/// Files that are remembered so.
+const MOST_CLOSED: usize = 8;
+
+/// Notes a failure that is not that there is nothing.
+fn note_closed(path: &Path, error: &std::io::Error) {
+    // A device that has gone says ENODEV or ENXIO: it is not there.
+    let is_gone = matches!(error.raw_os_error(), Some(6 | 19)) || error.kind() == std::io::ErrorKind::NotFound;
+    CLOSED.with_borrow_mut(|closed| {
+        if !is_gone && closed.len() < MOST_CLOSED {
+            closed.push(format!("'{}' cannot be read: {error}", path.display()));
+        }
+    });
+}
+
+/// What could not be read on this thread since the last call.
+pub fn take_closed() -> Vec<String> {
+    CLOSED.take()
+}
+
 /// The folder that stands for `/`.
 #[derive(Clone, Debug)]
 pub struct Root(PathBuf);
@@ -38,7 +62,9 @@ impl Root {
 
     /// Entries of a folder whose names begin with `prefix`, in numeric order.
     pub fn entries(&self, folder: &str, prefix: &str) -> Vec<PathBuf> {
-        let listed = std::fs::read_dir(self.at(folder)).into_iter().flatten().flatten();
+        let folder = self.at(folder);
+        let listed = std::fs::read_dir(&folder).inspect_err(|e| note_closed(&folder, e));
+        let listed = listed.into_iter().flatten().flatten();
         let fits = |e: &std::fs::DirEntry| e.file_name().to_string_lossy().starts_with(prefix);
         let mut all: Vec<PathBuf> = listed.filter(fits).map(|e| e.path()).collect();
         all.sort_by_key(|p| (number_in(p), p.clone()));
@@ -61,7 +87,8 @@ pub fn number_in(path: &Path) -> u64 {
 pub fn text_of(path: &Path) -> Option<String> {
     use std::io::Read as _;
     let mut bytes = Vec::new();
-    File::open(path).ok()?.take(LIMIT as u64).read_to_end(&mut bytes).ok()?;
+    let read = File::open(path).and_then(|file| file.take(LIMIT as u64).read_to_end(&mut bytes));
+    read.inspect_err(|e| note_closed(path, e)).ok()?;
     let text = String::from_utf8_lossy(&bytes);
     Some(text.trim_matches(|c: char| c == '\0' || c.is_whitespace()).to_owned()).filter(|t| !t.is_empty())
 }
@@ -86,7 +113,7 @@ impl Reader {
             Ok(all) => all.split(CUT).map(str::to_owned).collect(),
             Err(_) => Vec::new(),
         };
-        let file = File::open(&path).ok();
+        let file = File::open(&path).inspect_err(|e| note_closed(&path, e)).ok();
         Self { path, file, frames, closed_until: 0.0 }
     }
 
@@ -107,7 +134,8 @@ impl Reader {
         }
         let length = match self.file.as_ref()?.read_at(buffer, 0) {
             Ok(length) => length,
-            Err(_) => {
+            Err(error) => {
+                note_closed(&self.path, &error);
                 self.file = None;
                 self.closed_until = now + STEP;
                 return None;

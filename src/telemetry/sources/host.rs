@@ -1,8 +1,9 @@
-//! CPU, memory and the watched process, from procfs. Written by hand and not with sysinfo because
-//! that reads `/proc` and nothing else, and allocates at every reading.
+//! CPU, memory and the watched process, from procfs and the control groups that bound it. Written by hand and not with
+//! sysinfo because that reads `/proc` and nothing else, and allocates at every reading.
 
 use super::files::{Reader, Root};
 use super::{Found, Source};
+use crate::memory;
 use crate::telemetry::channel::{Channel, Key, Unit};
 use std::collections::VecDeque;
 
@@ -23,15 +24,25 @@ struct Ticks {
     all: u64,
 }
 
+/// A group that bounds this process' memory, read again and again.
+struct Bound {
+    limit: Reader,
+    usage: Reader,
+    stat: Reader,
+    cache: &'static str,
+}
+
 struct Host {
     channels: Vec<Channel>,
     stat: Reader,
     meminfo: Reader,
+    bounds: Vec<Bound>,
     process: Reader,
     resident: Reader,
-    cores: usize,
-    /// Counters at the last readings: all CPUs first, then each; the process' ticks last.
-    past: VecDeque<Vec<Ticks>>,
+    /// Numbers of the cores that have channels, in the channels' order: they come and go, and have holes.
+    cores: Vec<u16>,
+    /// Counters at the last readings: all CPUs first, the process' ticks, then each core, `None` while it is off.
+    past: VecDeque<Vec<Option<Ticks>>>,
     /// The last percentages: they hold while no counter moves.
     held: Vec<f32>,
     has_nvmap: bool,
@@ -53,9 +64,16 @@ fn page_size(root: &Root, who: &str) -> u64 {
 pub(super) fn find(root: &Root, pid: Option<u32>) -> Found {
     let who = pid.map_or_else(|| "self".to_owned(), |p| p.to_string());
     let stat = root.text("/proc/stat").ok_or("/proc/stat cannot be read")?;
-    let cores = stat.lines().filter(|l| core_of(l).is_some()).count().clamp(1, MOST_CORES);
+    let mut cores: Vec<u16> = stat.lines().filter_map(core_of).collect();
+    cores.sort_unstable();
+    cores.dedup();
+    cores.truncate(MOST_CORES);
     let memory = root.text("/proc/meminfo").unwrap_or_default();
-    let total = field(&memory, "MemTotal:").map(|v| v as f32);
+    let groups = memory::groups(&root.at("/"));
+    let bounds: Vec<u64> = groups.iter().filter_map(|g| g.read()).map(|m| m.total).collect();
+    let whole = memory::of_meminfo(&memory).map(|m| bounds.iter().fold(m.total, |least, b| least.min(*b)));
+    let source = if bounds.is_empty() { "/proc/meminfo" } else { "/proc/meminfo, cgroup memory limit" };
+    let total = whole.map(|v| v as f32);
     let swap = field(&memory, "SwapTotal:").filter(|v| *v > 0.0).map(|v| v as f32);
     let has_swap = swap.is_some();
     let has_nvmap = field(&memory, "NvMapMemUsed:").is_some();
@@ -63,23 +81,26 @@ pub(super) fn find(root: &Root, pid: Option<u32>) -> Found {
     let mut channels = vec![
         Channel::new(Key::Cpu, "CPU", Unit::Percent, "/proc/stat").up_to(Some(100.0)),
         Channel::new(Key::Process, "this app's CPU", Unit::Percent, &process).up_to(Some(100.0)),
-        Channel::new(Key::Memory, "memory", Unit::Bytes, "/proc/meminfo").up_to(total),
+        Channel::new(Key::Memory, "memory", Unit::Bytes, source).up_to(total),
         Channel::new(Key::ProcessMemory, "this app's memory", Unit::Bytes, &resident).up_to(total),
     ];
     channels.push(Channel::new(Key::Swap, "swap", Unit::Bytes, "/proc/meminfo").up_to(swap));
     if has_nvmap {
         channels.push(Channel::new(Key::NvMap, "GPU memory (NvMap)", Unit::Bytes, "/proc/meminfo").up_to(total));
     }
-    let each = (0..cores).map(|i| {
-        let key = Key::Core(u16::try_from(i).unwrap_or(u16::MAX));
-        Channel::new(key, format!("core {i}"), Unit::Percent, "/proc/stat").up_to(Some(100.0))
+    channels.extend(cores.iter().map(|core| of_core(*core)));
+    let bounds = groups.into_iter().map(|g| Bound {
+        limit: Reader::new(g.limit),
+        usage: Reader::new(g.usage),
+        stat: Reader::new(g.stat),
+        cache: g.cache,
     });
-    channels.extend(each);
     Ok(Box::new(Host {
         held: vec![f32::NAN; channels.len()],
         channels,
         stat: Reader::new(root.at("/proc/stat")),
         meminfo: Reader::new(root.at("/proc/meminfo")),
+        bounds: bounds.collect(),
         process: Reader::new(root.at(&process)),
         resident: Reader::new(root.at(&resident)),
         cores,
@@ -90,6 +111,86 @@ pub(super) fn find(root: &Root, pid: Option<u32>) -> Found {
     }))
 }
 
+fn of_core(number: u16) -> Channel {
+    let name = format!("core {number}");
+    Channel::new(Key::Core(number), name, Unit::Percent, "/proc/stat").up_to(Some(100.0))
+}
+
+impl Host {
+    /// Places of the first core's channel, and of its counters in a row of them.
+    fn first_core(&self) -> (usize, usize) {
+        (5 + usize::from(self.has_nvmap), 2)
+    }
+
+    /// Counters of `/proc/stat`; a core that was never seen gets a channel.
+    fn count(&mut self, now: f64, buffer: &mut [u8], ticks: &mut Vec<Option<Ticks>>) -> bool {
+        let Some(text) = self.stat.read(now, buffer) else { return false };
+        for line in text.lines().take_while(|l| l.starts_with("cpu")) {
+            if line.starts_with("cpu ") {
+                ticks[0] = Some(ticks_of(line));
+                continue;
+            }
+            let Some(core) = core_of(line) else { continue };
+            let known = self.cores.iter().position(|c| *c == core);
+            if known.is_none() && self.cores.len() == MOST_CORES {
+                continue;
+            }
+            let place = known.unwrap_or_else(|| {
+                self.cores.push(core);
+                self.channels.push(of_core(core));
+                self.held.push(f32::NAN);
+                ticks.push(None);
+                self.cores.len() - 1
+            });
+            ticks[place + 2] = Some(ticks_of(line));
+        }
+        ticks[0].is_some()
+    }
+
+    /// Percentages from the oldest counters that are kept to these.
+    fn compare(&mut self, ticks: &[Option<Ticks>]) {
+        let (first_core, first_ticks) = self.first_core();
+        for (i, now) in ticks.iter().enumerate() {
+            let place = if i < first_ticks { i } else { first_core + i - first_ticks };
+            let then = self.past.front().and_then(|past| past.get(i).copied().flatten());
+            match (then, now) {
+                // What is off is not idle, and not what it was before.
+                (_, None) => self.held[place] = f32::NAN,
+                (Some(then), Some(now)) => {
+                    if let Some(share) = share(then, *now) {
+                        self.held[place] = share;
+                    }
+                }
+                (None, Some(_)) => {}
+            }
+        }
+    }
+
+    /// Memory in use: of the machine, or of the container that bounds this process more tightly.
+    fn memory(&mut self, now: f64, buffer: &mut [u8], row: &mut [f32]) {
+        let Some(text) = self.meminfo.read(now, buffer) else { return };
+        let whole = memory::of_meminfo(text);
+        // Without swap there is none in use either: absent, not 0.
+        if let (Some(all), Some(free), true) = (field(text, "SwapTotal:"), field(text, "SwapFree:"), self.has_swap) {
+            row[4] = (all - free).max(0.0) as f32;
+        }
+        if self.has_nvmap {
+            row[5] = field(text, "NvMapMemUsed:").map_or(f32::NAN, |v| v as f32);
+        }
+        let Some(mut left) = whole else { return };
+        for bound in &mut self.bounds {
+            let limit = bound.limit.read(now, buffer).and_then(memory::limit_of);
+            let usage = bound.usage.number(now);
+            let cache = bound.stat.read(now, buffer).and_then(|t| memory::stat_of(t, bound.cache)).unwrap_or(0);
+            if let (Some(limit), Some(usage)) = (limit, usage) {
+                left.total = left.total.min(limit);
+                left.available = left.available.min(memory::left(limit, usage as u64, cache));
+            }
+        }
+        row[2] = left.total.saturating_sub(left.available) as f32;
+    }
+}
+
 impl Source for Host {
     fn channels(&self) -> &[Channel] {
         &self.channels
@@ -97,43 +198,25 @@ impl Source for Host {
 
     fn read(&mut self, now: f64, _: &[bool], buffer: &mut [u8], row: &mut [f32]) {
         row.fill(f32::NAN);
-        let first_core = 5 + usize::from(self.has_nvmap);
         // The oldest counters' room is used again.
         let mut ticks = if self.past.len() > SPAN { self.past.pop_front() } else { None }.unwrap_or_default();
         ticks.clear();
-        ticks.resize(self.cores + 2, Ticks::default());
-        let is_read = self.stat.read(now, buffer).is_some_and(|text| count(text, &mut ticks));
-        let all = ticks[0].all;
+        ticks.resize(self.cores.len() + 2, None);
+        let is_read = self.count(now, buffer, &mut ticks);
         let process = self.process.read(now, buffer).and_then(process_ticks);
-        let process_at = self.cores + 1;
-        ticks[process_at] = Ticks { busy: process.unwrap_or(0), all };
+        let all = ticks[0].map_or(0, |t| t.all);
+        ticks[1] = process.map(|busy| Ticks { busy, all });
         if is_read {
-            if let Some(before) = self.past.front() {
-                for (i, (then, now)) in before.iter().zip(&ticks).enumerate() {
-                    let place = match i {
-                        0 => 0,
-                        i if i == process_at => 1,
-                        i => first_core + i - 1,
-                    };
-                    if let Some(share) = share(*then, *now) {
-                        self.held[place] = share;
-                    }
-                }
+            self.compare(&ticks);
+            let (first_core, _) = self.first_core();
+            row[..2].copy_from_slice(&self.held[..2]);
+            // A core that has just come has its place from the next reading on.
+            for (value, held) in row[first_core..].iter_mut().zip(&self.held[first_core..]) {
+                *value = *held;
             }
-            row[0] = self.held[0];
-            row[1] = if process.is_some() { self.held[1] } else { f32::NAN };
-            row[first_core..].copy_from_slice(&self.held[first_core..]);
         }
         self.past.push_back(ticks);
-        if let Some(text) = self.meminfo.read(now, buffer) {
-            let difference = |whole: &str, part: &str| Some((field(text, whole)? - field(text, part)?) as f32);
-            row[2] = difference("MemTotal:", "MemAvailable:").unwrap_or(f32::NAN);
-            // Without swap there is none in use either: absent, not 0.
-            row[4] = difference("SwapTotal:", "SwapFree:").filter(|_| self.has_swap).unwrap_or(f32::NAN);
-            if self.has_nvmap {
-                row[5] = field(text, "NvMapMemUsed:").map_or(f32::NAN, |v| v as f32);
-            }
-        }
+        self.memory(now, buffer, row);
         if let Some(text) = self.resident.read(now, buffer) {
             let pages: Option<f64> = text.split_ascii_whitespace().nth(1).and_then(|n| n.parse().ok());
             row[3] = pages.map_or(f32::NAN, |n| (n * self.page) as f32);
@@ -149,36 +232,22 @@ fn share(then: Ticks, now: Ticks) -> Option<f32> {
 }
 
 /// The number of a line such as `cpu3 …`.
-fn core_of(line: &str) -> Option<usize> {
+fn core_of(line: &str) -> Option<u16> {
     line.strip_prefix("cpu")?.split(' ').next()?.parse().ok()
 }
 
-/// Counters of `/proc/stat` (proc_stat(5)): everything that is neither idle nor waiting for a disk
-/// is busy. Time of guests is part of user time already. Cores that are off keep zeros.
-fn count(text: &str, ticks: &mut [Ticks]) -> bool {
-    let cores = ticks.len() - 2;
-    let mut found = false;
-    for line in text.lines().take_while(|l| l.starts_with("cpu")) {
-        let place = if line.starts_with("cpu ") {
-            0
-        } else {
-            match core_of(line) {
-                Some(core) if core < cores => core + 1,
-                _ => continue,
-            }
-        };
-        let (mut busy, mut all) = (0u64, 0u64);
-        for (i, word) in line.split_ascii_whitespace().skip(1).take(8).enumerate() {
-            let ticks: u64 = word.parse().unwrap_or(0);
-            all += ticks;
-            if i != 3 && i != 4 {
-                busy += ticks;
-            }
+/// Counters of a line of `/proc/stat` (proc_stat(5)): everything that is neither idle nor waiting for a disk is busy.
+/// Time of guests is part of user time already.
+fn ticks_of(line: &str) -> Ticks {
+    let mut ticks = Ticks::default();
+    for (i, word) in line.split_ascii_whitespace().skip(1).take(8).enumerate() {
+        let count: u64 = word.parse().unwrap_or(0);
+        ticks.all = ticks.all.saturating_add(count);
+        if i != 3 && i != 4 {
+            ticks.busy = ticks.busy.saturating_add(count);
         }
-        ticks[place] = Ticks { busy, all };
-        found |= place == 0;
     }
-    found
+    ticks
 }
 
 /// User and system ticks of `/proc/PID/stat` (proc_pid_stat(5)): fields 14 and 15, counted after
@@ -279,10 +348,10 @@ mod tests {
 
     #[test]
     fn idle_and_waiting_are_not_busy() {
-        let mut ticks = [Ticks::default(); 4];
-        assert!(count("cpu  10 2 3 100 50 1 1 0 7 7\ncpu1 5 0 0 50 0 0 0 0 0 0\nintr 1\n", &mut ticks));
+        let ticks = [ticks_of("cpu  10 2 3 100 50 1 1 0 7 7"), ticks_of("cpu1 5 0 0 50 0 0 0 0 0 0")];
         assert_eq!((ticks[0].busy, ticks[0].all), (17, 167));
-        assert_eq!((ticks[1].all, ticks[2].busy, ticks[2].all), (0, 5, 55));
+        assert_eq!((ticks[1].busy, ticks[1].all), (5, 55));
+        assert_eq!(core_of("cpu12 5 0"), Some(12));
         assert_eq!(share(ticks[0], Ticks { busy: 27, all: 187 }), Some(50.0));
         assert_eq!(share(ticks[0], ticks[0]), None);
     }

@@ -11,13 +11,20 @@ pub(super) fn facts(root: &Root, channels: &[Channel]) -> Facts {
     let l4t = root.text("/etc/nv_tegra_release").and_then(|t| release(&t));
     Facts {
         machine: board.or(cpu.map(|c| c.trim().to_owned())).unwrap_or_else(|| "a computer without a name".into()),
-        cores: channels.iter().filter(|c| matches!(c.key, Key::Core(_))).count(),
+        cores: cores(root),
         unified: l4t.is_some() || channels.iter().any(|c| c.key == Key::NvMap),
         jetpack: l4t.as_deref().and_then(jetpack).map(str::to_owned),
         l4t,
         kernel: root.text("/proc/sys/kernel/osrelease").unwrap_or_default(),
         ..Facts::default()
     }
+}
+
+/// Cores that are on now: they have numbers with holes, and come and go.
+pub(super) fn cores(root: &Root) -> usize {
+    let stat = root.text("/proc/stat").unwrap_or_default();
+    let is_core = |l: &&str| l.strip_prefix("cpu").is_some_and(|r| r.starts_with(|c: char| c.is_ascii_digit()));
+    stat.lines().filter(is_core).count()
 }
 
 /// Names of the GPUs that are read.

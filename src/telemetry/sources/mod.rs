@@ -4,12 +4,14 @@ pub(super) mod files;
 mod gpu;
 mod heat;
 mod host;
+mod lane;
 mod machine;
 mod nvml;
 mod power;
 
 use super::channel::{Channel, Facts, Key, Unit};
-use files::{LIMIT, Root};
+use files::{LIMIT, Root, take_closed};
+use lane::{Lane, Outcome};
 use std::path::{Path, PathBuf};
 
 /// Most channels that are kept; what is found beyond them is left out.
@@ -19,6 +21,8 @@ pub const MOST_CHANNELS: usize = 160;
 const AGAIN: f64 = 5.0;
 /// The longest such time, and that for a group that was never there.
 const RARELY: f64 = 40.0;
+/// The group that every machine has.
+const HOST: &str = "CPU and memory";
 /// Rails from this number on count whole devices, and are summed up.
 const WHOLE: u8 = 100;
 
@@ -73,8 +77,10 @@ type Found = Result<Box<dyn Source>, String>;
 struct Group {
     name: &'static str,
     find: Box<dyn FnMut(&Root) -> Found + Send>,
-    source: Option<Box<dyn Source>>,
+    source: Option<Lane>,
     why: String,
+    /// Why it cannot be read, where it is there.
+    closed: Option<String>,
     /// Places of its channels among all; none for what another group gives already.
     columns: Vec<Option<usize>>,
     /// The last values; when each is due again, and whether it is now.
@@ -93,6 +99,7 @@ impl Group {
             find: Box::new(find),
             source: None,
             why: String::new(),
+            closed: None,
             columns: Vec::new(),
             row: Vec::new(),
             read_next: Vec::new(),
@@ -123,7 +130,7 @@ impl Sources {
         let Probe { root, pid, nvml, own } = probe;
         let root = Root::new(&root);
         let mut groups = vec![
-            Group::new("CPU and memory", move |root| host::find(root, pid)),
+            Group::new(HOST, move |root| host::find(root, pid)),
             Group::new("CPU clock", host::find_clock),
             Group::new("Jetson GPU", gpu::find),
             Group::new("NVML", move |root| nvml::find(root, nvml.as_deref())),
@@ -205,44 +212,94 @@ impl Sources {
     /// Reads a group. True if it has no source, or one that gives something no more that it gave.
     fn read_group(&mut self, index: usize, now: f64) -> bool {
         let group = &mut self.groups[index];
-        let Some(source) = &mut group.source else { return true };
-        let times = source.channels().iter().zip(&mut group.read_next).zip(&mut group.due);
-        for ((channel, next), due) in times {
-            *due = now >= *next;
-            if *due {
-                // A little early, so that a period of whole ticks is met by the tick that is meant.
-                *next = now + f64::from(channel.period) - 0.02;
+        let Some(lane) = &mut group.source else { return true };
+        let outcome = if lane.is_busy() {
+            lane.take(&mut group.due, &mut group.row)
+        } else {
+            let times = lane.channels().iter().zip(&mut group.read_next).zip(&mut group.due);
+            for ((channel, next), due) in times {
+                *due = now >= *next;
+                if *due {
+                    // A little early, so that a period of whole ticks is met by the tick that is meant.
+                    *next = now + f64::from(channel.period) - 0.02;
+                }
             }
-        }
-        source.read(now, &group.due, &mut self.buffer, &mut group.row);
+            lane.read(now, &group.due, &mut self.buffer, &mut group.row)
+        };
+        // What was read slowly is as old as its asking; what is awaited is not silent.
+        let (read_at, is_waiting) = match outcome {
+            Outcome::Read(time) => (Some(time), false),
+            Outcome::Later => (None, lane.is_busy()),
+            Outcome::Gone => {
+                group.source = None;
+                return true;
+            }
+        };
+        let has_grown = lane.channels().len() > group.columns.len();
         let mut is_silent = false;
         for (place, (column, value)) in group.columns.iter().zip(&group.row).enumerate() {
             let Some(column) = *column else { continue };
             self.row[column] = *value;
             let at = &mut self.read_at[column];
-            if value.is_finite() && group.due[place] {
-                *at = now;
+            if let Some(time) = read_at.filter(|_| value.is_finite() && group.due[place]) {
+                *at = time;
             }
-            is_silent |= at.is_finite() && now - *at > AGAIN;
+            is_silent |= at.is_finite() && now - *at > AGAIN && !is_waiting;
         }
+        // Cores that are off are silent, and nothing to look for.
+        is_silent &= group.name != HOST || self.row.first().is_none_or(|v| v.is_nan());
         if !is_silent {
             group.pause = AGAIN;
         }
+        if has_grown {
+            self.adopt(index);
+        }
         is_silent
+    }
+
+    /// Gives the channels of a group that have none a place among all.
+    fn adopt(&mut self, index: usize) {
+        let group = &mut self.groups[index];
+        let Some(lane) = &group.source else { return };
+        for channel in &lane.channels()[group.columns.len()..] {
+            let known = self.channels.iter().position(|c| c.key == channel.key);
+            let place = known.unwrap_or(self.channels.len());
+            let is_free = known.is_none() && place < MOST_CHANNELS;
+            group.columns.push(is_free.then_some(place));
+            if is_free {
+                self.channels.push(channel.clone());
+            }
+        }
+        let count = lane.channels().len();
+        group.row.resize(count, f32::NAN);
+        group.read_next.resize(count, f64::NEG_INFINITY);
+        group.due.resize(count, false);
+        self.make_room();
     }
 
     /// Looks for a group's source, and gives its channels their places.
     fn look_for(&mut self, index: usize, now: f64) {
         let group = &mut self.groups[index];
+        take_closed();
         match (group.find)(&self.root) {
             Err(why) => {
                 group.why = why;
+                group.closed = take_closed().into_iter().next();
                 group.source = None;
             }
             Ok(source) => {
+                group.closed = None;
                 let mine = std::mem::take(&mut group.columns);
+                let is_here = |key: Key| source.channels().iter().any(|c| c.key == key);
+                let gone: Vec<usize> =
+                    mine.iter().flatten().copied().filter(|c| !is_here(self.channels[*c].key)).collect();
+                let mut gone_now = gone.clone();
                 for channel in source.channels() {
+                    let same = |c: &Channel| c.name == channel.name && c.unit == channel.unit;
                     let known = self.channels.iter().position(|c| c.key == channel.key);
+                    // A zone that has another number now is the same zone: its curve goes on.
+                    let renamed = gone_now.iter().position(|g| known.is_none() && same(&self.channels[*g]));
+                    let known = known.or_else(|| renamed.map(|at| gone_now.swap_remove(at)));
                     let place = known.unwrap_or(self.channels.len());
                     // Two libraries may know the same GPU: who came first keeps it.
                     let free = known.is_none_or(|k| mine.contains(&Some(k))) && place < MOST_CHANNELS;
@@ -258,7 +315,11 @@ impl Sources {
                 group.read_next = vec![f64::NEG_INFINITY; count];
                 group.due = vec![false; count];
                 group.why.clear();
-                group.source = Some(source);
+                group.source = Some(Lane::new(source));
+                // What is no more is not late either.
+                for column in gone_now {
+                    self.read_at[column] = f64::NEG_INFINITY;
+                }
             }
         }
         let was_never_there = group.columns.is_empty();
@@ -315,12 +376,18 @@ impl Sources {
         self.facts_next = now + AGAIN;
         let (power_mode, faster_mode) = machine::power_modes(&self.root);
         let missing = self.groups.iter().filter(|g| g.source.is_none());
-        let absent: Vec<_> = missing.map(|g| (g.name.to_owned(), g.why.clone())).collect();
+        let (closed, absent): (Vec<&Group>, Vec<&Group>) = missing.partition(|g| g.closed.is_some());
+        let absent: Vec<_> = absent.into_iter().map(|g| (g.name.to_owned(), g.why.clone())).collect();
+        let why = |g: &Group| g.closed.clone().unwrap_or_default();
+        let closed: Vec<_> = closed.into_iter().map(|g| (g.name.to_owned(), why(g))).collect();
+        let on = self.channels.iter().zip(&self.row).filter(|(c, v)| matches!(c.key, Key::Core(_)) && v.is_finite());
+        let cores = Some(on.count()).filter(|n| *n > 0).unwrap_or_else(|| machine::cores(&self.root));
         let gpus = machine::gpus(&self.channels);
         let facts = &mut self.facts;
-        if (&power_mode, &faster_mode, &absent, &gpus)
-            != (&facts.power_mode, &facts.faster_mode, &facts.absent, &facts.gpus)
+        if (&power_mode, &faster_mode, &absent, &gpus, &closed, cores)
+            != (&facts.power_mode, &facts.faster_mode, &facts.absent, &facts.gpus, &facts.closed, facts.cores)
         {
+            (facts.closed, facts.cores) = (closed, cores);
             (facts.power_mode, facts.faster_mode, facts.absent, facts.gpus) = (power_mode, faster_mode, absent, gpus);
             self.revision += 1;
         }

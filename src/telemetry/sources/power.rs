@@ -88,12 +88,47 @@ impl Source for Monitors {
     }
 }
 
-/// The CPU package's energy counter (Intel and AMD, "RAPL"). Most systems let only root read it.
+/// Watts that no package takes: a counter that began anew (after a suspend, say) seems to.
+const ABSURD: f64 = 2_000.0;
+
+/// A package's counter of microjoules.
+struct Counter {
+    energy: Reader,
+    /// The count at which it begins anew, each its own.
+    range: f64,
+    /// When it last moved, and to what.
+    last: Option<(f64, f64)>,
+    watts: f64,
+}
+
+impl Counter {
+    /// Watts since it last moved; the last value while it stands still.
+    fn read(&mut self, now: f64) -> f64 {
+        let Some(count) = self.energy.number(now) else {
+            self.last = None;
+            self.watts = f64::NAN;
+            return f64::NAN;
+        };
+        let Some((then, before)) = self.last else {
+            self.last = Some((now, count));
+            return f64::NAN;
+        };
+        // A counter that stands still has not been written since: the last value holds.
+        if count == before {
+            return self.watts;
+        }
+        let moved = if count < before { count + self.range - before } else { count - before };
+        let watts = moved / 1e6 / (now - then).max(1e-3);
+        self.last = Some((now, count));
+        self.watts = if (0.0..ABSURD).contains(&watts) { watts } else { f64::NAN };
+        self.watts
+    }
+}
+
+/// The CPU packages' energy counters (Intel and AMD, "RAPL"). Most systems let only root read them.
 struct Package {
     channels: Vec<Channel>,
-    /// Microjoules, with the count at which each begins anew.
-    counters: Vec<(Reader, f64)>,
-    last: Option<(f64, f64)>,
+    counters: Vec<Counter>,
 }
 
 pub(super) fn find_package(root: &Root) -> Found {
@@ -110,7 +145,7 @@ pub(super) fn find_package(root: &Root) -> Found {
         let mut energy = Reader::new(folder.join("energy_uj"));
         let range = Reader::new(folder.join("max_energy_range_uj")).number(0.0).unwrap_or(0.0);
         match energy.number(0.0) {
-            Some(_) => counters.push((energy, range)),
+            Some(_) => counters.push(Counter { energy, range, last: None, watts: f64::NAN }),
             None => closed = true,
         }
     }
@@ -123,7 +158,7 @@ pub(super) fn find_package(root: &Root) -> Found {
     }
     let source = "/sys/class/powercap/intel-rapl:*/energy_uj";
     let channel = Channel::new(Key::Rail(WHOLE), "CPU package", Unit::Watts, source).every(PERIOD);
-    Ok(Box::new(Package { channels: vec![channel], counters, last: None }))
+    Ok(Box::new(Package { channels: vec![channel], counters }))
 }
 
 impl Source for Package {
@@ -135,21 +170,52 @@ impl Source for Package {
         if !due[0] {
             return;
         }
-        let range: f64 = self.counters.iter().map(|c| c.1).sum();
-        let sum: Option<f64> = self.counters.iter_mut().map(|c| c.0.number(now)).sum();
-        row[0] = match (self.last, sum) {
-            // A counter that stands still has not been written since: the last value holds.
-            (Some((_, before)), Some(sum)) if sum == before => row[0],
-            (Some((then, before)), Some(sum)) => {
-                let microjoules = if sum < before { sum + range - before } else { sum - before };
-                (microjoules / 1e6 / (now - then).max(1e-3)) as f32
-            }
-            _ => f32::NAN,
-        };
-        if let Some(sum) = sum
-            && self.last.is_none_or(|l| l.1 != sum)
-        {
-            self.last = Some((now, sum));
+        row[0] = self.counters.iter_mut().map(|c| c.read(now)).sum::<f64>() as f32;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watts(counters: &[(&str, &str)], seconds: usize) -> Vec<f32> {
+        let folder = tempfile::tempdir().expect("folder");
+        for (n, (range, frames)) in counters.iter().enumerate() {
+            let at = folder.path().join(format!("sys/class/powercap/intel-rapl:{n}"));
+            std::fs::create_dir_all(&at).expect("folder");
+            std::fs::write(at.join("name"), format!("package-{n}\n")).expect("file");
+            std::fs::write(at.join("max_energy_range_uj"), range).expect("file");
+            std::fs::write(at.join("energy_uj"), "0").expect("file");
+            std::fs::write(at.join("energy_uj.frames"), frames).expect("file");
         }
+        let Ok(mut source) = find_package(&Root::new(folder.path())) else { panic!("a package") };
+        let mut row = [f32::NAN];
+        let mut each = |t: usize| {
+            source.read(t as f64, &[true], &mut [], &mut row);
+            row[0]
+        };
+        (0..seconds).map(&mut each).collect()
+    }
+
+    fn frames(counts: &[u64]) -> String {
+        counts.iter().map(u64::to_string).collect::<Vec<_>>().join("\n%%\n")
+    }
+
+    #[test]
+    fn each_counter_wraps_by_itself() {
+        let range = 262_143_328_850u64;
+        let wraps: Vec<u64> = (0..8).map(|t| (range - 150_000_000 + 50_000_000 * t) % range).collect();
+        let other: Vec<u64> = (0..8).map(|t| 5_000_000_000 + 50_000_000 * t).collect();
+        let range = range.to_string();
+        let all = watts(&[(&range, &frames(&wraps)), (&range, &frames(&other))], 8);
+        assert!(all[1..].iter().all(|w| (w - 100.0).abs() < 0.1), "{all:?}");
+    }
+
+    #[test]
+    fn a_counter_that_begins_anew_gives_no_number_then() {
+        let counts = [90_000_000_000, 90_050_000_000, 90_100_000_000, 1_000, 50_001_000, 100_001_000];
+        let all = watts(&[("262143328850", &frames(&counts))], 6);
+        assert!(all[0].is_nan() && all[3].is_nan(), "{all:?}");
+        assert!([1, 2, 4, 5].iter().all(|i| (all[*i] - 50.0).abs() < 0.1), "{all:?}");
     }
 }

@@ -7,7 +7,7 @@ use crate::app::tabs::Cx;
 use crate::app::theme::{figures, size};
 use crate::app::widgets::{bytes, failure, grouped, note, primary, secondary, titled};
 use crate::engine::message::{Happening, Outlook, Prospect};
-use crate::engine::news::{Card, Errand};
+use crate::engine::news::{Card, Errand, Removal};
 use crate::engine::shelf::{Measurement, Volume};
 use crate::nn::precision::Precision;
 use crate::tasks::translate::language_name;
@@ -205,10 +205,23 @@ impl ModelsTab {
             if self.leaving.as_deref() != Some(id) {
                 if secondary(ui, p, word, "").clicked() {
                     self.leaving = Some(id.clone());
+                    self.removal = None;
+                    self.ask(Errand::Survey(id.clone()), cx);
                 }
                 return;
             }
-            note(ui, p, format!("{} will have to be got again.", bytes(volume.bytes)));
+            match self.removal.as_ref().filter(|r| r.0 == *id) {
+                None => {
+                    note(ui, p, "Looking which files are its own…");
+                    return;
+                }
+                Some((_, None)) => {
+                    note(ui, p, "Its files are gone already.");
+                }
+                Some((_, Some(plan))) => {
+                    note(ui, p, what_goes(plan));
+                }
+            }
             if primary(ui, p, word.trim_end_matches('…'), "").clicked() {
                 self.leaving = None;
                 self.unload(id, cx);
@@ -219,6 +232,26 @@ impl ModelsTab {
             }
         });
     }
+}
+
+/// What will be deleted and what stays, in a sentence.
+fn what_goes(plan: &Removal) -> String {
+    if plan.only_forgotten {
+        return "It leaves the list; its files stay where they are.".into();
+    }
+    let name = |p: &std::path::PathBuf| p.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    // Blobs are called by their hash: the names beside them say more.
+    let mut names: Vec<String> = plan.files.iter().filter(|p| p.is_symlink() || !is_blob(p)).map(name).collect();
+    names.dedup();
+    let more = names.len().saturating_sub(6);
+    names.truncate(6);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let kept = if plan.shared.is_empty() { "" } else { " Files that another model uses stay." };
+    format!("{} go: {}{more}.{kept}", bytes(plan.bytes), names.join(", "))
+}
+
+fn is_blob(path: &std::path::Path) -> bool {
+    path.parent().and_then(|p| p.file_name()).is_some_and(|n| n == "blobs")
 }
 
 /// One row per way to keep the weights; what comes to the same is shown once.

@@ -12,7 +12,7 @@ use crate::app::jobs::Pending;
 use crate::app::widgets::icons::Icon;
 use crate::engine::Ticket;
 use crate::engine::message::{Event, LoadedModel, ModelChange, Outlook, Priority, Request};
-use crate::engine::news::{Download, Errand, Found, News, Phase};
+use crate::engine::news::{Download, Errand, Found, News, Phase, Removal};
 use crate::engine::shelf::{Shelf, Volume};
 use crate::error::UserMessage;
 use crate::labs::precisions::{self, Asked, Compared};
@@ -65,6 +65,8 @@ pub struct ModelsTab {
     adding: Option<Adding>,
     /// The model whose removal has to be confirmed.
     leaving: Option<String>,
+    /// What removing a model would do, by its id.
+    removal: Option<(String, Option<Arc<Removal>>)>,
     comparing: Option<Comparing>,
     compared: HashMap<String, Vec<Compared>>,
 }
@@ -183,6 +185,7 @@ impl ModelsTab {
                     adding.checked = Some((path.clone(), result.clone()));
                 }
             }
+            News::Removal { id, plan } => self.removal = Some((id.clone(), plan.clone())),
             News::Found { words, result } => {
                 self.searching = false;
                 self.found = Some((words.clone(), result.clone()));

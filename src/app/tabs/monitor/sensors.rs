@@ -17,7 +17,7 @@ impl MonitorTab {
             let row = |(place, c): (usize, &crate::telemetry::channel::Channel)| {
                 let value = store.latest_at(place).map(|v| c.unit.show(f64::from(v)));
                 let limit = c.limit.filter(|_| c.unit != Unit::Percent).map(|l| c.unit.show(f64::from(l)));
-                (c.name.clone(), value, limit, store.age(place, now), c.source.clone())
+                (c.name.clone(), value, limit, store.age(place, now), c.source.clone(), c.without_value())
             };
             let rows: Vec<_> = store.channels().iter().enumerate().map(row).collect();
             (rows, store.facts().clone())
@@ -33,11 +33,11 @@ impl MonitorTab {
                         note(ui, p, head);
                     }
                     ui.end_row();
-                    for (name, value, limit, age, source) in rows {
+                    for (name, value, limit, age, source, missing) in rows {
                         ui.label(name);
                         match value {
                             Some(value) => ui.label(figures(value, size::LABEL)),
-                            None => note(ui, p, "absent"),
+                            None => note(ui, p, missing),
                         };
                         ui.label(figures(limit.unwrap_or_default(), size::LABEL));
                         let late = age.is_some_and(|a| a > 3.0);
@@ -49,6 +49,13 @@ impl MonitorTab {
                     }
                 });
             });
+            if !facts.closed.is_empty() {
+                ui.add_space(8.0);
+                ui.label(strong("There, and not readable", size::BODY));
+                for (what, why) in &facts.closed {
+                    note(ui, p, format!("{what}: {why}"));
+                }
+            }
             if !facts.absent.is_empty() {
                 ui.add_space(8.0);
                 ui.label(strong("Looked for and not found", size::BODY));

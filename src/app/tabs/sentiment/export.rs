@@ -24,11 +24,8 @@ pub fn json(answer: &Answer) -> String {
 /// # Errors
 /// What the disk says, with the file's name.
 pub fn write_csv(path: &Path, rows: &[(String, Option<ItemResult>)]) -> Result<usize, String> {
-    let attempt = || -> Result<usize, csv::Error> {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        let mut out = csv::Writer::from_path(path)?;
+    let write = |file: &mut std::fs::File, _: &Path| -> std::io::Result<usize> {
+        let mut out = csv::Writer::from_writer(file);
         out.write_record(["text", "label", "probability", "error"])?;
         let mut count = 0;
         for (text, result) in rows {
@@ -45,5 +42,6 @@ pub fn write_csv(path: &Path, rows: &[(String, Option<ItemResult>)]) -> Result<u
         out.flush()?;
         Ok(count)
     };
-    attempt().map_err(|e| format!("'{}' could not be written: {e}. Choose another place.", path.display()))
+    crate::disk::replace(path, write)
+        .map_err(|e| format!("'{}' could not be written: {e}. Choose another place.", path.display()))
 }

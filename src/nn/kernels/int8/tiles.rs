@@ -3,7 +3,7 @@
 //! A panel lies as `[padded / 4][width][4]`. Every way gives the same 32-bit sums for a block: nothing saturates. Blocks
 //! are summed in f32 in their order, so that all ways agree to a rounding of the last bit.
 
-use super::{BLOCK, Isa, TOP};
+use super::{BLOCK, Isa};
 
 /// How bytes are multiplied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,10 +13,10 @@ pub enum Way {
     Vnni,
     /// AVX-VNNI: the same on 256 bits.
     Vnni256,
-    /// AVX2 `vpmaddubsw`, unsigned by signed with sums of two products in 16 bits. The step of weights is chosen so that
-    /// the codes of two neighbours together are at most 128: 255 · 128 fits, and no bit of an activation is lost. (Moving
-    /// the activation's sign to the weight would fit too, for one more instruction per product: no faster than floats.)
-    Pairs,
+    /// AVX2 `vpmaddwd` on codes widened to 16 bits, where nothing can saturate. (`vpmaddubsw` on the bytes themselves
+    /// needs another instruction per product to move signs, or steps that leave a bit of a pair of weights unused: no
+    /// faster, or four times as far from the floats on weights without structure.)
+    Wide,
     /// Arm's `sdot`: four products per 32-bit lane, both sides signed.
     Dot,
     /// A plain loop.
@@ -41,7 +41,7 @@ impl Way {
                 ways.push(Self::Vnni256);
             }
             if matches!(isa, Isa::Avx512 | Isa::AvxVnni | Isa::Avx2) {
-                ways.push(Self::Pairs);
+                ways.push(Self::Wide);
             }
         }
         #[cfg(target_arch = "aarch64")]
@@ -55,24 +55,14 @@ impl Way {
 
     /// What is added to an activation's code, so that it is not negative.
     pub fn shift(self) -> u8 {
-        if matches!(self, Self::Vnni | Self::Vnni256 | Self::Pairs) { 128 } else { 0 }
-    }
-
-    /// What a block of a column's weights is divided by: the least step whose codes fit.
-    pub fn step(self, weights: &[f32]) -> f32 {
-        let top = weights.iter().fold(0f32, |m, x| m.max(x.abs()));
-        if self != Self::Pairs {
-            return top / TOP;
-        }
-        // Rounding may add one half to each code of a pair: 127 becomes 128.
-        weights.chunks(2).map(|pair| pair.iter().map(|x| x.abs()).sum::<f32>()).fold(top, f32::max) / TOP
+        if matches!(self, Self::Vnni | Self::Vnni256) { 128 } else { 0 }
     }
 
     /// Rows of a tile: what the registers hold.
     pub fn rows(self) -> usize {
         match self {
             Self::Vnni | Self::Vnni256 | Self::Dot | Self::Plain => 6,
-            Self::Pairs => 4,
+            Self::Wide => 3,
         }
     }
 }
@@ -125,7 +115,7 @@ pub unsafe fn tile(way: Way, rows: usize, t: Tile) {
             #[cfg(target_arch = "x86_64")]
             Way::Vnni256 => by_rows!(vnni256, rows, t, (1, 4), (2, 2), (3, 2), (4, 1), (5, 1); (6, 1)),
             #[cfg(target_arch = "x86_64")]
-            Way::Pairs => by_rows!(pairs, rows, t, (1, 2), (2, 1), (3, 1); (4, 1)),
+            Way::Wide => by_rows!(wide, rows, t, (1, 1), (2, 1); (3, 1)),
             #[cfg(target_arch = "aarch64")]
             Way::Dot => by_rows!(dot, rows, t, (1, 2), (2, 1), (3, 1), (4, 1), (5, 1); (6, 1)),
             _ => plain(rows, t),
@@ -228,31 +218,42 @@ unsafe fn vnni256<const ROWS: usize, const CHAINS: usize>(t: Tile) {
     }
 }
 
+/// Two sums per column, which become one at a block's end.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn pairs<const ROWS: usize, const CHAINS: usize>(t: Tile) {
+unsafe fn wide<const ROWS: usize, const CHAINS: usize>(t: Tile) {
     use std::arch::x86_64::*;
     let padded = t.blocks * BLOCK;
     // SAFETY: the caller vouches for `ROWS` rows of codes, a panel of 16 columns or twice that, and `out`.
     unsafe {
-        let ones = _mm256_set1_epi16(1);
         for (half, block) in (0..t.width / 16).flat_map(|h| (0..t.blocks).map(move |b| (h, b))) {
-            let starts = t.starts.add(block * t.width + half * 16).cast::<__m256i>();
-            let mut sums = [[[_mm256_setzero_si256(); 2]; ROWS]; CHAINS];
-            sums[0] = [[_mm256_loadu_si256(starts), _mm256_loadu_si256(starts.add(1))]; ROWS];
-            for first in (block * BLOCK / 4..(block + 1) * BLOCK / 4).step_by(CHAINS) {
-                for (p, sums) in (first..).zip(&mut sums) {
-                    let from = t.panel.add(p * t.width * 4 + half * 64).cast::<__m256i>();
-                    let (low, high) = (_mm256_loadu_si256(from), _mm256_loadu_si256(from.add(1)));
-                    for (i, sum) in sums.iter_mut().enumerate() {
-                        let four = _mm256_set1_epi32(t.a.add(i * padded + p * 4).cast::<i32>().read_unaligned());
-                        let (a, b) = (_mm256_maddubs_epi16(four, low), _mm256_maddubs_epi16(four, high));
-                        sum[0] = _mm256_add_epi32(sum[0], _mm256_madd_epi16(a, ones));
-                        sum[1] = _mm256_add_epi32(sum[1], _mm256_madd_epi16(b, ones));
+            let mut codes = [[0i16; BLOCK]; ROWS];
+            for (i, row) in codes.iter_mut().enumerate() {
+                for at in (0..BLOCK).step_by(16) {
+                    let bytes = _mm_loadu_si128(t.a.add(i * padded + block * BLOCK + at).cast());
+                    _mm256_storeu_si256(row.as_mut_ptr().add(at).cast(), _mm256_cvtepi8_epi16(bytes));
+                }
+            }
+            let mut sums = [[_mm256_setzero_si256(); 4]; ROWS];
+            let from = t.panel.add(block * BLOCK * t.width + half * 64);
+            for p in 0..BLOCK / 4 {
+                for c in 0..4 {
+                    let weights = _mm_loadu_si128(from.add(p * t.width * 4 + c * 16).cast());
+                    let weights = _mm256_cvtepi8_epi16(weights);
+                    for (sum, row) in sums.iter_mut().zip(&codes) {
+                        let four = _mm256_set1_epi64x(row.as_ptr().add(p * 4).cast::<i64>().read_unaligned());
+                        sum[c] = _mm256_add_epi32(sum[c], _mm256_madd_epi16(four, weights));
                     }
                 }
             }
-            widen_256!(t, half, block, sums);
+            let mut whole = [[[_mm256_setzero_si256(); 2]; ROWS]];
+            for (whole, sums) in whole[0].iter_mut().zip(&sums) {
+                for (c, whole) in whole.iter_mut().enumerate() {
+                    let pairs = _mm256_hadd_epi32(sums[2 * c], sums[2 * c + 1]);
+                    *whole = _mm256_permute4x64_epi64::<0b11_01_10_00>(pairs);
+                }
+            }
+            widen_256!(t, half, block, whole);
         }
     }
 }

@@ -336,5 +336,6 @@ unsafe fn store<S: Simd>(g: &QuantizedGemm<'_>, row: usize, column: usize, width
 /// `a` covers `rows.end` rows of `k` floats at stride `lda`, `c` covers `rows.end * n` floats, and
 /// no other thread touches the same `rows` × `panels` of `c` meanwhile.
 pub unsafe fn quantized_gemm(isa: Isa, g: &mut QuantizedGemm<'_>) {
+    debug_assert!(g.lda >= g.weight.k && g.panels.end <= g.weight.panel_count());
     dispatch!(isa, body(g): &mut QuantizedGemm<'_>);
 }

@@ -5,7 +5,7 @@ pub mod decode;
 mod encode;
 mod stage;
 
-use super::config::{Config, Family};
+use super::config::{Config, Family, Stack};
 use super::positions::{Bias, sinusoids};
 use super::weights::{Linear, Norm, Reader, Side};
 use crate::nn::NnError;
@@ -109,7 +109,24 @@ impl Packer {
         Matrix::new(self.isa, &self.arena, &l.weight, &l.bias, self.precision)
     }
 
-    fn layer(&self, layer: super::weights::Layer) -> CpuLayer {
+    /// A layer whose matrices are as `config` and `stack` say.
+    fn layer(&self, layer: super::weights::Layer, config: &Config, stack: Stack) -> Result<CpuLayer, NnError> {
+        let packed = self.packed(layer);
+        let (h, inner, i) = (config.hidden, config.inner(stack), stack.intermediate);
+        packed.attention.qkv.fits("the layer of queries, keys and values", 3 * inner, h)?;
+        packed.attention.out.fits("attention's output", h, inner)?;
+        if let Some(cross) = &packed.cross {
+            cross.q.fits("the query layer", inner, h)?;
+            cross.kv.fits("the layer of keys and values", 2 * inner, h)?;
+            cross.out.fits("attention's output", h, inner)?;
+        }
+        packed.feed.up.fits("the feed-forward layer", i, h)?;
+        packed.feed.down.fits("the feed-forward output", h, i)?;
+        packed.feed.gate.as_ref().map_or(Ok(()), |gate| gate.fits("the gate", i, h))?;
+        Ok(packed)
+    }
+
+    fn packed(&self, layer: super::weights::Layer) -> CpuLayer {
         let (a, f) = (layer.attention, layer.feed);
         CpuLayer {
             attention: CpuAttention { norm: a.norm, qkv: self.linear(a.qkv), out: self.linear(a.out) },
@@ -153,15 +170,15 @@ impl CpuModel {
         let packer = Packer { isa, arena: Arena::default(), precision };
         let ends = reader.ends()?;
         let total = (config.encoder.layers + config.decoder.layers + 1) as f32;
-        let mut stack = |side: Side, count: usize, before: usize| -> Result<Vec<CpuLayer>, NnError> {
+        let mut stack = |side: Side, sizes: Stack, before: usize| -> Result<Vec<CpuLayer>, NnError> {
             let one = |index: usize| {
                 progress((before + index) as f32 / total)?;
-                Ok(packer.layer(reader.layer(side, index)?))
+                packer.layer(reader.layer(side, index)?, &config, sizes)
             };
-            (0..count).map(one).collect()
+            (0..sizes.layers).map(one).collect()
         };
-        let encoder = stack(Side::Encoder, config.encoder.layers, 0)?;
-        let decoder = stack(Side::Decoder, config.decoder.layers, config.encoder.layers)?;
+        let encoder = stack(Side::Encoder, config.encoder, 0)?;
+        let decoder = stack(Side::Decoder, config.decoder, config.encoder.layers)?;
         progress((total - 1.0) / total)?;
         let pack = |weight, bias: &[f32]| packer.linear(Linear { weight, bias: bias.to_vec() });
         let none: &[f32] = &[];
