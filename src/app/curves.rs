@@ -50,7 +50,7 @@ pub fn draw(ui: &mut Ui, p: &Palette, scene: &Scene, row: &Row, look: &Look) -> 
     let width = ui.available_width().max(1.0);
     let ground = Rect::from_min_size(ui.cursor().min, vec2(width, look.height));
     ui.painter().rect_filled(ground, 6.0, look.ground);
-    let name = row.kind.title();
+    let name = row.title();
     let sense = if look.moves { Sense::click_and_drag() } else { Sense::click() };
     let shown = Plot::new(name)
         .height(look.height)

@@ -13,6 +13,7 @@ pub mod tabs;
 pub mod theme;
 pub mod widgets;
 
+use crate::disk::{Held, Lock};
 use crate::engine::message::{Event, EventSink, Status};
 use crate::engine::{Engine, EngineConfig, Library, librarian};
 use crate::nn::runtime::DeviceChoice;
@@ -64,8 +65,18 @@ pub struct App {
     notices: Notices,
     /// Dropped files that are looked at: whether they are models.
     dropped: Vec<Pending<Vec<(bool, PathBuf)>>>,
-    /// Frames left in which a window that should fill the screen is looked at.
-    filling: u8,
+    filling: Filling,
+    /// Says to a second window that this one is here.
+    _alone: Option<Lock>,
+}
+
+/// A window that is to fill the screen.
+#[derive(Default)]
+struct Filling {
+    /// Frames left in which it is looked at.
+    frames: u8,
+    /// Whether there is a window manager to do it.
+    is_managed: bool,
 }
 
 impl App {
@@ -92,6 +103,18 @@ impl App {
         let current = tabs.iter().position(|t| t.id() == settings.tab).unwrap_or(0);
         let mut notices = Notices::default();
         file.problem.iter().for_each(|problem| notices.push(problem.clone()));
+        let alone = config.data.as_deref().map(|data| Lock::try_take(&data.join("window")));
+        let alone = match alone {
+            Some(Ok(Ok(lock))) => Some(lock),
+            Some(Ok(Err(Held(who)))) => {
+                notices.push(format!(
+                    "Glossa is open in another window too ({who}). Both keep their conversations and settings; neither loses what the other writes."
+                ));
+                None
+            }
+            // A folder that takes no lock takes no conversations either: that is said when there are some.
+            Some(Err(_)) | None => None,
+        };
         let library = engine.library.clone();
         let engine = Engine::start(engine)?;
         let mut usage = engine.usage();
@@ -128,27 +151,31 @@ impl App {
             palette: None,
             notices,
             dropped: Vec::new(),
-            filling: 0,
+            filling: Filling::default(),
+            _alone: alone,
         };
         theme::apply(ctx, &app.settings);
         Ok(app)
     }
 
-    /// Asks for a window that fills the screen. A kiosk often has no window manager that would
-    /// maximize it: then its size is set to the monitor's.
-    pub fn fill_screen(&mut self, fill: bool) {
-        self.filling = if fill { 30 } else { 0 };
+    /// Asks for a window that fills the screen: as the window manager maximizes it, or, in a kiosk that has none, as
+    /// large as the monitor.
+    pub fn fill_screen(&mut self, is_managed: bool) {
+        self.filling = Filling { frames: 30, is_managed };
     }
 
     fn grow(&mut self, ctx: &egui::Context) {
-        if self.filling == 0 {
-            return;
-        }
-        self.filling -= 1;
-        let (monitor, here) = ctx.input(|i| (i.viewport().monitor_size, i.viewport().inner_rect));
-        if let (0, Some(monitor), Some(here)) = (self.filling, monitor, here)
-            && here.width() < monitor.x * 0.9
-            && here.height() < monitor.y * 0.9
+        let Some(left) = self.filling.frames.checked_sub(1) else { return };
+        self.filling.frames = left;
+        let (monitor, here, is_maximized) =
+            ctx.input(|i| (i.viewport().monitor_size, i.viewport().inner_rect, i.viewport().maximized));
+        if self.filling.is_managed {
+            // Some managers overlook what a window asks for before it is shown.
+            if left == 15 && is_maximized == Some(false) {
+                ctx.send_viewport_cmd(egui::ViewportCommand::Maximized(true));
+            }
+        } else if let (0, Some(monitor), Some(here)) = (left, monitor, here)
+            && here.size() != monitor
         {
             ctx.send_viewport_cmd(egui::ViewportCommand::OuterPosition(egui::Pos2::ZERO));
             ctx.send_viewport_cmd(egui::ViewportCommand::InnerSize(monitor));

@@ -1,7 +1,7 @@
-//! Short messages over the bottom of the stage; they move nothing.
+//! Short messages below the stage, in a place of their own: at most three, and each can be put away.
 
 use super::theme::{Palette, size};
-use egui::{Align2, Area, Frame, Id, Margin, Order, Stroke, Ui, vec2};
+use egui::{Frame, Margin, Panel, ScrollArea, Stroke, Ui};
 use std::time::{Duration, Instant};
 
 /// How long good news stays.
@@ -13,22 +13,33 @@ const MOST: usize = 3;
 #[derive(Default)]
 pub struct Notices(Vec<(String, Option<Instant>)>);
 
+/// Letters of a message: it is read at a glance.
+const LONGEST: usize = 600;
+
+fn shortened(text: String) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text,
+    }
+}
+
 impl Notices {
     /// A problem: stays until it is dismissed.
     pub fn push(&mut self, text: String) {
+        let text = shortened(text);
         self.0.retain(|n| n.0 != text);
         self.0.push((text, None));
     }
 
     /// Good news: goes by itself.
     pub fn say(&mut self, text: impl Into<String>) {
-        let text = text.into();
+        let text = shortened(text.into());
         self.0.retain(|n| n.0 != text);
         self.0.push((text, Some(Instant::now() + BRIEF)));
     }
 
-    /// Draws them above the status line, from `left` on.
-    pub fn show(&mut self, ui: &Ui, p: &Palette, left: f32, bottom: f32) {
+    /// Draws them in a strip of their own between the stage and the status line: they take nothing from what is there.
+    pub fn show(&mut self, ui: &mut Ui, p: &Palette) {
         let now = Instant::now();
         self.0.retain(|n| n.1.is_none_or(|until| until > now));
         let extra = self.0.len().saturating_sub(MOST);
@@ -37,21 +48,25 @@ impl Notices {
             return;
         }
         let mut gone = None;
-        let area = Area::new(Id::unique("notices")).order(Order::Foreground);
-        area.anchor(Align2::LEFT_BOTTOM, vec2(left, -bottom)).show(ui.ctx(), |ui| {
-            ui.set_max_width(560.0_f32.min(ui.ctx().content_rect().width() - left - 20.0));
-            for (i, (text, until)) in self.0.iter().enumerate() {
-                let line = if until.is_some() { p.hairline } else { p.warning };
-                let frame = Frame::new().fill(p.raised).stroke(Stroke::new(1.0, line)).corner_radius(size::RADIUS);
-                frame.inner_margin(Margin::symmetric(12, 6)).show(ui, |ui| {
-                    ui.horizontal(|ui| {
-                        if ui.button("×").accessible_name("Dismiss").clicked() {
-                            gone = Some(i);
-                        }
-                        ui.add(egui::Label::new(text).wrap());
+        let frame = Frame::new().fill(p.ground).inner_margin(Margin::symmetric(16, 6));
+        Panel::bottom("notices").resizable(false).frame(frame).show(ui, |ui| {
+            let most = ui.ctx().content_rect().height() * 0.3;
+            ScrollArea::vertical().max_height(most).show(ui, |ui| {
+                ui.spacing_mut().item_spacing.y = 4.0;
+                for (i, (text, until)) in self.0.iter().enumerate() {
+                    let line = if until.is_some() { p.hairline } else { p.warning };
+                    let frame = Frame::new().fill(p.raised).stroke(Stroke::new(1.0, line)).corner_radius(size::RADIUS);
+                    frame.inner_margin(Margin::symmetric(12, 6)).show(ui, |ui| {
+                        ui.set_width(ui.available_width());
+                        ui.horizontal(|ui| {
+                            if ui.button("×").accessible_name("Dismiss").clicked() {
+                                gone = Some(i);
+                            }
+                            ui.add(egui::Label::new(text).wrap());
+                        });
                     });
-                });
-            }
+                }
+            });
         });
         if let Some(i) = gone {
             self.0.remove(i);

@@ -88,7 +88,7 @@ impl Pulse {
         let look = Look { height, ground: p.ground, cursor: self.cursor, words: false, moves: false };
         let mut touched = Touched::default();
         for row in &scene.rows {
-            header(ui, p, row.kind.title(), &row.value);
+            header(ui, p, row.title(), &row.value);
             touched = touched.or(curves::draw(ui, p, &scene, row, &look));
         }
         self.cursor = touched.hovered;

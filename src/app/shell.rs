@@ -57,12 +57,12 @@ impl App {
         if own || (self.pulse.is_moving() && (wide || self.settings.pulse_open)) {
             ui.ctx().request_repaint_after(self.pace());
         }
+        self.notices.show(ui, p);
         let margin = if wide { Margin::symmetric(28, 20) } else { Margin::symmetric(20, 14) };
         CentralPanel::default().frame(Frame::new().fill(p.ground).inner_margin(margin)).show(ui, |ui| {
             let (ctx, current) = (ui.ctx().clone(), self.current);
             self.with_tab(&ctx, current, |tab, cx| tab.ui(ui, cx));
         });
-        self.notices.show(ui, p, size::RAIL + 20.0, status + 12.0);
         self.palette_ui(ui, p);
     }
 
@@ -112,73 +112,24 @@ impl App {
 
     fn status_ui(&mut self, ui: &mut Ui, p: &Palette, wide: bool) {
         let (mut chosen, mut details) = (None, false);
-        ui.horizontal_centered(|ui| {
-            ui.spacing_mut().item_spacing.x = 6.0;
-            ui.spacing_mut().interact_size.y = 28.0;
-            match &self.status {
-                None => {
-                    note(ui, p, "starting…");
-                }
-                Some(status) => {
-                    ui.label(strong(&status.device.name, size::LABEL).color(p.text));
-                    if let Some(notice) = &status.device.notice {
-                        ui.label(RichText::new(format!("⚠ {notice}")).size(size::LABEL).color(p.warning));
-                    }
-                    ui.add_space(12.0);
-                    match status.loaded.as_slice() {
-                        [] => {
-                            note(ui, p, "no model loaded");
-                        }
-                        models => {
-                            let names: Vec<String> =
-                                models.iter().map(|m| format!("{} · {}", m.id, m.precision)).collect();
-                            note(ui, p, names.join(", "));
-                        }
-                    }
+        let sensed = sensed(&lock(&self.store));
+        ui.spacing_mut().item_spacing.x = 6.0;
+        ui.spacing_mut().interact_size.y = 28.0;
+        // The right end first: what stands there keeps its place, the rest has what is left.
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            let small = |text: &str| RichText::new(text).size(size::LABEL).color(p.muted);
+            let words = if room_for(ui, "Ctrl+K commands") < 0.35 { "Ctrl+K commands" } else { "Ctrl+K" };
+            if ui.add(egui::Button::new(small(words)).frame(false)).accessible_name("Commands").clicked() {
+                chosen = Some(UiCommand::Palette);
+            }
+            if !wide {
+                let beside = if self.tabs[self.current].has_side() { "details" } else { "pulse" };
+                let text = format!("{} {beside}", if self.settings.pulse_open { "Hide" } else { "Show" });
+                if ui.add(egui::Button::new(small(&text)).frame(false)).clicked() {
+                    chosen = Some(UiCommand::Pulse);
                 }
             }
-            let sensed = sensed(&lock(&self.store));
-            if let Some(used) = &sensed.memory {
-                ui.add_space(12.0);
-                note(ui, p, "memory");
-                ui.label(strong(used, size::LABEL).color(p.text));
-            }
-            ui.add_space(12.0);
-            note(ui, p, "queue");
-            ui.label(strong(self.engine.queue().to_string(), size::LABEL).color(p.text));
-            if !sensed.board.is_empty() {
-                ui.add_space(12.0);
-                note(ui, p, &sensed.board);
-            }
-            if let Some(warning) = sensed.warning {
-                ui.add_space(12.0);
-                let text = RichText::new(format!("⚠ {}", warning.what)).size(size::LABEL).color(p.warning);
-                // What stands at the right end keeps its place.
-                ui.scope(|ui| {
-                    ui.set_max_width((ui.available_width() - if wide { 140.0 } else { 250.0 }).max(0.0));
-                    let label = ui.add(egui::Label::new(text).truncate().sense(Sense::click()));
-                    if label.on_hover_text(format!("{} {}", warning.what, warning.next)).clicked() {
-                        details = true;
-                    }
-                });
-            }
-            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                let small = |text: &str| RichText::new(text).size(size::LABEL).color(p.muted);
-                if ui
-                    .add(egui::Button::new(small("Ctrl+K commands")).frame(false))
-                    .accessible_name("Commands")
-                    .clicked()
-                {
-                    chosen = Some(UiCommand::Palette);
-                }
-                if !wide {
-                    let beside = if self.tabs[self.current].has_side() { "details" } else { "pulse" };
-                    let text = format!("{} {beside}", if self.settings.pulse_open { "Hide" } else { "Show" });
-                    if ui.add(egui::Button::new(small(&text)).frame(false)).clicked() {
-                        chosen = Some(UiCommand::Pulse);
-                    }
-                }
-            });
+            ui.with_layout(Layout::left_to_right(Align::Center), |ui| details = self.state_ui(ui, p, &sensed));
         });
         // What is wrong is told in full there.
         if details && let Some(monitor) = self.tabs.iter().position(|t| t.id() == "monitor") {
@@ -190,6 +141,53 @@ impl App {
         }
     }
 
+    /// Device, models, memory, queue, board and what is wrong, as far as there is room for them. True if somebody wants to
+    /// know more of what is wrong.
+    fn state_ui(&self, ui: &mut Ui, p: &Palette, sensed: &Sensed) -> bool {
+        let Some(status) = &self.status else {
+            note(ui, p, "starting…");
+            return false;
+        };
+        let device = RichText::new(&status.device.name).size(size::LABEL).color(p.text).strong();
+        ui.add(egui::Label::new(device).truncate());
+        let mut details = false;
+        let mut warn = |ui: &mut Ui, text: String, hover: String| {
+            if ui.available_width() > 80.0 {
+                ui.add_space(6.0);
+                let text = RichText::new(text).size(size::LABEL).color(p.warning);
+                let label = ui.add(egui::Label::new(text).truncate().sense(Sense::click()));
+                details |= label.on_hover_text(hover).clicked();
+            }
+        };
+        if let Some(notice) = &status.device.notice {
+            warn(ui, format!("⚠ {notice}"), notice.clone());
+        }
+        if let Some(warning) = &sensed.warning {
+            warn(ui, format!("⚠ {}", warning.what), format!("{} {}", warning.what, warning.next));
+        }
+        let names: Vec<String> = status.loaded.iter().map(|m| format!("{} · {}", m.id, m.precision)).collect();
+        let models = if names.is_empty() { "no model loaded".to_owned() } else { names.join(", ") };
+        let mut parts = vec![("", models)];
+        parts.extend(sensed.memory.iter().map(|used| ("memory", used.clone())));
+        parts.push(("queue", self.engine.queue().to_string()));
+        if !sensed.board.is_empty() {
+            parts.push(("", sensed.board.clone()));
+        }
+        for (name, value) in parts {
+            if room_for(ui, &format!("{name} {value}")) > 0.9 {
+                continue;
+            }
+            ui.add_space(12.0);
+            if name.is_empty() {
+                note(ui, p, value);
+            } else {
+                note(ui, p, name);
+                ui.label(strong(value, size::LABEL).color(p.text));
+            }
+        }
+        details
+    }
+
     fn palette_ui(&mut self, ui: &Ui, p: &Palette) {
         let Some(mut palette) = self.palette.take() else { return };
         let titles: Vec<&str> = self.tabs.iter().map(|t| t.title()).collect();
@@ -199,6 +197,13 @@ impl App {
             Choice::Command(command) => self.run_command(ui.ctx(), command),
         }
     }
+}
+
+/// The share of the room that is left which `text` would take.
+fn room_for(ui: &Ui, text: &str) -> f32 {
+    let font = FontId::proportional(size::LABEL);
+    let width = ui.painter().layout_no_wrap(text.to_owned(), font, egui::Color32::PLACEHOLDER).size().x + 24.0;
+    width / ui.available_width().max(1.0)
 }
 
 /// What the status line says of the machine.

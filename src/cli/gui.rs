@@ -1,6 +1,6 @@
 //! `glossa gui`: the window, or a clear word where there is no display.
 
-use super::{Common, Sensors};
+use super::{Common, Sensors, display};
 use crate::app::settings::SettingsFile;
 use crate::app::{App, AppConfig};
 use crate::error::UserMessage;
@@ -20,6 +20,9 @@ pub(super) struct GuiArgs {
 }
 
 pub(super) fn run(args: &GuiArgs, common: &Common) -> Result<ExitCode, UserMessage> {
+    if let Some(display) = display::better() {
+        return Err(display::start_anew(&display));
+    }
     let engine = common.engine_config()?;
     let probe = args.sensors.probe()?;
     let config = AppConfig {
@@ -37,17 +40,35 @@ pub(super) fn run(args: &GuiArgs, common: &Common) -> Result<ExitCode, UserMessa
         .with_maximized(!args.windowed)
         .with_fullscreen(args.fullscreen);
     let options = eframe::NativeOptions { viewport, renderer: eframe::Renderer::Glow, ..Default::default() };
-    let fill = !args.windowed;
+    // A screen that is filled anyway, or a window that shall not, needs no help.
+    let fill = (!args.windowed && !args.fullscreen).then(display::is_managed);
     let created = Box::new(move |cc: &eframe::CreationContext<'_>| {
         let mut app = App::new(&cc.egui_ctx, config)?;
-        app.fill_screen(fill);
+        if let Some(is_managed) = fill {
+            app.fill_screen(is_managed);
+        }
         Ok(Box::new(app) as Box<dyn eframe::App>)
     });
     let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| eframe::run_native("Glossa", options, created)));
     match ran {
         Ok(Ok(())) => Ok(ExitCode::SUCCESS),
-        Ok(Err(error)) => Err(no_window(&error.to_string())),
+        Ok(Err(error)) => Err(no_window(&reason(&error))),
         Err(_) => Err(no_window("the window system failed")),
+    }
+}
+
+/// Why there is no window, in a sentence: what the libraries say is a page of their own names.
+fn reason(error: &eframe::Error) -> String {
+    use eframe::Error;
+    match error {
+        Error::Glutin(_) | Error::NoGlutinConfigs(..) | Error::OpenGL(_) => {
+            "it has no OpenGL 2 or newer: install the graphics driver (Debian: libgl1-mesa-dri), or start with LIBGL_ALWAYS_SOFTWARE=1".into()
+        }
+        other => {
+            let words = other.to_string();
+            let first = words.lines().next().unwrap_or("").trim_end_matches(['{', '(', ' ']);
+            first.chars().take(200).collect()
+        }
     }
 }
 

@@ -150,6 +150,7 @@ const LONGEST: u64 = 3_600_000_000;
 const FIGURES: u8 = 3;
 
 /// Latencies of a task since the start, in a histogram of fixed size (HDR: Tene 2012).
+#[derive(Clone)]
 pub struct Session {
     pub task: &'static str,
     warm: Histogram<u32>,
@@ -167,7 +168,7 @@ impl Session {
 }
 
 /// The whole session, task by task.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Sessions(Vec<Session>);
 
 impl Sessions {

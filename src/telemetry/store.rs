@@ -63,6 +63,7 @@ impl Gathered {
 }
 
 /// All that the plots, the exports and the warnings are made of.
+#[derive(Clone)]
 pub struct Store {
     origin: Instant,
     began: SystemTime,

@@ -1,6 +1,7 @@
 //! Rows of values over time, in memory that is taken once.
 
 /// A ring of rows: a time, and a value in each column. The oldest row makes room.
+#[derive(Clone)]
 pub struct Table<T> {
     times: Box<[f64]>,
     columns: Vec<Box<[T]>>,

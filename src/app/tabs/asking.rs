@@ -2,7 +2,7 @@
 //! answer cost, the pieces that the model read.
 
 use super::Cx;
-pub use super::editor::{Editor, LONG, take_long_paste};
+pub use super::editor::{Editor, LONG, cut_paste, take_long_paste};
 use crate::app::command::UiCommand;
 use crate::app::jobs::Pending;
 use crate::app::theme::{Palette, card, size};

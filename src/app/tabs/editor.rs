@@ -5,7 +5,7 @@ use crate::app::jobs::Pending;
 use crate::app::theme::{Palette, blend, card, size};
 use crate::app::widgets::file_picker::{FilePicker, Picked, Purpose};
 use crate::app::widgets::marked::grounds;
-use crate::app::widgets::{failure, note, secondary};
+use crate::app::widgets::{failure, grouped, note, secondary};
 use crate::error::UserMessage;
 use crate::labs::lines;
 use egui::{FontId, Margin, RichText, ScrollArea, TextEdit, Ui};
@@ -24,6 +24,54 @@ pub fn take_long_paste(ui: &Ui, limit: usize) -> Option<String> {
             egui::Event::Paste(text) => Some(text),
             _ => None,
         }
+    })
+}
+
+/// Puts `pasted` where a field's cursor is, in place of what is selected, as the field itself would; at most `limit`
+/// characters stand in the field then. How many characters were left out.
+pub fn insert(ui: &Ui, id: egui::Id, text: &mut String, pasted: &str, limit: usize) -> usize {
+    let state = egui::text_edit::TextEditState::load(ui.ctx(), id);
+    let selected = state.as_ref().and_then(|s| s.cursor.char_range());
+    let count = text.chars().count();
+    let (from, to) = match selected {
+        Some(range) => {
+            let (a, b) = (range.primary.index.0.min(count), range.secondary.index.0.min(count));
+            (a.min(b), a.max(b))
+        }
+        None => (count, count),
+    };
+    let byte = |letter: usize| text.char_indices().nth(letter).map_or(text.len(), |c| c.0);
+    let room = limit.saturating_sub(count - (to - from));
+    let kept: String = pasted.chars().take(room).collect();
+    let (first, last) = (byte(from), byte(to));
+    let (taken, left_out) = (kept.chars().count(), pasted.chars().count().saturating_sub(room));
+    text.replace_range(first..last, &kept);
+    if let Some(mut state) = state {
+        let at = egui::text::CCursor::new(from + taken);
+        state.cursor.set_char_range(Some(egui::text::CCursorRange::one(at)));
+        state.store(ui.ctx(), id);
+    }
+    left_out
+}
+
+/// Takes a paste that a field of `limit` characters has no room for, so that it is said what was cut. `None` if there was
+/// none; else the words.
+pub fn cut_paste(ui: &Ui, id: egui::Id, text: &mut String, limit: usize) -> Option<String> {
+    if !ui.memory(|m| m.has_focus(id)) {
+        return None;
+    }
+    // Bytes bound characters from above: what is shorter always has room.
+    let room = limit.saturating_sub(text.len());
+    let pasted = take_long_paste(ui, room)?;
+    let left_out = insert(ui, id, text, &pasted, limit);
+    (left_out > 0).then(|| {
+        let all = pasted.chars().count();
+        format!(
+            "Of {} pasted characters the last {} were left out: a message has at most {}. Open the text as a file in another tab, or paste it in parts.",
+            grouped(all),
+            grouped(left_out),
+            grouped(limit)
+        )
     })
 }
 
@@ -125,7 +173,7 @@ impl Editor {
         if ui.memory(|m| m.has_focus(id))
             && let Some(text) = take_long_paste(ui, LONG)
         {
-            self.text.push_str(&text);
+            insert(ui, id, &mut self.text, &text, usize::MAX);
         }
         if let Some((path, _)) = &self.reading {
             note(ui, p, format!("Reading '{}'…", path.display()));

@@ -137,7 +137,11 @@ pub fn model_name(cx: &Cx<'_>, id: Option<&str>) -> String {
 
 /// What to ask for to have a dropped file or folder as model; anything else is refused in words.
 pub fn dropped_model(path: &Path, cx: &mut Cx<'_>) -> Option<String> {
-    if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf")) || path.is_dir() {
+    // What has an ending other than .gguf is a file that is no model; whether a folder is one, the loading says.
+    let is_gguf = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf"));
+    let ending = path.extension().and_then(|e| e.to_str()).unwrap_or("");
+    let is_file = !ending.is_empty() && ending.len() <= 5 && ending.chars().any(char::is_alphabetic);
+    if is_gguf || !is_file {
         return Some(path.display().to_string());
     }
     cx.notices.push(format!("'{}' is no model: drop a GGUF file, or a GPT-2 folder.", path.display()));

@@ -24,6 +24,8 @@ pub struct FilePicker {
     folder: PathBuf,
     listing: Option<Listing>,
     reading: Option<Pending<Listing>>,
+    /// A path that was confirmed, and whether it is a folder.
+    looking: Option<(PathBuf, Pending<bool>)>,
 }
 
 /// What came of it.
@@ -37,12 +39,15 @@ impl FilePicker {
     /// Starts in `folder`, with `name` proposed.
     pub fn new(purpose: Purpose, folder: PathBuf, name: &str) -> Self {
         let path = folder.join(name).display().to_string();
-        Self { purpose, path, folder, listing: None, reading: None }
+        Self { purpose, path, folder, listing: None, reading: None, looking: None }
     }
 
     /// The user's home, or the current folder.
     pub fn home() -> PathBuf {
-        directories::UserDirs::new().map_or_else(|| PathBuf::from("."), |d| d.home_dir().to_owned())
+        // Looked up once: it reads a file.
+        static HOME: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
+        let find = || directories::BaseDirs::new().map_or_else(|| PathBuf::from("."), |d| d.home_dir().to_owned());
+        HOME.get_or_init(find).clone()
     }
 
     /// Whether it was opened for this purpose.
@@ -85,17 +90,26 @@ impl FilePicker {
                 let verb = if self.purpose == Purpose::Open { "Open" } else { "Save" };
                 if primary(ui, p, verb, "").clicked() {
                     let path = PathBuf::from(self.path.trim());
-                    if path.is_dir() {
-                        self.enter(path);
-                    } else {
-                        picked = Some(Picked::File(path));
-                    }
+                    let there = path.clone();
+                    // A folder of a network may take its time.
+                    self.looking = Some((path, Pending::spawn(ui.ctx(), move || there.is_dir())));
                 }
                 if secondary(ui, p, "Cancel", "Esc").clicked() {
                     picked = Some(Picked::Closed);
                 }
             });
         });
+        if let Some((path, pending)) = &mut self.looking
+            && let Some(is_folder) = pending.poll()
+        {
+            let path = std::mem::take(path);
+            self.looking = None;
+            if is_folder {
+                self.enter(path);
+            } else {
+                picked = Some(Picked::File(path));
+            }
+        }
         if modal.should_close() && picked.is_none() {
             picked = Some(Picked::Closed);
         }

@@ -117,9 +117,7 @@ impl CpuDecoder {
             Some(output) => (Some(words), Matrix::new(isa, &arena, output, &[], kept)),
             None => (None, words),
         };
-        for table in words.iter().chain([&output]) {
-            table.fits("the table of words", config.vocab, config.hidden)?;
-        }
+        words.iter().chain([&output]).try_for_each(|t| t.fits("a table of words", config.vocab, config.hidden))?;
         let (positions, norm, workspace) = (ends.positions, ends.norm, Mutex::default());
         Ok(Self { config, isa, team, words, positions, frequencies, layers, norm, output, workspace })
     }

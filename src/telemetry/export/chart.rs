@@ -138,7 +138,7 @@ where
     DB::ErrorType: 'static,
 {
     let small = scale.font(11.0, &MUTED);
-    area.draw(&Text::new(row.kind.title(), (scale.at(10), scale.at(6)), scale.font(14.0, &TEXT)))?;
+    area.draw(&Text::new(row.title(), (scale.at(10), scale.at(6)), scale.font(14.0, &TEXT)))?;
     for (line, part) in (0..).zip(row.value.split(" · ")) {
         area.draw(&Text::new(part.to_owned(), (scale.at(10), scale.at(24 + 14 * line)), small.clone()))?;
     }

@@ -56,10 +56,18 @@ impl RowKind {
             Self::Cpu => "CPU",
             Self::Gpu => "GPU",
             Self::GpuMemory => "GPU memory",
-            Self::Load => "CPU · GPU",
+            Self::Load => "CPU",
             Self::Power => "Power",
             Self::Temperature => "Temperature",
         }
+    }
+}
+
+impl Row {
+    /// Its name: of a GPU only where there is one.
+    pub fn title(&self) -> &'static str {
+        let has_gpu = self.lines.iter().any(|l| l.hue == Hue::Gpu);
+        if self.kind == RowKind::Load && has_gpu { "CPU · GPU" } else { self.kind.title() }
     }
 }
 

@@ -7,11 +7,13 @@ mod host;
 mod lane;
 mod machine;
 mod nvml;
+mod own;
 mod power;
 
 use super::channel::{Channel, Facts, Key, Unit};
 use files::{LIMIT, Root, take_closed};
 use lane::{Lane, Outcome};
+use own::OwnSource;
 use std::path::{Path, PathBuf};
 
 /// Most channels that are kept; what is found beyond them is left out.
@@ -396,44 +398,6 @@ impl Sources {
 
 fn is_whole(channel: &Channel) -> bool {
     matches!(channel.key, Key::Rail(n) if n >= WHOLE)
-}
-
-/// What the app says of itself.
-struct OwnSource {
-    reader: OwnReader,
-    channels: Vec<Channel>,
-}
-
-impl OwnSource {
-    fn new(reader: OwnReader) -> Self {
-        let engine = |key, name: &str, unit| Channel::new(key, name, unit, "Glossa's engine");
-        let channels = vec![
-            engine(Key::Weights, "weights", Unit::Bytes),
-            engine(Key::Caches, "caches", Unit::Bytes),
-            engine(Key::Queue, "queue", Unit::Count),
-            Channel::new(Key::CudaMemory, "CUDA memory", Unit::Bytes, "CUDA driver"),
-            Channel::new(Key::CudaTotal, "all CUDA memory", Unit::Bytes, "CUDA driver"),
-        ];
-        Self { reader, channels }
-    }
-}
-
-impl Source for OwnSource {
-    fn channels(&self) -> &[Channel] {
-        &self.channels
-    }
-
-    fn read(&mut self, _: f64, _: &[bool], _: &mut [u8], row: &mut [f32]) {
-        let own = (self.reader)();
-        row.fill(f32::NAN);
-        row[0] = own.weights as f32;
-        row[1] = own.caches as f32;
-        row[2] = own.queue as f32;
-        if let Some((free, total)) = own.cuda {
-            row[3] = total.saturating_sub(free) as f32;
-            row[4] = total as f32;
-        }
-    }
 }
 
 /// The number of a path's last folder, such as 3 of `thermal_zone3`.

@@ -1,26 +1,42 @@
-//! Conversations on disk: one file each, read and written on a thread of its own, in order.
+//! Conversations on disk: one file each, read and written on a thread of its own, in order; while no other program
+//! writes there, and without losing what another window has said.
 
-use super::conversation::Conversation;
-use crate::disk::write_whole;
-use crossbeam_channel::{Receiver, Sender};
+use super::conversation::{Answer, Conversation, Turn};
+use super::merge;
+use crate::disk::{Found, Lock, read_json, set_aside, write_whole};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// Largest file that is read.
 const MAX_BYTES: u64 = 64 << 20;
+/// What could not be written is tried again so often.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// What the thread is told.
 enum Job {
     Write(Box<Conversation>),
+    /// The answer that is coming to a turn, as far as it is.
+    Partial {
+        id: String,
+        turn: usize,
+        answer: Box<Answer>,
+    },
     Remove(String),
 }
 
 /// What the thread says.
 pub enum News {
-    /// Everything that was found, newest first.
-    Found(Vec<Conversation>),
+    /// Everything that was found, newest first, and what was wrong with the rest.
+    Found(Vec<Conversation>, Vec<String>),
+    /// Another window has said more in this conversation.
+    More(String, Vec<Turn>),
     /// A problem, in words.
     Problem(String),
+    /// Good news.
+    Good(String),
 }
 
 /// The thread's handle. Dropping it waits until everything is written.
@@ -38,21 +54,14 @@ impl Keeper {
         let ctx = ctx.clone();
         let work = move || {
             let (found, problems) = read_all(&folder);
-            let _ = say.send(News::Found(found));
-            for problem in problems {
-                let _ = say.send(News::Problem(problem));
-            }
-            ctx.request_repaint();
-            while let Ok(job) = inbox.recv() {
-                let result = match job {
-                    Job::Write(conversation) => write(&folder, &conversation),
-                    Job::Remove(id) => remove(&folder, &id),
-                };
-                if let Err(problem) = result {
-                    let _ = say.try_send(News::Problem(problem));
-                    ctx.request_repaint();
-                }
-            }
+            let known = found.iter().map(|c| (c.id.clone(), c.clone())).collect();
+            // A window that does not listen holds nobody up.
+            let tell = move |news| {
+                let _ = say.try_send(news);
+                ctx.request_repaint();
+            };
+            tell(News::Found(found, problems));
+            Desk { folder, known, ..Desk::default() }.run(&inbox, &tell);
         };
         let thread = std::thread::Builder::new().name("glossa-chats".into()).spawn(work).ok()?;
         Some(Self { jobs: Some(jobs), news, thread: Some(thread) })
@@ -61,8 +70,13 @@ impl Keeper {
     /// Writes `conversation`, unless it is private or empty.
     pub fn write(&self, conversation: &Conversation) {
         if !conversation.private && !conversation.turns.is_empty() {
-            self.tell(Job::Write(Box::new(conversation.clone())));
+            self.tell(Job::Write(Box::new(merge::to_write(conversation))));
         }
+    }
+
+    /// Writes how far the answer to a turn has come, of a conversation that was written before.
+    pub fn write_partial(&self, id: &str, turn: usize, answer: Answer) {
+        self.tell(Job::Partial { id: id.to_owned(), turn, answer: Box::new(answer) });
     }
 
     /// Removes a conversation's file.
@@ -93,20 +107,127 @@ impl Drop for Keeper {
     }
 }
 
-fn file_of(folder: &Path, id: &str) -> PathBuf {
-    folder.join(format!("{id}.json"))
+/// What the thread remembers, by conversation.
+#[derive(Default)]
+struct Desk {
+    folder: PathBuf,
+    /// As the file was when we last read or wrote it.
+    known: HashMap<String, Conversation>,
+    /// As our window last had it, without answers on their way.
+    base: HashMap<String, Conversation>,
+    /// Turns of other windows that ours does not have yet.
+    foreign: HashMap<String, Vec<Turn>>,
+    /// What could not be written.
+    unsaved: BTreeMap<String, Conversation>,
 }
 
-fn write(folder: &Path, conversation: &Conversation) -> Result<(), String> {
-    let path = file_of(folder, &conversation.id);
-    let written =
-        serde_json::to_vec_pretty(conversation).map_err(Into::into).and_then(|json| write_whole(&path, &json));
-    written.map_err(|e: std::io::Error| {
-        format!(
-            "The conversation stays here until you close Glossa: '{}' cannot be written ({e}). Free some space, or export it to another place.",
-            path.display()
-        )
-    })
+impl Desk {
+    fn run(&mut self, inbox: &Receiver<Job>, tell: &dyn Fn(News)) {
+        loop {
+            let job = if self.unsaved.is_empty() {
+                inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                inbox.recv_timeout(AGAIN)
+            };
+            match job {
+                Ok(job) => self.take(job, tell),
+                Err(RecvTimeoutError::Timeout) => self.try_again(tell),
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.try_again(tell);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, job: Job, tell: &dyn Fn(News)) {
+        match job {
+            Job::Write(conversation) => {
+                self.base.insert(conversation.id.clone(), (*conversation).clone());
+                self.write(*conversation, tell);
+            }
+            Job::Partial { id, turn, answer } => {
+                let Some(mut conversation) = self.base.get(&id).cloned() else { return };
+                if let Some(turn) = conversation.turns.get_mut(turn) {
+                    turn.answers.push(*answer);
+                    turn.shown = turn.answers.len() - 1;
+                    self.write(conversation, tell);
+                }
+            }
+            Job::Remove(id) => {
+                self.unsaved.remove(&id);
+                self.foreign.remove(&id);
+                self.known.remove(&id);
+                if let Err(problem) = remove(&self.folder, &id) {
+                    tell(News::Problem(problem));
+                }
+            }
+        }
+    }
+
+    fn write(&mut self, conversation: Conversation, tell: &dyn Fn(News)) {
+        let id = conversation.id.clone();
+        match self.merge_and_write(&conversation) {
+            Ok(more) => {
+                let was_unsaved = self.unsaved.remove(&id).is_some();
+                if was_unsaved && self.unsaved.is_empty() {
+                    tell(News::Good("Conversations are written to the disk again.".into()));
+                }
+                if !more.is_empty() {
+                    tell(News::More(id, more));
+                }
+            }
+            Err(problem) => {
+                if self.unsaved.insert(id, conversation).is_none() {
+                    tell(News::Problem(problem));
+                }
+            }
+        }
+    }
+
+    /// What did not reach the disk: it may have room by now.
+    fn try_again(&mut self, tell: &dyn Fn(News)) {
+        for conversation in self.unsaved.values().cloned().collect::<Vec<_>>() {
+            self.write(conversation, tell);
+        }
+    }
+
+    /// Writes it with what others have added meanwhile; returns that.
+    fn merge_and_write(&mut self, ours: &Conversation) -> Result<Vec<Turn>, String> {
+        let path = file_of(&self.folder, &ours.id);
+        let failed = |e: std::io::Error| {
+            format!(
+                "The conversation stays here until you close Glossa, and is tried again: '{}' cannot be written ({e}). Free some space, or export it to another place.",
+                path.display()
+            )
+        };
+        let _lock = Lock::take(&self.folder.join("conversations")).map_err(failed)?;
+        let mut whole = ours.clone();
+        match read_json::<Conversation>(&path) {
+            Found::Read(theirs) => {
+                let before = self.known.get(&ours.id);
+                if before.is_none_or(|b| b.turns != theirs.turns) {
+                    let new = merge::foreign(&theirs, before, ours);
+                    self.foreign.entry(ours.id.clone()).or_default().extend(new);
+                }
+            }
+            Found::Nothing => {}
+            Found::Damaged(_) => drop(set_aside(&path).map_err(failed)?),
+            Found::Unreadable(e) => return Err(failed(e)),
+        }
+        let foreign = self.foreign.entry(ours.id.clone()).or_default();
+        foreign.retain(|turn| !merge::has(ours, turn));
+        merge::add(&mut whole, foreign);
+        let more = foreign.clone();
+        let json = serde_json::to_vec_pretty(&whole).map_err(|e| failed(e.into()))?;
+        write_whole(&path, &json).map_err(failed)?;
+        self.known.insert(ours.id.clone(), whole);
+        Ok(more)
+    }
+}
+
+fn file_of(folder: &Path, id: &str) -> PathBuf {
+    folder.join(format!("{id}.json"))
 }
 
 fn remove(folder: &Path, id: &str) -> Result<(), String> {
@@ -122,7 +243,14 @@ fn remove(folder: &Path, id: &str) -> Result<(), String> {
 /// All conversations of a folder, newest first, and what was wrong with others.
 fn read_all(folder: &Path) -> (Vec<Conversation>, Vec<String>) {
     let (mut found, mut problems) = (Vec::new(), Vec::new());
-    for path in std::fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path()) {
+    let listed = match std::fs::read_dir(folder) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            problems.push(format!("Conversations cannot be read: '{}': {e}.", folder.display()));
+            return (found, problems);
+        }
+        listed => listed.into_iter().flatten().flatten().map(|e| e.path()),
+    };
+    for path in listed {
         if path.extension().is_none_or(|e| e != "json") {
             continue;
         }
@@ -141,16 +269,16 @@ fn read(path: &Path) -> Result<Conversation, String> {
     if size > MAX_BYTES {
         return Err(format!("is too large ({size} bytes)"));
     }
+    let Some(name) = path.file_stem().and_then(|s| s.to_str()) else { return Err("has a name that is no text".into()) };
     let bytes = std::fs::read(path).map_err(|e| format!("cannot be read ({e})"))?;
     let mut conversation: Conversation = serde_json::from_slice(&bytes).map_err(|e| format!("is damaged ({e})"))?;
     // The file's name counts: a copied file is another conversation.
-    conversation.id = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+    conversation.id = name.to_owned();
     Ok(conversation)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::conversation::Turn;
     use super::*;
 
     fn said(text: &str) -> Conversation {
@@ -159,11 +287,15 @@ mod tests {
         c
     }
 
-    fn found(keeper: &Keeper) -> Vec<Conversation> {
+    fn found(keeper: &Keeper) -> (Vec<Conversation>, Vec<String>) {
         match keeper.news.recv() {
-            Ok(News::Found(all)) => all,
+            Ok(News::Found(all, problems)) => (all, problems),
             _ => panic!("the folder is read first"),
         }
+    }
+
+    fn names(keeper: &Keeper) -> Vec<String> {
+        found(keeper).0.iter().map(Conversation::name).collect()
     }
 
     #[test]
@@ -172,7 +304,7 @@ mod tests {
         let path = folder.path().join("conversations");
         let ctx = egui::Context::default();
         let keeper = Keeper::start(path.clone(), &ctx).expect("thread");
-        assert!(found(&keeper).is_empty());
+        assert!(names(&keeper).is_empty());
         let (kept, gone) = (said("kept"), said("gone"));
         let secret = Conversation { private: true, ..said("secret") };
         for c in [&kept, &gone, &secret] {
@@ -182,21 +314,62 @@ mod tests {
         drop(keeper);
         std::fs::write(path.join("bad.json"), "{").expect("file");
         let keeper = Keeper::start(path, &ctx).expect("thread");
-        let all = found(&keeper);
-        assert_eq!(all.iter().map(|c| c.name()).collect::<Vec<_>>(), ["kept"]);
-        assert!(
-            matches!(keeper.news.recv(), Ok(News::Problem(why)) if why.contains("bad.json") && why.contains("damaged"))
-        );
+        let (all, problems) = found(&keeper);
+        assert_eq!(all.iter().map(Conversation::name).collect::<Vec<_>>(), ["kept"]);
+        assert!(problems[0].contains("bad.json") && problems[0].contains("damaged"), "{problems:?}");
     }
 
     #[test]
-    fn a_disk_that_takes_nothing_is_named() {
+    fn a_full_disk_is_named_and_tried_again_when_it_has_room() {
         let folder = tempfile::tempdir().expect("folder");
         let blocker = folder.path().join("file");
         std::fs::write(&blocker, "").expect("file");
-        let keeper = Keeper::start(blocker.join("conversations"), &egui::Context::default()).expect("thread");
-        assert!(found(&keeper).is_empty());
-        keeper.write(&said("hello"));
+        let path = blocker.join("conversations");
+        let keeper = Keeper::start(path.clone(), &egui::Context::default()).expect("thread");
+        found(&keeper);
+        let talk = said("hello");
+        keeper.write(&talk);
         assert!(matches!(keeper.news.recv(), Ok(News::Problem(why)) if why.contains("cannot be written")));
+        std::fs::remove_file(&blocker).expect("room");
+        keeper.write(&said("another"));
+        drop(keeper);
+        let keeper = Keeper::start(path, &egui::Context::default()).expect("thread");
+        let mut all = names(&keeper);
+        all.sort();
+        assert_eq!(all, ["another", "hello"]);
+    }
+
+    #[test]
+    fn two_windows_lose_none_of_each_others_turns() {
+        let folder = tempfile::tempdir().expect("folder");
+        let ctx = egui::Context::default();
+        let first = Keeper::start(folder.path().into(), &ctx).expect("thread");
+        found(&first);
+        let mut ours = said("common");
+        first.write(&ours);
+        drop(first);
+        let (one, two) = (Keeper::start(folder.path().into(), &ctx), Keeper::start(folder.path().into(), &ctx));
+        let (one, two) = (one.expect("thread"), two.expect("thread"));
+        found(&one);
+        let mut theirs = found(&two).0.remove(0);
+        ours.turns.push(Turn { question: "ours".into(), ..Turn::default() });
+        theirs.turns.push(Turn { question: "theirs".into(), ..Turn::default() });
+        one.write(&ours);
+        drop(one);
+        two.write(&theirs);
+        match two.news.recv() {
+            Ok(News::More(id, turns)) => {
+                assert_eq!(id, theirs.id);
+                assert!(merge::add(&mut theirs, &turns));
+            }
+            _ => panic!("the other window's turn is told"),
+        }
+        // Even a window that has not taken it in yet does not lose it.
+        two.write(&theirs);
+        drop(two);
+        let keeper = Keeper::start(folder.path().into(), &ctx).expect("thread");
+        let all = found(&keeper).0;
+        let said: Vec<&str> = all[0].turns.iter().map(|t| t.question.as_str()).collect();
+        assert_eq!(said, ["common", "theirs", "ours"]);
     }
 }

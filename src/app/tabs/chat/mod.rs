@@ -4,6 +4,7 @@ mod bubbles;
 mod conversation;
 mod keeper;
 mod list;
+mod merge;
 mod options;
 mod view;
 
@@ -153,8 +154,19 @@ impl ChatTab {
         }
         for news in self.keeper.iter().flat_map(Keeper::news).collect::<Vec<_>>() {
             match news {
-                News::Found(found) => self.conversations.extend(found),
+                News::Found(found, problems) => {
+                    self.conversations.extend(found);
+                    problems.into_iter().for_each(|problem| cx.notices.push(problem));
+                }
+                News::More(id, turns) => {
+                    if let Some(conversation) = self.conversations.iter_mut().find(|c| c.id == id)
+                        && merge::add(conversation, &turns)
+                    {
+                        cx.notices.say("Another window of Glossa has said more in this conversation.");
+                    }
+                }
                 News::Problem(problem) => cx.notices.push(problem),
+                News::Good(words) => cx.notices.say(words),
             }
         }
         match self.exporting.as_mut().and_then(Pending::poll) {
@@ -257,7 +269,8 @@ impl ChatTab {
             context: stream.prompt.context,
             dropped: stream.prompt.dropped,
             stopped: true,
-            steps: stream.steps.clone(),
+            // What is only shown is not written, and need not be copied while it grows.
+            steps: if report.is_some() { stream.steps.clone() } else { Vec::new() },
             ..Answer::default()
         }
     }
@@ -266,14 +279,10 @@ impl ChatTab {
     fn keep_unfinished(&self) {
         let (Some(running), Some(keeper)) = (&self.running, &self.keeper) else { return };
         let Some(conversation) = self.conversations.iter().find(|c| c.id == running.conversation) else { return };
-        let mut copy = conversation.clone();
-        if let Some(turn) = copy.turns.get_mut(running.turn)
-            && !running.stream.text.is_empty()
-        {
-            turn.answers.push(Self::unfinished(running, None));
-            turn.shown = turn.answers.len() - 1;
+        if conversation.private || running.stream.text.is_empty() {
+            return;
         }
-        keeper.write(&copy);
+        keeper.write_partial(&running.conversation, running.turn, Self::unfinished(running, None));
     }
 
     fn finish(&mut self, ended: Ended, cx: &mut Cx<'_>) {

@@ -3,6 +3,7 @@
 use super::bubbles::{Style, Wish};
 use super::{ChatTab, Deleted, Over};
 use crate::app::command::UiCommand;
+use crate::app::tabs::asking::cut_paste;
 use crate::app::tabs::writing::model_ui;
 use crate::app::tabs::{Cx, Tab as _};
 use crate::app::theme::{card, size};
@@ -200,12 +201,18 @@ impl ChatTab {
         }
     }
 
-    fn editing_ui(&mut self, ui: &mut Ui, cx: &Cx<'_>) -> Option<Wish> {
+    fn editing_ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) -> Option<Wish> {
         let (_, text) = self.editing.as_mut()?;
         let mut wish = None;
         card(cx.palette).show(ui, |ui| {
             ui.set_width(ui.available_width());
+            let id = egui::Id::unique("changed message");
+            if let Some(words) = cut_paste(ui, id, text, LONGEST) {
+                cx.notices.push(words);
+            }
             let field = TextEdit::multiline(text)
+                .id(id)
+                .char_limit(LONGEST)
                 .desired_width(f32::INFINITY)
                 .desired_rows(2)
                 .font(FontId::proportional(size::INPUT));
@@ -250,6 +257,9 @@ impl ChatTab {
         let mut command = None;
         let busy = self.running.is_some();
         // Enter sends, Shift+Enter begins a line.
+        if let Some(words) = cut_paste(ui, input_id(), &mut self.input, LONGEST) {
+            cx.notices.push(words);
+        }
         let focused = ui.memory(|m| m.has_focus(input_id()));
         if focused && !busy && ui.input_mut(|i| i.consume_key(Modifiers::NONE, Key::Enter)) {
             command = Some(UiCommand::Run);

@@ -3,6 +3,7 @@
 use super::{EXAMPLES, GenerateTab};
 use crate::app::command::UiCommand;
 use crate::app::settings::Settings;
+use crate::app::tabs::asking::cut_paste;
 use crate::app::tabs::writing::{model_ui, sampling_ui, surprise};
 use crate::app::tabs::{Cx, Tab as _};
 use crate::app::theme::{Palette, card, figures, size, strong};
@@ -19,11 +20,14 @@ const BESIDE: f32 = 620.0;
 /// Tokens shown; of longer texts the last so many.
 const MOST_TOKENS: usize = 600;
 
+/// Letters that a prompt may have.
+const LONGEST: usize = 100_000;
+
 impl GenerateTab {
     pub(super) fn generate_ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
             self.header(ui, cx);
-            self.prompt_ui(ui, cx.palette);
+            self.prompt_ui(ui, cx);
             self.controls_ui(ui, cx);
             if let Some(message) = self.failed.clone()
                 && failure(ui, cx.palette, &message)
@@ -78,19 +82,23 @@ impl GenerateTab {
         );
     }
 
-    fn prompt_ui(&mut self, ui: &mut Ui, p: &Palette) {
+    fn prompt_ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
+        let id = egui::Id::unique("prompt field");
+        if let Some(words) = cut_paste(ui, id, &mut self.prompt, LONGEST) {
+            cx.notices.push(words);
+        }
         let rows = if ui.ctx().content_rect().height() < 900.0 { 1 } else { 2 };
         ScrollArea::vertical().id_salt("prompt").max_height(110.0).show(ui, |ui| {
             let field = TextEdit::multiline(&mut self.prompt)
+                .id(id)
                 .desired_width(f32::INFINITY)
                 .desired_rows(rows)
-                .char_limit(100_000)
+                .char_limit(LONGEST)
                 .font(FontId::proportional(size::INPUT))
                 .margin(Margin::symmetric(16, 12))
                 .hint_text("The beginning of a text");
             let _ = ui.add(field).accessible_name("Prompt");
         });
-        let _ = p;
     }
 
     fn controls_ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {

@@ -267,7 +267,7 @@ impl MonitorTab {
 
     /// Asks where to, and writes there on a thread of its own what is shown.
     fn export(&mut self, what: Export, cx: &Cx<'_>) {
-        let snapshot = {
+        let range = {
             let store = lock(cx.store);
             let mut view = self.view(&store, cx);
             // A report is of the whole session, as far as it is remembered.
@@ -275,12 +275,16 @@ impl MonitorTab {
                 (view.to, view.window) = (store.now(), LONGEST);
                 view.filter.task = None;
             }
-            let range = Range { from: view.from().max(0.0), to: view.to, filter: view.filter, rate: view.rate };
-            Snapshot::take(&store, &range, &Self::rows(cx))
+            Range { from: view.from().max(0.0), to: view.to, filter: view.filter, rate: view.rate }
         };
+        let (shared, rows) = (Arc::clone(cx.store), Self::rows(cx));
         let kind = Export::ALL.iter().find(|e| e.0 == what).map_or("txt", |e| e.2);
         let name = export::file_name(SystemTime::now(), kind);
         let size = PICTURES[self.picture.min(PICTURES.len() - 1)];
-        self.saving.ask_for(&name, move || what.write(&snapshot, size));
+        // Hours of readings are copied at once and counted afterwards: neither window nor sensors wait for that.
+        self.saving.ask_for(&name, move || {
+            let copy = lock(&shared).clone();
+            what.write(&Snapshot::take(&copy, &range, &rows), size)
+        });
     }
 }
