@@ -15,6 +15,7 @@ mod hub_server;
 mod models;
 mod models_cli;
 mod mutated;
+mod odd_boards;
 mod reading;
 mod rewriting;
 mod shipped;
