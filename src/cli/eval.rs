@@ -65,7 +65,7 @@ pub(super) fn run(args: &EvalArgs, common: &Common) -> Result<ExitCode, UserMess
     let model = args.model.as_deref();
     let mut options = Options { labels: args.labels.clone(), ..Options::default() };
     if args.measure == "classify" {
-        options.taught = args.teaching.head(&engine, model)?;
+        options.taught = args.teaching.head(&engine, model, &[&args.data])?;
         if options.taught.is_none() && options.labels.is_empty() {
             options.labels = read_rows(&args.data)?.into_iter().map(|r| r.label).collect();
         }

@@ -78,15 +78,24 @@ pub(super) struct TeachingArgs {
 }
 
 impl TeachingArgs {
-    /// The head, taught or read; what leaving one out said goes to stderr.
+    /// The head, taught or read; what leaving one out said goes to stderr. It is saved over none of `inputs`.
     ///
     /// # Errors
     /// Files that cannot be used, or an engine that fails.
-    pub(super) fn head(&self, engine: &Engine, model: Option<&str>) -> Result<Option<Arc<TaughtHead>>, UserMessage> {
+    pub(super) fn head(
+        &self,
+        engine: &Engine,
+        model: Option<&str>,
+        inputs: &[&Path],
+    ) -> Result<Option<Arc<TaughtHead>>, UserMessage> {
         if let Some(path) = &self.head {
             return Ok(Some(Arc::new(teach::open(path)?)));
         }
         let Some(path) = &self.teach else { return Ok(None) };
+        if let Some(out) = &self.save_head {
+            let read: Vec<PathBuf> = inputs.iter().map(|p| p.to_path_buf()).chain([path.clone()]).collect();
+            super::refuse_inputs(&read, out)?;
+        }
         let bar = progress_bar(0);
         let head = teach::teach(engine, model, path, super::follow(&bar));
         bar.finish_and_clear();
@@ -107,9 +116,16 @@ impl AnalysisArgs {
     ///
     /// # Errors
     /// As for [`TeachingArgs::head`].
-    pub(super) fn apply(&self, engine: &Engine, model: Option<&str>, options: &mut Options) -> Result<(), UserMessage> {
+    pub(super) fn apply(
+        &self,
+        engine: &Engine,
+        model: Option<&str>,
+        input: Option<&Path>,
+        options: &mut Options,
+    ) -> Result<(), UserMessage> {
         options.labels.clone_from(&self.labels);
-        options.taught = self.teaching.head(engine, model)?;
+        let inputs: Vec<&Path> = self.file.iter().map(PathBuf::as_path).chain(input).collect();
+        options.taught = self.teaching.head(engine, model, &inputs)?;
         options.length = match (self.sentences, self.percent) {
             (Some(n), _) => Length::Sentences(usize::from(n)),
             (None, Some(p)) => Length::Percent(f32::from(p)),

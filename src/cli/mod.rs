@@ -290,6 +290,15 @@ impl Common {
     }
 }
 
+/// Refuses to write over what is read.
+fn refuse_inputs(read: &[PathBuf], out: &std::path::Path) -> Result<(), UserMessage> {
+    if crate::disk::same_file(read, std::slice::from_ref(&out.to_owned())).is_none() {
+        return Ok(());
+    }
+    let why = format!("'{}' is one of the files that are read", out.display());
+    Err(UserMessage::new("Nothing was written", why, "Name another file to write to."))
+}
+
 /// A progress bar on stderr, where that is a terminal.
 fn progress_bar(total: u64) -> ProgressBar {
     if !std::io::stderr().is_terminal() {

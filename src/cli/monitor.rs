@@ -58,6 +58,7 @@ fn size(text: &str) -> Result<(u32, u32), String> {
 }
 
 pub(super) fn run(args: &MonitorArgs) -> Result<ExitCode, UserMessage> {
+    check_files(args)?;
     if let Some(pid) = args.pid.filter(|_| args.sensors.sysroot.is_none())
         && !Path::new(&format!("/proc/{pid}")).exists()
     {
@@ -113,6 +114,23 @@ fn record(store: &SharedStore, length: Duration) {
     if tells {
         super::say("");
     }
+}
+
+/// Each file has a place of its own, and it can be written: said before the recording, not after it.
+fn check_files(args: &MonitorArgs) -> Result<(), UserMessage> {
+    let wrong = |why: String| {
+        Err(UserMessage::new("Nothing was recorded", why, "Name a file for each, in folders that take files."))
+    };
+    let all: Vec<&PathBuf> = [&args.csv, &args.png, &args.html].into_iter().flatten().collect();
+    for (i, path) in all.iter().enumerate() {
+        if all[..i].contains(path) && !path.starts_with("/dev") {
+            return wrong(format!("'{}' is named twice", path.display()));
+        }
+        if path.is_dir() {
+            return wrong(format!("'{}' is a folder", path.display()));
+        }
+    }
+    Ok(())
 }
 
 fn write_files(args: &MonitorArgs, snapshot: &Snapshot) -> Result<(), UserMessage> {

@@ -70,7 +70,7 @@ pub(super) fn run(args: &RunArgs, common: &Common) -> Result<ExitCode, UserMessa
         }
     }
     let mut options = args.writing.options();
-    args.analysis.apply(&engine, args.model.as_deref(), &mut options)?;
+    args.analysis.apply(&engine, args.model.as_deref(), args.input.as_deref(), &mut options)?;
     args.search.apply(Some(&args.writing), &mut options);
     options.structure = args.analysis.structure();
     options.align = args.json;

@@ -144,7 +144,11 @@ fn more_available_than_there_is_is_none_in_use() {
     let mut read = Read::open(root.path());
     read.until(1);
     assert_eq!((read.value(Key::Memory), read.value(Key::Swap)), (Some(0.0), Some(0.0)));
-    put(root.path(), "proc/meminfo", "MemTotal: 2000000 kB\nMemFree: 1000000 kB\nBuffers: 100000 kB\nCached: 300000 kB\n");
+    put(
+        root.path(),
+        "proc/meminfo",
+        "MemTotal: 2000000 kB\nMemFree: 1000000 kB\nBuffers: 100000 kB\nCached: 300000 kB\n",
+    );
     let mut read = Read::open(root.path());
     read.until(1);
     assert_eq!(read.value(Key::Memory), Some(600_000.0 * 1024.0));
@@ -234,12 +238,14 @@ fn a_slow_file_slows_nobody_else() {
     let output = run.output().expect("monitor");
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert!(output.status.success());
-    let channel = |name: &str| json["channels"].as_array().expect("channels").iter().find(|c| c["key"] == name).cloned();
+    let channel =
+        |name: &str| json["channels"].as_array().expect("channels").iter().find(|c| c["key"] == name).cloned();
     let n = channel("cpu").and_then(|c| c["values"]["n"].as_u64()).expect("readings of the CPU");
     // Ten a second, but for the beginning: with the slow file in the row it were seven in all.
     assert!(n > 30, "{n} readings of the CPU in five seconds");
     let zones = json["channels"].as_array().expect("channels").iter();
-    let slow = zones.clone().find(|c| c["source"].as_str().is_some_and(|s| s.contains("thermal_zone0/"))).expect("zone");
+    let slow =
+        zones.clone().find(|c| c["source"].as_str().is_some_and(|s| s.contains("thermal_zone0/"))).expect("zone");
     assert!(slow["values"]["n"].as_u64().is_some_and(|n| n > 0), "it is read all the same: {slow}");
 }
 

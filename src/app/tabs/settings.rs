@@ -37,6 +37,11 @@ impl Tab for SettingsTab {
                 ui.set_width(ui.available_width());
                 ui.label(RichText::new("Look").size(size::LABEL).color(cx.palette.muted));
                 Grid::new("look").num_columns(2).spacing([24.0, 12.0]).show(ui, |ui| self.look(ui, cx));
+                note(
+                    ui,
+                    cx.palette,
+                    "Arabic and Hebrew are read and answered as they should be, but this window draws every line from left to right: their words stand in reverse order on the screen. Exports and copies are right. A letter that no font on this machine has is drawn as a box.",
+                );
             });
             card(cx.palette).show(ui, |ui| {
                 ui.set_width(ui.available_width());
@@ -106,6 +111,12 @@ impl SettingsTab {
     }
 }
 
+/// Cores of this machine, looked up once: that reads files.
+fn cores() -> usize {
+    static CORES: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
+}
+
 fn computing(ui: &mut Ui, cx: &mut Cx<'_>) {
     let before = (cx.settings.device, cx.settings.threads);
     ui.label("Device");
@@ -120,7 +131,7 @@ fn computing(ui: &mut Ui, cx: &mut Cx<'_>) {
     ui.end_row();
     ui.label("CPU threads");
     ui.horizontal(|ui| {
-        let most = std::thread::available_parallelism().map_or(1, usize::from);
+        let most = cores();
         let mut automatic = cx.settings.threads.is_none();
         if ui.checkbox(&mut automatic, format!("One per core ({most})")).changed() {
             cx.settings.threads = if automatic { None } else { Some(most) };

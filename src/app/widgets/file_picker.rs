@@ -24,8 +24,30 @@ pub struct FilePicker {
     folder: PathBuf,
     listing: Option<Listing>,
     reading: Option<Pending<Listing>>,
-    /// A path that was confirmed, and whether it is a folder.
-    looking: Option<(PathBuf, Pending<bool>)>,
+    /// A path that was confirmed, and what is there.
+    looking: Option<(PathBuf, Pending<There>)>,
+    /// A file that is there already: it is replaced when that is confirmed once more.
+    replacing: Option<PathBuf>,
+}
+
+/// What stands where a path points.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum There {
+    Nothing,
+    File,
+    Folder,
+}
+
+impl There {
+    /// Asks the file system.
+    fn at(path: &Path) -> Self {
+        match std::fs::metadata(path) {
+            Ok(meta) if meta.is_dir() => Self::Folder,
+            Ok(meta) if meta.is_file() => Self::File,
+            // Devices and pipes are written to, not replaced.
+            _ => Self::Nothing,
+        }
+    }
 }
 
 /// What came of it.
@@ -39,7 +61,7 @@ impl FilePicker {
     /// Starts in `folder`, with `name` proposed.
     pub fn new(purpose: Purpose, folder: PathBuf, name: &str) -> Self {
         let path = folder.join(name).display().to_string();
-        Self { purpose, path, folder, listing: None, reading: None, looking: None }
+        Self { purpose, path, folder, listing: None, reading: None, looking: None, replacing: None }
     }
 
     /// The user's home, or the current folder.
@@ -86,13 +108,22 @@ impl FilePicker {
             ui.add(TextEdit::singleline(&mut self.path).align(egui::Align2::LEFT_CENTER).desired_width(f32::INFINITY))
                 .accessible_name("File path");
             self.entries(ui, p);
+            if self.replacing.is_some() {
+                note(ui, p, "There is a file of that name already.");
+            }
             ui.horizontal(|ui| {
-                let verb = if self.purpose == Purpose::Open { "Open" } else { "Save" };
+                // Another path is another question.
+                self.replacing.take_if(|path| *path != Path::new(self.path.trim()));
+                let verb = match self.purpose {
+                    Purpose::Open => "Open",
+                    Purpose::Save if self.replacing.is_some() => "Replace it",
+                    Purpose::Save => "Save",
+                };
                 if primary(ui, p, verb, "").clicked() {
                     let path = PathBuf::from(self.path.trim());
                     let there = path.clone();
                     // A folder of a network may take its time.
-                    self.looking = Some((path, Pending::spawn(ui.ctx(), move || there.is_dir())));
+                    self.looking = Some((path, Pending::spawn(ui.ctx(), move || There::at(&there))));
                 }
                 if secondary(ui, p, "Cancel", "Esc").clicked() {
                     picked = Some(Picked::Closed);
@@ -100,14 +131,15 @@ impl FilePicker {
             });
         });
         if let Some((path, pending)) = &mut self.looking
-            && let Some(is_folder) = pending.poll()
+            && let Some(there) = pending.poll()
         {
             let path = std::mem::take(path);
             self.looking = None;
-            if is_folder {
-                self.enter(path);
-            } else {
-                picked = Some(Picked::File(path));
+            let is_new = self.purpose == Purpose::Save && self.replacing.is_none();
+            match there {
+                There::Folder => self.enter(path),
+                There::File if is_new => self.replacing = Some(path),
+                There::File | There::Nothing => picked = Some(Picked::File(path)),
             }
         }
         if modal.should_close() && picked.is_none() {
