@@ -38,11 +38,28 @@ pub enum Found<T> {
 
 /// Reads a JSON file and tells apart what must never be confused: nothing there, and nothing understood.
 pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Found<T> {
-    match std::fs::read(path) {
+    match read_file(path) {
         Ok(bytes) => serde_json::from_slice(&bytes).map_or_else(|e| Found::Damaged(e.to_string()), Found::Read),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Found::Nothing,
         Err(e) => Found::Unreadable(e),
     }
+}
+
+/// Most bytes of such a file.
+const MOST: u64 = 128 << 20;
+
+/// A file's bytes: never those of a pipe, which would be waited for, and never without end.
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    use std::io::Read as _;
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file"));
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(MOST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MOST {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is too large"));
+    }
+    Ok(bytes)
 }
 
 /// Keeps a copy of a file that cannot be understood beside it, under a name that nothing has: `NAME.damaged`, or with a
@@ -84,7 +101,7 @@ where
         Found::Nothing => None,
         Found::Damaged(why) => {
             let copy = set_aside(path)?;
-            tracing::warn!(why, path = ?path, copy = ?copy, "a file cannot be understood; a copy of it is kept");
+            tracing::error!(why, path = ?path, copy = ?copy, "a file cannot be understood; a copy of it is kept");
             None
         }
         Found::Unreadable(e) => return Err(e),

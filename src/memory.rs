@@ -82,10 +82,12 @@ pub fn groups(root: &Path) -> Vec<Group> {
 
 fn nested(mount: &Path, path: &str, [limit, usage, cache]: [&str; 3], all: &mut Vec<Group>) {
     let cache = if cache == "inactive_file" { "inactive_file" } else { "total_inactive_file" };
-    let mut folder = mount.join(path.trim_start_matches('/'));
+    // Seen from beside its namespace's root a path begins with `..`: what can be seen of it is the mount.
+    let parts = path.split('/').filter(|p| !p.is_empty() && *p != "..");
+    let mut folder = parts.fold(mount.to_owned(), |at, part| at.join(part));
     // Seen from inside a container the path may be the host's: then the mount itself is ours.
     while folder.starts_with(mount) {
-        if folder.join(limit).is_file() && folder.join(usage).is_file() && !path.contains("..") {
+        if folder.join(limit).is_file() && folder.join(usage).is_file() {
             let (limit, usage) = (folder.join(limit), folder.join(usage));
             let group = Group { limit, usage, stat: folder.join("memory.stat"), cache };
             if !all.contains(&group) {
@@ -112,6 +114,12 @@ impl Group {
 /// What is left of a limit: the page cache goes before anybody is refused.
 pub fn left(limit: u64, usage: u64, cache: u64) -> u64 {
     limit.saturating_sub(usage.saturating_sub(cache))
+}
+
+/// The address space that the shell allows this process (`ulimit -v`), if it bounds it.
+pub fn address_limit() -> Option<u64> {
+    use rustix::process::{Resource, getrlimit};
+    getrlimit(Resource::As).current.filter(|n| *n < UNLIMITED)
 }
 
 /// What the shell allows this process (`ulimit -v`, `-d`).
@@ -191,6 +199,13 @@ mod tests {
         ]);
         assert_eq!(one, (2_000_000_000, 1_600_000_000, Bound::Container));
         // Unlimited is no limit.
+        let beside = of(&[
+            meminfo,
+            ("proc/self/cgroup", "0::/../a..b\n"),
+            ("sys/fs/cgroup/memory.max", "1000000000\n"),
+            ("sys/fs/cgroup/memory.current", "100000000\n"),
+        ]);
+        assert_eq!(beside, (1_000_000_000, 900_000_000, Bound::Container));
         let none = of(&[
             meminfo,
             ("proc/self/cgroup", "4:memory:/\n"),

@@ -67,7 +67,9 @@ fn reason(error: &eframe::Error) -> String {
         other => {
             let words = other.to_string();
             let first = words.lines().next().unwrap_or("").trim_end_matches(['{', '(', ' ']);
-            first.chars().take(200).collect()
+            // Before it stands where in the libraries' sources that was noticed.
+            let said = first.rsplit(".rs:").next().unwrap_or(first);
+            said.trim_start_matches(|c: char| c.is_ascii_digit() || c == ':' || c == ' ').chars().take(200).collect()
         }
     }
 }

@@ -150,7 +150,7 @@ fn write_files(args: &MonitorArgs, snapshot: &Snapshot) -> Result<(), UserMessag
 fn write(path: &Path, bytes: &[u8]) -> Result<(), UserMessage> {
     write_whole(path, bytes).map_err(|e| {
         let why = format!("'{}' cannot be written ({e})", path.display());
-        UserMessage::new("A file is missing", why, "Choose another place, or make room on the disk.")
+        UserMessage::new("A file was not written", why, "Choose another place, or make room on the disk.")
     })
 }
 

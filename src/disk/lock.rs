@@ -20,6 +20,8 @@ pub struct Held(pub String);
 
 /// The file whose lock stands for `path`: hidden, beside it.
 fn beside(path: &Path) -> PathBuf {
+    // Two names of one file have one lock.
+    let path = super::target_of(path).unwrap_or_else(|_| path.to_owned());
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.lock"))
 }
@@ -69,8 +71,10 @@ impl Lock {
             }
             Err(TryLockError::WouldBlock) => Ok(Err(Held(named(&mut file)))),
             // A file system without locks: one program at a time is then up to its user.
-            Err(TryLockError::Error(e)) if e.kind() == io::ErrorKind::Unsupported => Ok(Ok(Self(file))),
-            Err(TryLockError::Error(e)) => Err(e),
+            Err(TryLockError::Error(e)) => {
+                tracing::debug!(error = ?e, path = ?at, "no locks here");
+                Ok(Ok(Self(file)))
+            }
         }
     }
 }

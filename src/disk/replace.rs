@@ -23,10 +23,42 @@ pub fn target_of(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("its links lead in a circle"))
 }
 
-/// Whether a path is to be written in place: a device, a pipe, or what a program's own open files are called.
-fn is_stream(path: &Path) -> bool {
-    let is_special = std::fs::metadata(path).is_ok_and(|m| !m.is_file() && !m.is_dir());
-    is_special || path.starts_with("/dev") || path.starts_with("/proc")
+/// A stream to be written in place, if the path is one: a device, a pipe, or one of this program's own open files, which
+/// goes on where it is.
+fn stream(path: &Path) -> io::Result<Option<File>> {
+    use std::os::fd::AsFd as _;
+    let mut at = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        let own = at.strip_prefix("/proc/self/fd").or_else(|_| at.strip_prefix("/dev/fd")).ok().and_then(Path::to_str);
+        match own {
+            Some("1") => return Ok(Some(io::stdout().as_fd().try_clone_to_owned()?.into())),
+            Some("2") => return Ok(Some(io::stderr().as_fd().try_clone_to_owned()?.into())),
+            Some(number) if !number.is_empty() => return OpenOptions::new().append(true).open(&at).map(Some),
+            _ => {}
+        }
+        match std::fs::read_link(&at) {
+            Ok(to) => at = at.parent().unwrap_or(Path::new("")).join(to),
+            Err(_) => break,
+        }
+    }
+    let is_special = std::fs::metadata(&at).is_ok_and(|m| !m.is_file() && !m.is_dir());
+    if is_special { OpenOptions::new().write(true).open(&at).map(Some) } else { Ok(None) }
+}
+
+/// After so long nobody is still writing a part.
+const OLD: std::time::Duration = std::time::Duration::from_secs(600);
+
+/// Removes the parts of `name` that programs which were killed left behind.
+fn sweep(folder: &Path, prefix: &str) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_part = name.starts_with(prefix) && name.ends_with(".part") && name.len() == prefix.len() + 11;
+        let is_old =
+            || entry.metadata().and_then(|m| m.modified()).is_ok_and(|t| t.elapsed().is_ok_and(|age| age > OLD));
+        if is_part && is_old() && File::open(entry.path()).is_ok_and(|f| f.try_lock().is_ok()) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// Has `write` fill a new file (which is at the path given) beside `path`, puts it on the disk and gives it the name.
@@ -36,8 +68,7 @@ fn is_stream(path: &Path) -> bool {
 /// # Errors
 /// What the file system or `write` says; then what was there is there still.
 pub fn replace<T>(path: &Path, write: impl FnOnce(&mut File, &Path) -> io::Result<T>) -> io::Result<T> {
-    if is_stream(path) {
-        let mut file = OpenOptions::new().write(true).open(path)?;
+    if let Some(mut file) = stream(path)? {
         return write(&mut file, path).and_then(|done| file.flush().map(|()| done));
     }
     let target = target_of(path)?;
@@ -59,6 +90,7 @@ pub fn replace<T>(path: &Path, write: impl FnOnce(&mut File, &Path) -> io::Resul
     let prefix: String = name.chars().take(48).collect();
     let mut builder = tempfile::Builder::new();
     let (prefix, mode) = (format!(".{prefix}."), Permissions::from_mode(0o666));
+    sweep(&folder, &prefix);
     let made = builder.prefix(&prefix).suffix(".part").permissions(mode).tempfile_in(&folder);
     let mut fresh = match made {
         Ok(fresh) => fresh,
@@ -70,9 +102,12 @@ pub fn replace<T>(path: &Path, write: impl FnOnce(&mut File, &Path) -> io::Resul
         Err(e) => return Err(e),
     };
     let at = fresh.path().to_owned();
+    let _ = fresh.as_file().try_lock();
+    // What a new file may be, by the user's mask: `write` may make another in its place.
+    let usual = fresh.as_file().metadata()?.permissions();
     let done = write(fresh.as_file_mut(), &at)?;
+    std::fs::set_permissions(&at, old.as_ref().map_or(usual, |old| Permissions::from_mode(old.mode() & 0o7777)))?;
     if let Some(old) = old {
-        std::fs::set_permissions(&at, Permissions::from_mode(old.mode() & 0o7777))?;
         // Another owner's file stays theirs, where the system lets us.
         let _ = std::os::unix::fs::chown(&at, Some(old.uid()), Some(old.gid()));
     }
@@ -152,6 +187,14 @@ mod tests {
 
     #[test]
     fn devices_and_pipes_are_written_in_place() {
+        // Memory as a disk is no device.
+        let shared = tempfile::tempdir_in("/dev/shm");
+        if let Ok(shared) = shared {
+            let path = shared.path().join("new.csv");
+            write_whole(&path, b"a longer text").expect("new");
+            write_whole(&path, b"short").expect("again");
+            assert_eq!(text(&path), "short");
+        }
         write_whole(Path::new("/dev/null"), b"gone").expect("written");
         assert!(!std::fs::metadata("/dev/null").expect("device").is_file());
         let folder = tempfile::tempdir().expect("folder");

@@ -36,14 +36,15 @@ pub fn unpack(archive: &Path, folder: &Path) -> Result<(), ModelError> {
     if folder.exists() {
         return Err(damaged(format!("'{}' exists already", folder.display())));
     }
-    let fresh = folder.with_extension("unpacking");
-    let _ = std::fs::remove_dir_all(&fresh);
-    let done = (0..zip.len()).try_for_each(|i| write(&mut zip, i, &fresh));
-    let moved = done.and_then(|()| std::fs::rename(&fresh, folder).map_err(|e| e.to_string()));
-    moved.map_err(|why| {
-        let _ = std::fs::remove_dir_all(&fresh);
-        damaged(why)
-    })
+    let parent = folder.parent().unwrap_or(Path::new("."));
+    let place = tempfile::Builder::new().prefix(".unpacking").tempdir_in(parent);
+    let place = place.map_err(|why| ModelError::Write { path: parent.to_owned(), why })?;
+    let fresh = place.path().join("model");
+    std::fs::create_dir(&fresh).map_err(|why| ModelError::Write { path: fresh.clone(), why })?;
+    (0..zip.len()).try_for_each(|i| write(&mut zip, i, &fresh)).map_err(damaged)?;
+    std::fs::rename(&fresh, folder).map_err(|why| ModelError::Write { path: folder.to_owned(), why })?;
+    disk::sync_folder(parent);
+    Ok(())
 }
 
 fn write(zip: &mut zip::ZipArchive<std::fs::File>, index: usize, folder: &Path) -> Result<(), String> {
@@ -59,5 +60,6 @@ fn write(zip: &mut zip::ZipArchive<std::fs::File>, index: usize, folder: &Path) 
     // What an entry says of its size was added up before; it gets no more than that.
     let count =
         std::io::copy(&mut entry.by_ref().take(promised.saturating_add(1)), &mut file).map_err(|e| e.to_string())?;
+    file.sync_all().map_err(|e| e.to_string())?;
     if count == promised { Ok(()) } else { Err(format!("'{name}' has another size than it says")) }
 }

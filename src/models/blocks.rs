@@ -92,6 +92,8 @@ pub fn prepare_in(
         }
     }
     let made = make(entry, source, &steps, progress)?;
+    // Zeros in place of what was cut must not be kept under the whole file's hash.
+    whole(entry, source)?;
     if let Some(path) = &file {
         match keep(&made, path) {
             Ok(()) => return Weights::open(std::slice::from_ref(path)).map(Some),
@@ -99,6 +101,15 @@ pub fn prepare_in(
         }
     }
     Ok(Some(Weights::of(made)))
+}
+
+/// An error if a part of what was read was gone.
+///
+/// # Errors
+/// [`ModelError::Cut`].
+pub(super) fn whole(entry: &ModelEntry, source: &dyn TensorSource) -> Result<(), ModelError> {
+    let path = entry.weights.first().unwrap_or(&entry.dir);
+    source.check_whole().map_err(|_| ModelError::Cut(path.clone()))
 }
 
 /// Deletes what was kept of `entry`, in all precisions. Before its files go: their hash names it.
@@ -170,18 +181,21 @@ fn make(
 /// Writes blocks whole, or not at all.
 fn keep(made: &HashMap<String, RawTensor>, path: &Path) -> Result<(), String> {
     let bytes: u64 = made.values().map(|t| t.bytes().len() as u64).sum();
-    write_tensors(made.iter().map(|(n, t)| (n.clone(), t)), path, bytes)
+    write_tensors(made.iter().map(|(n, t)| (n.clone(), t)), path, bytes, &|| Ok(()))
 }
 
 /// Writes tensors as one safetensors file: floats as they are, blocks as `NAME.q5_1` with bytes
 /// `[rows, bytes of a row]`.
 ///
+/// `check` has the last word before the file gets its name.
+///
 /// # Errors
-/// Too little room on the disk, or what the system says.
+/// Too little room on the disk, or what the system or `check` says.
 pub fn write_tensors<'a>(
     tensors: impl Iterator<Item = (String, &'a RawTensor)>,
     path: &Path,
     bytes: u64,
+    check: &dyn Fn() -> Result<(), String>,
 ) -> Result<(), String> {
     let parent = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(parent).map_err(|e| e.to_string())?;
@@ -190,7 +204,8 @@ pub fn write_tensors<'a>(
     }
     let views: Vec<(String, TensorView<'_>)> = tensors.map(|(name, t)| view(&name, t)).collect::<Result<_, _>>()?;
     let write = |_: &mut std::fs::File, at: &Path| {
-        safetensors::serialize_to_file(views, None, at).map_err(std::io::Error::other)
+        safetensors::serialize_to_file(views, None, at).map_err(std::io::Error::other)?;
+        check().map_err(std::io::Error::other)
     };
     disk::replace(path, write).map_err(|e| e.to_string())
 }

@@ -147,7 +147,10 @@ impl Library {
             let own = Wanted::of(&repo);
             let others = hub.other_revisions(&repo).into_iter();
             let others = others.map(|revision| Wanted { revision: Some(revision), ..own.clone() });
-            for wanted in std::iter::once(own.clone()).chain(others) {
+            // A cache without `main` lists its models by the revisions that it has, if they have names.
+            let others: Vec<Wanted> = others.collect();
+            let is_plain = others.is_empty() || hub.has_main(&repo);
+            for wanted in is_plain.then(|| own.clone()).into_iter().chain(others) {
                 let Some(snapshot) = hub.snapshot_of(&wanted) else { continue };
                 if snapshot.join("config.json").is_file() {
                     all.extend(ModelEntry::from_hub(wanted, &snapshot));
@@ -191,6 +194,15 @@ impl Library {
             }
             if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf")) && path.is_file() {
                 return Ok(ModelEntry::from_gguf(path));
+            }
+            // Another revision, by the name that it was got by.
+            let named = Wanted::parse(wanted).ok().filter(|w| w.revision.is_some());
+            if let (Some(hub), Some(named)) = (&self.hub, named)
+                && let Some(snapshot) = hub.snapshot_of(&named)
+                && named.file.as_ref().is_none_or(|file| snapshot.join(file).is_file())
+                && let Some(entry) = ModelEntry::from_hub(named, &snapshot)
+            {
+                return Ok(entry);
             }
             if let Some(known) = known {
                 return Err(ModelError::NotHere { id: known.id.clone(), name: known.name.clone() });

@@ -64,8 +64,9 @@ impl Measurement {
 
 /// All that is known.
 pub fn read(path: &Path) -> Vec<Measurement> {
-    match read_json(path) {
-        Found::Read(all) => all,
+    match read_json::<Vec<serde_json::Value>>(path) {
+        // One that is not understood costs no other.
+        Found::Read(all) => all.iter().filter_map(|m| Measurement::deserialize(m).ok()).collect(),
         Found::Nothing => Vec::new(),
         Found::Damaged(why) => {
             tracing::warn!(why, path = ?path, "measurements cannot be understood");
@@ -82,9 +83,10 @@ pub fn read(path: &Path) -> Vec<Measurement> {
 /// measurement: the reason goes to the log.
 pub fn note(path: Option<&Path>, fresh: Vec<Measurement>) {
     let Some(path) = path.filter(|_| !fresh.is_empty()) else { return };
-    let written = update_json(path, |all: &mut Vec<Measurement>| {
-        all.retain(|old| !fresh.iter().any(|new| new.replaces(old)));
-        all.extend(fresh);
+    let written = update_json(path, |all: &mut Vec<serde_json::Value>| {
+        let is_old = |old: &Measurement| fresh.iter().any(|new| new.replaces(old));
+        all.retain(|old| !Measurement::deserialize(old).is_ok_and(|old| is_old(&old)));
+        all.extend(fresh.iter().filter_map(|new| serde_json::to_value(new).ok()));
         let excess = all.len().saturating_sub(MOST);
         all.drain(..excess);
     });

@@ -135,6 +135,12 @@ impl From<ModelError> for UserMessage {
             ModelError::Itself(_) => "Name another folder with --out.",
             ModelError::Stopped => "",
         };
-        Self::new("The model could not be opened", error.to_string(), next)
+        let what = match &error {
+            ModelError::Write { .. } | ModelError::Itself(_) => "A file was not written",
+            ModelError::Kept { .. } => "The model was not removed",
+            ModelError::Undecided => "Nothing was noted",
+            _ => "The model could not be opened",
+        };
+        Self::new(what, error.to_string(), next)
     }
 }

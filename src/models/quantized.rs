@@ -1,7 +1,7 @@
 //! Writes a quantized copy of a model as a folder of its own, or as a GGUF file.
 
 use super::ModelError;
-use super::blocks::{Layered, prepare, write_tensors};
+use super::blocks::{Layered, prepare, whole, write_tensors};
 use super::gguf::Gguf;
 use super::library::ModelEntry;
 use super::weights::Weights;
@@ -40,11 +40,13 @@ pub fn write(
     }
     let weights = Weights::open(&entry.weights)?;
     let source = Layered { blocks: prepare(entry, &weights, precision, progress)?, below: &weights };
+    let each = source.names().into_iter().map(|n| source.tensor(&n).map(|t| (n, t)));
     let here: Vec<(String, RawTensor)> =
-        source.names().into_iter().filter_map(|n| source.tensor(&n).ok().map(|t| (n, t))).collect();
+        each.collect::<Result<_, _>>().map_err(|e| ModelError::damaged(&entry.dir, e))?;
     let bytes = here.iter().map(|(_, t)| t.bytes().len() as u64).sum();
     let to = folder.join("model.safetensors");
-    write_tensors(here.iter().map(|(n, t)| (n.clone(), t)), &to, bytes)
+    let check = || whole(entry, &source).map_err(|e| e.to_string());
+    write_tensors(here.iter().map(|(n, t)| (n.clone(), t)), &to, bytes, &check)
         .map_err(|e| failed(std::io::Error::other(e)))?;
     for name in companions(entry) {
         let file = name.file_name().unwrap_or_default();
@@ -145,6 +147,7 @@ fn write_gguf(from: &Path, source: &Layered<'_>, to: &Path) -> Result<(), String
     let write = |file: &mut File, _: &Path| {
         let mut out = BufWriter::new(file);
         gguf_file::write(&mut out, &metadata, &listed).map_err(std::io::Error::other)?;
+        source.check_whole().map_err(std::io::Error::other)?;
         out.flush()
     };
     disk::replace(to, write).map_err(|e| words(&e))

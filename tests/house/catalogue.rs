@@ -105,6 +105,11 @@ fn names_are_encoded_revisions_honoured_and_inner_folders_found() {
     let ids: Vec<String> = library.list().0.into_iter().map(|e| e.id).collect();
     assert!(ids.iter().any(|id| id.ends_with("in ner/a+b #1 100%.gguf")), "{ids:?}");
     first_answer(&library, &ids[0]).expect("answer");
+    // By the name that it was got by, too.
+    first_answer(&library, &wanted.id()).expect("answer");
+    let plain = wanted.id().replace("@refs%2Fpr%2F1", "@v1.0");
+    hub.get(&Wanted::parse(&plain).expect("id"), &mut |_| false).expect("tag");
+    first_answer(&library, &plain).expect("answer");
     assert_eq!(hub.verify(&wanted, &|| false).expect("hashes"), Vec::<String>::new());
 }
 

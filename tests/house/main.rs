@@ -8,6 +8,7 @@ mod chat;
 mod cli;
 mod engine;
 mod fake;
+mod files;
 mod gguf;
 mod hostile;
 mod hub;

@@ -165,6 +165,7 @@ fn keep(
         None => prepare(entry, &Weights::open(&entry.weights)?, precision, progress)?,
     };
     let kept = folder().map(|f| place(entry, precision, &f, progress)).transpose()?.filter(|p| p.is_file());
-    Ok(kept
-        .ok_or(ModelError::Kept { id: entry.id.clone(), why: "its blocks could not be written to the cache".into() })?)
+    let why = || std::io::Error::other("the blocks are not there");
+    let place = folder().unwrap_or_default();
+    Ok(kept.ok_or_else(|| ModelError::Write { path: place, why: why() })?)
 }

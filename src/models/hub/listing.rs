@@ -205,7 +205,8 @@ impl Listing {
     pub fn pick(&self, wanted: &Wanted) -> Result<Vec<RemoteFile>, HubError> {
         if let Some(file) = &wanted.file {
             // By its path, whatever its case; else by its name alone, if only one is called so.
-            let by_path = self.files.iter().find(|f| f.path.eq_ignore_ascii_case(file));
+            let exact = self.files.iter().find(|f| f.path == *file);
+            let by_path = exact.or_else(|| self.files.iter().find(|f| f.path.eq_ignore_ascii_case(file)));
             let name = |f: &&RemoteFile| f.path.rsplit('/').next().is_some_and(|n| n.eq_ignore_ascii_case(file));
             let mut by_name = self.files.iter().filter(name);
             let found = by_path.or_else(|| by_name.next().filter(|_| by_name.next().is_none()));

@@ -17,6 +17,11 @@ impl Hub {
         })
     }
 
+    /// Whether it is known what `main` is at.
+    pub fn has_main(&self, repo: &str) -> bool {
+        self.at(repo, "main").is_some()
+    }
+
     /// The snapshot that `wanted` means.
     pub fn snapshot_of(&self, wanted: &Wanted) -> Option<PathBuf> {
         match &wanted.revision {
@@ -39,7 +44,8 @@ impl Hub {
         let refs = self.folder(repo).join("refs");
         let mut names = Vec::new();
         names_below(&refs, &mut names);
-        let own = self.snapshot(repo);
+        // Without a `main` there is nothing else that they would be listed as.
+        let own = self.at(repo, "main");
         let mut all: Vec<String> = names
             .iter()
             .filter_map(|path| path.strip_prefix(&refs).ok()?.to_str().map(str::to_owned))
@@ -84,9 +90,13 @@ impl Hub {
     pub fn tidy(&self, repo: &str) {
         let folder = self.folder(repo);
         empty_folders_go(&folder.join("snapshots"));
-        if self.links(repo).is_empty() {
-            // What is left is nobody's: a name of a commit, blobs that began to come.
-            let _ = std::fs::remove_dir_all(&folder);
+        if !self.links(repo).is_empty() {
+            return;
+        }
+        // Names of commits without snapshots mean nothing. Blobs that have begun to come are somebody's.
+        let _ = std::fs::remove_dir_all(folder.join("refs"));
+        for name in ["snapshots", "blobs", ""] {
+            let _ = std::fs::remove_dir(folder.join(name));
         }
     }
 }

@@ -48,6 +48,8 @@ struct Host {
     has_nvmap: bool,
     has_swap: bool,
     page: f64,
+    /// The address space that the shell allows this process, if it is this one that is watched.
+    shell: Option<u64>,
 }
 
 /// Bytes of a page, from the process' auxiliary vector: some Arm kernels have pages of 64 KiB.
@@ -71,8 +73,10 @@ pub(super) fn find(root: &Root, pid: Option<u32>) -> Found {
     let memory = root.text("/proc/meminfo").unwrap_or_default();
     let groups = memory::groups(&root.at("/"));
     let bounds: Vec<u64> = groups.iter().filter_map(|g| g.read()).map(|m| m.total).collect();
+    let shell = memory::address_limit().filter(|_| root.is_live() && pid.is_none());
+    let bounds: Vec<u64> = bounds.into_iter().chain(shell).collect();
     let whole = memory::of_meminfo(&memory).map(|m| bounds.iter().fold(m.total, |least, b| least.min(*b)));
-    let source = if bounds.is_empty() { "/proc/meminfo" } else { "/proc/meminfo, cgroup memory limit" };
+    let source = if bounds.is_empty() { "/proc/meminfo" } else { "/proc/meminfo, cgroup and shell limits" };
     let total = whole.map(|v| v as f32);
     let swap = field(&memory, "SwapTotal:").filter(|v| *v > 0.0).map(|v| v as f32);
     let has_swap = swap.is_some();
@@ -108,6 +112,7 @@ pub(super) fn find(root: &Root, pid: Option<u32>) -> Found {
         has_nvmap,
         has_swap,
         page: page_size(root, &who) as f64,
+        shell,
     }))
 }
 
@@ -167,7 +172,7 @@ impl Host {
     }
 
     /// Memory in use: of the machine, or of the container that bounds this process more tightly.
-    fn memory(&mut self, now: f64, buffer: &mut [u8], row: &mut [f32]) {
+    fn memory(&mut self, now: f64, size: Option<f64>, buffer: &mut [u8], row: &mut [f32]) {
         let Some(text) = self.meminfo.read(now, buffer) else { return };
         let whole = memory::of_meminfo(text);
         // Without swap there is none in use either: absent, not 0.
@@ -186,6 +191,10 @@ impl Host {
                 left.total = left.total.min(limit);
                 left.available = left.available.min(memory::left(limit, usage as u64, cache));
             }
+        }
+        if let (Some(limit), Some(size)) = (self.shell, size) {
+            left.total = left.total.min(limit);
+            left.available = left.available.min(memory::left(limit, size as u64, 0));
         }
         row[2] = left.total.saturating_sub(left.available) as f32;
     }
@@ -216,11 +225,13 @@ impl Source for Host {
             }
         }
         self.past.push_back(ticks);
-        self.memory(now, buffer, row);
+        let mut size = None;
         if let Some(text) = self.resident.read(now, buffer) {
-            let pages: Option<f64> = text.split_ascii_whitespace().nth(1).and_then(|n| n.parse().ok());
-            row[3] = pages.map_or(f32::NAN, |n| (n * self.page) as f32);
+            let pages = |at: usize| text.split_ascii_whitespace().nth(at)?.parse::<f64>().ok();
+            row[3] = pages(1).map_or(f32::NAN, |n| (n * self.page) as f32);
+            size = pages(0).map(|n| n * self.page);
         }
+        self.memory(now, size, buffer, row);
     }
 }
 

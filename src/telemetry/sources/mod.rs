@@ -2,6 +2,7 @@
 
 pub(super) mod files;
 mod gpu;
+mod group;
 mod heat;
 mod host;
 mod lane;
@@ -11,10 +12,13 @@ mod own;
 mod power;
 
 use super::channel::{Channel, Facts, Key, Unit};
+use crossbeam_channel::RecvTimeoutError;
 use files::{LIMIT, Root, take_closed};
+use group::{Found, Group, SEARCH, Search};
 use lane::{Lane, Outcome};
 use own::OwnSource;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Most channels that are kept; what is found beyond them is left out.
 pub const MOST_CHANNELS: usize = 160;
@@ -70,46 +74,6 @@ trait Source: Send {
     /// keeps what it holds. What is due and cannot be read becomes absent. `buffer` is room for a
     /// file's text.
     fn read(&mut self, now: f64, due: &[bool], buffer: &mut [u8], row: &mut [f32]);
-}
-
-/// A source, or why there is none.
-type Found = Result<Box<dyn Source>, String>;
-
-/// A kind of source: how it is found, and what came of it.
-struct Group {
-    name: &'static str,
-    find: Box<dyn FnMut(&Root) -> Found + Send>,
-    source: Option<Lane>,
-    why: String,
-    /// Why it cannot be read, where it is there.
-    closed: Option<String>,
-    /// Places of its channels among all; none for what another group gives already.
-    columns: Vec<Option<usize>>,
-    /// The last values; when each is due again, and whether it is now.
-    row: Vec<f32>,
-    read_next: Vec<f64>,
-    due: Vec<bool>,
-    /// When it is looked for again at the earliest, and how long it is left alone after that.
-    next: f64,
-    pause: f64,
-}
-
-impl Group {
-    fn new(name: &'static str, find: impl FnMut(&Root) -> Found + Send + 'static) -> Self {
-        Self {
-            name,
-            find: Box::new(find),
-            source: None,
-            why: String::new(),
-            closed: None,
-            columns: Vec::new(),
-            row: Vec::new(),
-            read_next: Vec::new(),
-            due: Vec::new(),
-            next: 0.0,
-            pause: AGAIN,
-        }
-    }
 }
 
 /// Opens the sources, reads them again and again, and looks anew for those that fail.
@@ -199,9 +163,11 @@ impl Sources {
     pub fn read(&mut self, now: f64) -> &[f32] {
         self.row.fill(f32::NAN);
         for index in 0..self.groups.len() {
-            if self.read_group(index, now) && now >= self.groups[index].next {
+            let is_silent = self.read_group(index, now);
+            if self.groups[index].finding.is_some() {
+                self.take_found(index, now, Duration::ZERO);
+            } else if is_silent && now >= self.groups[index].next {
                 self.look_for(index, now);
-                self.find_sum();
             }
         }
         self.sum_up(now);
@@ -279,14 +245,45 @@ impl Sources {
         self.make_room();
     }
 
-    /// Looks for a group's source, and gives its channels their places.
+    /// Looks for a group's source: on a thread of its own, since what is looked at may answer slowly.
     fn look_for(&mut self, index: usize, now: f64) {
+        let (group, root) = (&mut self.groups[index], self.root.clone());
+        let Some(mut find) = group.find.take() else { return };
+        let (say, found) = crossbeam_channel::bounded(1);
+        let search = move || {
+            take_closed();
+            let found = find(&root);
+            let closed = take_closed().into_iter().next();
+            let _ = say.send(Search { find, found, closed });
+        };
+        match std::thread::Builder::new().name("glossa-sensor-search".into()).spawn(search) {
+            Ok(_) => group.finding = Some(found),
+            Err(error) => group.why = format!("no thread to look for it ({error})"),
+        }
+        self.take_found(index, now, SEARCH);
+    }
+
+    /// Gives the channels of a source that was found their places.
+    fn take_found(&mut self, index: usize, now: f64, patience: Duration) {
         let group = &mut self.groups[index];
-        take_closed();
-        match (group.find)(&self.root) {
+        let Some(finding) = &group.finding else { return };
+        let search = match finding.recv_timeout(patience) {
+            Ok(search) => search,
+            Err(RecvTimeoutError::Timeout) => {
+                "it answers slowly".clone_into(&mut group.why);
+                return;
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                group.finding = None;
+                return;
+            }
+        };
+        group.finding = None;
+        group.find = Some(search.find);
+        match search.found {
             Err(why) => {
                 group.why = why;
-                group.closed = take_closed().into_iter().next();
+                group.closed = search.closed;
                 group.source = None;
             }
             Ok(source) => {
@@ -331,6 +328,7 @@ impl Sources {
         if is_found {
             self.make_room();
         }
+        self.find_sum();
     }
 
     /// After a change of the channels: a value and a time for each.

@@ -5,7 +5,7 @@ use super::conversation::{Answer, Conversation, Turn};
 use super::merge;
 use crate::disk::{Found, Lock, read_json, set_aside, write_whole};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -14,6 +14,10 @@ use std::time::Duration;
 const MAX_BYTES: u64 = 64 << 20;
 /// What could not be written is tried again so often.
 const AGAIN: Duration = Duration::from_secs(5);
+/// Others write a small file: longer than this none takes.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// At the end of the program nobody wants to wait.
+const LAST: Duration = Duration::from_millis(500);
 
 /// What the thread is told.
 enum Job {
@@ -33,6 +37,8 @@ pub enum News {
     Found(Vec<Conversation>, Vec<String>),
     /// Another window has said more in this conversation.
     More(String, Vec<Turn>),
+    /// Another window has deleted this conversation.
+    Gone(String),
     /// A problem, in words.
     Problem(String),
     /// Good news.
@@ -61,7 +67,7 @@ impl Keeper {
                 ctx.request_repaint();
             };
             tell(News::Found(found, problems));
-            Desk { folder, known, ..Desk::default() }.run(&inbox, &tell);
+            Desk { folder, known, patience: PATIENCE, ..Desk::default() }.run(&inbox, &tell);
         };
         let thread = std::thread::Builder::new().name("glossa-chats".into()).spawn(work).ok()?;
         Some(Self { jobs: Some(jobs), news, thread: Some(thread) })
@@ -119,6 +125,10 @@ struct Desk {
     foreign: HashMap<String, Vec<Turn>>,
     /// What could not be written.
     unsaved: BTreeMap<String, Conversation>,
+    /// What our window has deleted: what comes late of it is not written.
+    deleted: HashSet<String>,
+    /// How long the others' writing is waited for.
+    patience: Duration,
 }
 
 impl Desk {
@@ -133,6 +143,7 @@ impl Desk {
                 Ok(job) => self.take(job, tell),
                 Err(RecvTimeoutError::Timeout) => self.try_again(tell),
                 Err(RecvTimeoutError::Disconnected) => {
+                    self.patience = LAST;
                     self.try_again(tell);
                     return;
                 }
@@ -142,12 +153,15 @@ impl Desk {
 
     fn take(&mut self, job: Job, tell: &dyn Fn(News)) {
         match job {
+            // An undone deletion is written anew; what comes late of a deleted one is an answer on its way.
             Job::Write(conversation) => {
+                self.deleted.remove(&conversation.id);
                 self.base.insert(conversation.id.clone(), (*conversation).clone());
                 self.write(*conversation, tell);
             }
             Job::Partial { id, turn, answer } => {
-                let Some(mut conversation) = self.base.get(&id).cloned() else { return };
+                let base = self.base.get(&id).filter(|_| !self.deleted.contains(&id));
+                let Some(mut conversation) = base.cloned() else { return };
                 if let Some(turn) = conversation.turns.get_mut(turn) {
                     turn.answers.push(*answer);
                     turn.shown = turn.answers.len() - 1;
@@ -158,6 +172,9 @@ impl Desk {
                 self.unsaved.remove(&id);
                 self.foreign.remove(&id);
                 self.known.remove(&id);
+                self.base.remove(&id);
+                self.deleted.insert(id.clone());
+                let _lock = Lock::take_within(&self.folder.join("conversations"), self.patience);
                 if let Err(problem) = remove(&self.folder, &id) {
                     tell(News::Problem(problem));
                 }
@@ -168,7 +185,13 @@ impl Desk {
     fn write(&mut self, conversation: Conversation, tell: &dyn Fn(News)) {
         let id = conversation.id.clone();
         match self.merge_and_write(&conversation) {
-            Ok(more) => {
+            Ok(None) => {
+                self.unsaved.remove(&id);
+                self.known.remove(&id);
+                self.base.remove(&id);
+                tell(News::Gone(id));
+            }
+            Ok(Some(more)) => {
                 let was_unsaved = self.unsaved.remove(&id).is_some();
                 if was_unsaved && self.unsaved.is_empty() {
                     tell(News::Good("Conversations are written to the disk again.".into()));
@@ -188,12 +211,17 @@ impl Desk {
     /// What did not reach the disk: it may have room by now.
     fn try_again(&mut self, tell: &dyn Fn(News)) {
         for conversation in self.unsaved.values().cloned().collect::<Vec<_>>() {
+            let id = conversation.id.clone();
             self.write(conversation, tell);
+            // What holds for one holds for all.
+            if self.unsaved.contains_key(&id) {
+                return;
+            }
         }
     }
 
-    /// Writes it with what others have added meanwhile; returns that.
-    fn merge_and_write(&mut self, ours: &Conversation) -> Result<Vec<Turn>, String> {
+    /// Writes it with what others have added meanwhile; returns that, or `None` if they have deleted it.
+    fn merge_and_write(&mut self, ours: &Conversation) -> Result<Option<Vec<Turn>>, String> {
         let path = file_of(&self.folder, &ours.id);
         let failed = |e: std::io::Error| {
             format!(
@@ -201,16 +229,24 @@ impl Desk {
                 path.display()
             )
         };
-        let _lock = Lock::take(&self.folder.join("conversations")).map_err(failed)?;
+        let _lock = Lock::take_within(&self.folder.join("conversations"), self.patience).map_err(failed)?;
         let mut whole = ours.clone();
         match read_json::<Conversation>(&path) {
             Found::Read(theirs) => {
                 let before = self.known.get(&ours.id);
-                if before.is_none_or(|b| b.turns != theirs.turns) {
+                if before.is_none_or(|b| *b != theirs) {
                     let new = merge::foreign(&theirs, before, ours);
+                    // A name or a system prompt that only they have changed is the newer one.
+                    let changed = |of: fn(&Conversation) -> &String| {
+                        before.is_some_and(|b| of(b) == of(ours)).then(|| of(&theirs).clone())
+                    };
+                    whole.title = changed(|c| &c.title).unwrap_or(whole.title);
+                    whole.system = changed(|c| &c.system).unwrap_or(whole.system);
                     self.foreign.entry(ours.id.clone()).or_default().extend(new);
                 }
             }
+            // It was there, and another window deleted it: it stays deleted.
+            Found::Nothing if self.known.contains_key(&ours.id) => return Ok(None),
             Found::Nothing => {}
             Found::Damaged(_) => drop(set_aside(&path).map_err(failed)?),
             Found::Unreadable(e) => return Err(failed(e)),
@@ -222,7 +258,7 @@ impl Desk {
         let json = serde_json::to_vec_pretty(&whole).map_err(|e| failed(e.into()))?;
         write_whole(&path, &json).map_err(failed)?;
         self.known.insert(ours.id.clone(), whole);
-        Ok(more)
+        Ok(Some(more))
     }
 }
 

@@ -20,7 +20,7 @@ fn length(turn: &Turn) -> usize {
 pub fn foreign(theirs: &Conversation, before: Option<&Conversation>, ours: &Conversation) -> Vec<Turn> {
     let known =
         |turn: &Turn| before.is_some_and(|b| b.turns.iter().any(|t| is_same(t, turn) && length(t) >= length(turn)));
-    let is_new = |turn: &&Turn| !known(turn) && !has(ours, turn);
+    let is_new = |turn: &&Turn| !turn.question.is_empty() && !known(turn) && !has(ours, turn);
     theirs.turns.iter().filter(is_new).cloned().collect()
 }
 

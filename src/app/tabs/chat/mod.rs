@@ -165,6 +165,17 @@ impl ChatTab {
                         cx.notices.say("Another window of Glossa has said more in this conversation.");
                     }
                 }
+                News::Gone(id) => {
+                    if self.running.as_ref().is_none_or(|r| r.conversation != id) {
+                        let shown = self.shown().map(|c| c.id.clone());
+                        self.conversations.retain(|c| c.id != id);
+                        let place = self.conversations.iter().position(|c| Some(&c.id) == shown.as_ref());
+                        self.current = place.unwrap_or(0);
+                    }
+                    cx.notices.push(
+                        "This conversation was deleted in another window of Glossa; it is not written any more.".into(),
+                    );
+                }
                 News::Problem(problem) => cx.notices.push(problem),
                 News::Good(words) => cx.notices.say(words),
             }
