@@ -40,6 +40,8 @@ pub enum NnError {
     Dtype { name: String, dtype: String },
     #[error("{0}")]
     Config(String),
+    #[error("cut")]
+    Cut,
 }
 X
 cp -r "$root/src/nn/kernels" "$work/src/nn/"

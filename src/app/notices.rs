@@ -51,9 +51,10 @@ impl Notices {
         let frame = Frame::new().fill(p.ground).inner_margin(Margin::symmetric(16, 6));
         Panel::bottom("notices").resizable(false).frame(frame).show(ui, |ui| {
             let most = ui.ctx().content_rect().height() * 0.3;
-            ScrollArea::vertical().max_height(most).show(ui, |ui| {
+            ScrollArea::vertical().max_height(most).min_scrolled_height(most).show(ui, |ui| {
                 ui.spacing_mut().item_spacing.y = 4.0;
-                for (i, (text, until)) in self.0.iter().enumerate() {
+                // The newest first: it is what somebody waits for.
+                for (i, (text, until)) in self.0.iter().enumerate().rev() {
                     let line = if until.is_some() { p.hairline } else { p.warning };
                     let frame = Frame::new().fill(p.raised).stroke(Stroke::new(1.0, line)).corner_radius(size::RADIUS);
                     frame.inner_margin(Margin::symmetric(12, 6)).show(ui, |ui| {

@@ -145,7 +145,7 @@ fn help_that_does_not_arrive_is_a_failure_and_logs_in_files_have_no_colours() {
     let model = fixture("decoder-llama").join("model.gguf");
     let output = in_home(home.path()).args(["-vv", "models", "add"]).arg(model).output().expect("run");
     let said = stderr(&output);
-    assert!(output.status.success() && said.contains("WARN") && !said.contains('\u{1b}'), "{said:?}");
+    assert!(output.status.success() && said.contains("ERROR") && !said.contains('\u{1b}'), "{said:?}");
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! A kind of source: how it is found, where its values go, when it is read and looked for again.
 
-use super::files::Root;
+use super::files::{Root, take_closed};
 use super::lane::Lane;
 use super::{AGAIN, Source};
 use crossbeam_channel::Receiver;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A source, or why there is none.
 pub(super) type Found = Result<Box<dyn Source>, String>;
@@ -17,8 +17,22 @@ pub(super) struct Search {
     pub find: Find,
     pub found: Found,
     pub closed: Option<String>,
+    pub took: Duration,
 }
 
+impl Search {
+    /// Looks, here and now.
+    pub fn run(mut find: Find, root: &Root) -> Self {
+        let begun = Instant::now();
+        take_closed();
+        let found = find(root);
+        let closed = take_closed().into_iter().next();
+        Self { find, found, closed, took: begun.elapsed() }
+    }
+}
+
+/// A search that takes no longer than this is made where it is needed.
+pub(super) const QUICK: Duration = Duration::from_millis(20);
 /// How long a search is waited for; one that takes longer goes on by itself.
 pub(super) const SEARCH: Duration = Duration::from_millis(250);
 
@@ -28,6 +42,8 @@ pub(super) struct Group {
     /// Away while it looks.
     pub find: Option<Find>,
     pub finding: Option<Receiver<Search>>,
+    /// Whether the last search was quick.
+    pub is_quick: bool,
     pub source: Option<Lane>,
     pub why: String,
     /// Why it cannot be read, where it is there.
@@ -49,6 +65,7 @@ impl Group {
             name,
             find: Some(Box::new(find)),
             finding: None,
+            is_quick: false,
             source: None,
             why: String::new(),
             closed: None,

@@ -13,8 +13,8 @@ mod power;
 
 use super::channel::{Channel, Facts, Key, Unit};
 use crossbeam_channel::RecvTimeoutError;
-use files::{LIMIT, Root, take_closed};
-use group::{Found, Group, SEARCH, Search};
+use files::{LIMIT, Root};
+use group::{Found, Group, QUICK, SEARCH, Search};
 use lane::{Lane, Outcome};
 use own::OwnSource;
 use std::path::{Path, PathBuf};
@@ -245,17 +245,16 @@ impl Sources {
         self.make_room();
     }
 
-    /// Looks for a group's source: on a thread of its own, since what is looked at may answer slowly.
+    /// Looks for a group's source: on a thread of its own, unless it is known to be quick, since what is looked at may
+    /// answer slowly.
     fn look_for(&mut self, index: usize, now: f64) {
-        let (group, root) = (&mut self.groups[index], self.root.clone());
-        let Some(mut find) = group.find.take() else { return };
-        let (say, found) = crossbeam_channel::bounded(1);
-        let search = move || {
-            take_closed();
-            let found = find(&root);
-            let closed = take_closed().into_iter().next();
-            let _ = say.send(Search { find, found, closed });
-        };
+        let (group, root) = (&mut self.groups[index], &self.root);
+        let Some(find) = group.find.take() else { return };
+        if group.is_quick {
+            return self.settle(index, now, Search::run(find, root));
+        }
+        let ((say, found), root) = (crossbeam_channel::bounded(1), root.clone());
+        let search = move || drop(say.send(Search::run(find, &root)));
         match std::thread::Builder::new().name("glossa-sensor-search".into()).spawn(search) {
             Ok(_) => group.finding = Some(found),
             Err(error) => group.why = format!("no thread to look for it ({error})"),
@@ -263,21 +262,21 @@ impl Sources {
         self.take_found(index, now, SEARCH);
     }
 
-    /// Gives the channels of a source that was found their places.
+    /// Takes in what a search on a thread has found, if it has ended.
     fn take_found(&mut self, index: usize, now: f64, patience: Duration) {
         let group = &mut self.groups[index];
         let Some(finding) = &group.finding else { return };
-        let search = match finding.recv_timeout(patience) {
-            Ok(search) => search,
-            Err(RecvTimeoutError::Timeout) => {
-                "it answers slowly".clone_into(&mut group.why);
-                return;
-            }
-            Err(RecvTimeoutError::Disconnected) => {
-                group.finding = None;
-                return;
-            }
-        };
+        match finding.recv_timeout(patience) {
+            Ok(search) => self.settle(index, now, search),
+            Err(RecvTimeoutError::Timeout) => "it answers slowly".clone_into(&mut group.why),
+            Err(RecvTimeoutError::Disconnected) => group.finding = None,
+        }
+    }
+
+    /// Gives the channels of a source that was found their places.
+    fn settle(&mut self, index: usize, now: f64, search: Search) {
+        let group = &mut self.groups[index];
+        group.is_quick = search.took < QUICK;
         group.finding = None;
         group.find = Some(search.find);
         match search.found {
