@@ -40,7 +40,8 @@ pub enum Found<T> {
 pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Found<T> {
     match read_file(path) {
         Ok(bytes) => serde_json::from_slice(&bytes).map_or_else(|e| Found::Damaged(e.to_string()), Found::Read),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Found::Nothing,
+        // Below a file there is nothing either.
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Found::Nothing,
         Err(e) => Found::Unreadable(e),
     }
 }

@@ -56,7 +56,7 @@ struct Common {
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
     /// How weights are kept: f32 is exact; f16 (bf16 on CUDA) takes half the memory; int8 a quarter, and is
-    /// fastest where the CPU multiplies bytes (AVX-512 VNNI, AVX2, Arm dot products); q8_0, q5_0, q4_0 and
+    /// fastest where the CPU multiplies bytes (VNNI, Arm dot products); q8_0, q5_0, q4_0 and
     /// q4_k_m are ggml's blocks, made once and kept on disk (default: as in the file; floats as f32 on CPU,
     /// f16 on CUDA)
     #[arg(long, global = true, value_name = "PRECISION", value_parser = precision)]
