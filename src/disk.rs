@@ -96,6 +96,20 @@ pub fn update_json<T>(path: &Path, change: impl FnOnce(&mut T)) -> io::Result<T>
 where
     T: serde::Serialize + serde::de::DeserializeOwned + Default + PartialEq,
 {
+    try_update_json(path, |value| {
+        change(value);
+        Ok(())
+    })
+}
+
+/// The same with a change that may fail: then nothing is written.
+///
+/// # Errors
+/// As there, or what `change` says.
+pub fn try_update_json<T>(path: &Path, change: impl FnOnce(&mut T) -> io::Result<()>) -> io::Result<T>
+where
+    T: serde::Serialize + serde::de::DeserializeOwned + Default + PartialEq,
+{
     let _lock = Lock::take(path)?;
     let before = match read_json::<T>(path) {
         Found::Read(value) => Some(value),
@@ -109,7 +123,7 @@ where
     };
     let bytes = serde_json::to_vec(&before.as_ref()).map_err(io::Error::other)?;
     let mut value = before.unwrap_or_default();
-    change(&mut value);
+    change(&mut value)?;
     if serde_json::to_vec(&value).map_err(io::Error::other)? != bytes {
         write_whole(path, &serde_json::to_vec_pretty(&value).map_err(io::Error::other)?)?;
     }

@@ -1,7 +1,7 @@
 //! Short messages below the stage, in a place of their own: at most three, and each can be put away.
 
 use super::theme::{Palette, size};
-use egui::{Frame, Margin, Panel, ScrollArea, Stroke, Ui};
+use egui::{Frame, Margin, Panel, Stroke, Ui};
 use std::time::{Duration, Instant};
 
 /// How long good news stays.
@@ -14,7 +14,7 @@ const MOST: usize = 3;
 pub struct Notices(Vec<(String, Option<Instant>)>);
 
 /// Letters of a message: it is read at a glance.
-const LONGEST: usize = 600;
+const LONGEST: usize = 400;
 
 fn shortened(text: String) -> String {
     match text.char_indices().nth(LONGEST) {
@@ -50,24 +50,21 @@ impl Notices {
         let mut gone = None;
         let frame = Frame::new().fill(p.ground).inner_margin(Margin::symmetric(16, 6));
         Panel::bottom("notices").resizable(false).frame(frame).show(ui, |ui| {
-            let most = ui.ctx().content_rect().height() * 0.3;
-            ScrollArea::vertical().max_height(most).min_scrolled_height(most).show(ui, |ui| {
-                ui.spacing_mut().item_spacing.y = 4.0;
-                // The newest first: it is what somebody waits for.
-                for (i, (text, until)) in self.0.iter().enumerate().rev() {
-                    let line = if until.is_some() { p.hairline } else { p.warning };
-                    let frame = Frame::new().fill(p.raised).stroke(Stroke::new(1.0, line)).corner_radius(size::RADIUS);
-                    frame.inner_margin(Margin::symmetric(12, 6)).show(ui, |ui| {
-                        ui.set_width(ui.available_width());
-                        ui.horizontal(|ui| {
-                            if ui.button("×").accessible_name("Dismiss").clicked() {
-                                gone = Some(i);
-                            }
-                            ui.add(egui::Label::new(text).wrap());
-                        });
+            ui.spacing_mut().item_spacing.y = 4.0;
+            // The newest first: it is what somebody waits for.
+            for (i, (text, until)) in self.0.iter().enumerate().rev() {
+                let line = if until.is_some() { p.hairline } else { p.warning };
+                let frame = Frame::new().fill(p.raised).stroke(Stroke::new(1.0, line)).corner_radius(size::RADIUS);
+                frame.inner_margin(Margin::symmetric(12, 6)).show(ui, |ui| {
+                    ui.set_width(ui.available_width());
+                    ui.horizontal(|ui| {
+                        if ui.button("×").accessible_name("Dismiss").clicked() {
+                            gone = Some(i);
+                        }
+                        ui.add(egui::Label::new(text).wrap());
                     });
-                }
-            });
+                });
+            }
         });
         if let Some(i) = gone {
             self.0.remove(i);

@@ -218,7 +218,8 @@ impl Cli {
 fn log(verbose: u8) {
     use tracing_subscriber::EnvFilter;
     let level = match verbose {
-        0 => "error",
+        // What the window system lacks is told in a sentence of ours.
+        0 => "error,eframe::native=off",
         1 => "glossa=info,warn",
         _ => "glossa=trace,info",
     };

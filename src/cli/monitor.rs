@@ -123,7 +123,12 @@ fn check_files(args: &MonitorArgs) -> Result<(), UserMessage> {
     };
     let all: Vec<&PathBuf> = [&args.csv, &args.png, &args.html].into_iter().flatten().collect();
     for (i, path) in all.iter().enumerate() {
-        if all[..i].contains(path) && !path.starts_with("/dev") {
+        let whole = |p: &PathBuf| {
+            let p = crate::disk::target_of(p).unwrap_or_else(|_| p.clone());
+            std::fs::canonicalize(&p).or_else(|_| std::path::absolute(&p)).unwrap_or(p)
+        };
+        let is_named = |other: &&PathBuf| whole(other) == whole(path) && !path.starts_with("/dev");
+        if all[..i].iter().any(is_named) {
             return wrong(format!("'{}' is named twice", path.display()));
         }
         if path.is_dir() {

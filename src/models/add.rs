@@ -72,6 +72,10 @@ pub fn add(library: &Library, path: &Path) -> Result<Card, ModelError> {
     if source.join("manifest.json").is_file() && library.list().0.iter().any(|e| e.id == card.id) {
         return Ok(card);
     }
+    if source.to_str().is_none() {
+        let why = "its path is no text in UTF-8, and cannot be noted; rename it".to_owned();
+        return Err(ModelError::damaged(&source, why));
+    }
     let name = short_name(&source.display().to_string());
     let added = Added { path: source.clone(), task: card.task.clone(), name, unpacked: unpacked.clone() };
     let noted = library.decide(|r| {

@@ -189,6 +189,11 @@ impl Library {
                 return Ok(entry.clone());
             }
             let path = Path::new(wanted);
+            // The same by a relative path, or by what follows a link to its folder.
+            let whole = std::fs::canonicalize(path).or_else(|_| std::path::absolute(path)).unwrap_or_default();
+            if let Some(entry) = models.iter().find(|m| Path::new(&m.id) == whole) {
+                return Ok(entry.clone());
+            }
             if path.is_dir() {
                 return ModelEntry::open(path);
             }

@@ -118,6 +118,9 @@ impl From<ModelError> for UserMessage {
             ModelError::Missing(_) => {
                 "Put the file back (of the models that came along: 'git checkout -- models'), or take the model off the list ('glossa models remove')."
             }
+            ModelError::Read { why, .. } if why.kind() == std::io::ErrorKind::OutOfMemory => {
+                "Close other programs, or give this one more memory (a container's limit, ulimit -v)."
+            }
             ModelError::Read { .. } => "Check the permissions of the file and of its folder.",
             ModelError::Size { .. } | ModelError::Hash(_) => {
                 "The copy is incomplete or was changed: fetch it again ('git checkout -- models')."

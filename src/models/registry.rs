@@ -2,7 +2,7 @@
 //! the default for a task, in which precision one is loaded, which stay in memory.
 
 use super::ModelError;
-use crate::disk::{Found, read_json, update_json};
+use crate::disk::{Found, read_json, try_update_json};
 use crate::nn::precision::Precision;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -81,9 +81,10 @@ impl Registry {
         let wrap = |value: &mut Value| {
             let (mut registry, rest) = Self::understood(std::mem::take(value));
             change(&mut registry);
-            *value = registry.with(rest);
+            *value = registry.with(rest)?;
+            Ok(())
         };
-        let updated = update_json(path, wrap);
+        let updated = try_update_json(path, wrap);
         updated.map(drop).map_err(|why| ModelError::Write { path: path.to_owned(), why })
     }
 
@@ -105,8 +106,9 @@ impl Registry {
     }
 
     /// As JSON, with what was not understood beside it.
-    fn with(&self, rest: Map<String, Value>) -> Value {
-        let mut file = serde_json::to_value(self).unwrap_or_default();
+    fn with(&self, rest: Map<String, Value>) -> std::io::Result<Value> {
+        // A path that is no text cannot be written down: then nothing is.
+        let mut file = serde_json::to_value(self).map_err(std::io::Error::other)?;
         for (key, left) in rest {
             match (file.get_mut(&key), left) {
                 (Some(Value::Array(all)), Value::Array(left)) => all.extend(left),
@@ -117,7 +119,7 @@ impl Registry {
                 (None, left) => file[key] = left,
             }
         }
-        file
+        Ok(file)
     }
 
     /// Forgets everything about a model.

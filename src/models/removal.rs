@@ -66,6 +66,10 @@ pub fn plan(library: &Library, entry: &ModelEntry) -> Result<Removal, ModelError
     match (&entry.origin, library.hub()) {
         (Origin::Hub(wanted), Some(hub)) => removal.files = hub.files_of(wanted),
         (Origin::Added, _) => of_added(library, entry, &mut removal),
+        (Origin::Path, _) => {
+            let why = "it is not on the list of models, and its files are not Glossa's".to_owned();
+            return Err(ModelError::Kept { id: entry.id.clone(), why });
+        }
         _ => {
             let why = "it came with the program".to_owned();
             return Err(ModelError::Kept { id: entry.id.clone(), why });

@@ -68,6 +68,26 @@ fn a_list_that_cannot_be_understood_is_kept() {
     assert_eq!(copy, "{\"added\": [oops");
 }
 
+/// A path that is no text cannot be noted: nothing that is noted is lost for it.
+#[test]
+fn a_path_that_is_no_text_costs_no_model() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let home = home();
+    let good = fixture("decoder-llama").join("model.gguf");
+    let odd = home.path().join(std::ffi::OsStr::from_bytes(b"bad\xff.gguf"));
+    std::fs::copy(&good, &odd).expect("copy");
+    for (path, code) in [(&good, 0), (&odd, 1)] {
+        let output = in_home(home.path()).args(["models", "add"]).arg(path).output().expect("run");
+        assert_eq!(output.status.code(), Some(code), "{}", stderr(&output));
+    }
+    let list = std::fs::read_to_string(home.path().join("data/glossa/library.json")).expect("list");
+    assert!(list.contains("decoder-llama"), "{list}");
+    let removed = in_home(home.path()).args(["models", "remove"]).arg(&good).output().expect("run");
+    assert!(removed.status.success(), "{}", stderr(&removed));
+    let again = in_home(home.path()).args(["models", "remove"]).arg(&good).output().expect("run");
+    assert!(again.status.code() == Some(1) && stderr(&again).contains("not on the list"), "{}", stderr(&again));
+}
+
 #[test]
 fn no_output_is_an_input() {
     let home = home();
@@ -185,7 +205,7 @@ fn a_file_beside_an_export_is_nobody_elses() {
         assert_eq!(std::fs::read_to_string(home.path().join(foreign)).expect("file"), "foreign");
     }
     assert!(csv.is_symlink() && std::fs::metadata(&csv).is_ok_and(|m| m.len() > 50));
-    let twice = ["monitor", "--seconds", "1", "--csv", "a.out", "--png", "a.out"];
+    let twice = ["monitor", "--seconds", "1", "--csv", "a.out", "--png", "./a.out"];
     let output = in_home(home.path()).current_dir(home.path()).args(twice).output().expect("run");
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("named twice") && !home.path().join("a.out").exists());

@@ -1,6 +1,7 @@
 //! The window as a person meets it: type, click, read, by the names that a screen reader hears.
 
 mod chat;
+mod mended;
 mod models;
 mod monitor;
 mod reading;
