@@ -38,7 +38,7 @@ pub enum Found<T> {
 
 /// Reads a JSON file and tells apart what must never be confused: nothing there, and nothing understood.
 pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Found<T> {
-    match read_file(path) {
+    match read_bounded(path, MOST) {
         Ok(bytes) => serde_json::from_slice(&bytes).map_or_else(|e| Found::Damaged(e.to_string()), Found::Read),
         // Below a file there is nothing either.
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Found::Nothing,
@@ -46,19 +46,23 @@ pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Found<T> {
     }
 }
 
-/// Most bytes of such a file.
+/// Most bytes of a JSON file of our own.
 const MOST: u64 = 128 << 20;
 
-/// A file's bytes: never those of a pipe, which would be waited for, and never without end.
-fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+/// A file's bytes: never those of a pipe, which would be waited for, and never more than `most`.
+///
+/// # Errors
+/// What the file system says, or in our own words that it is no file, or too large.
+pub fn read_bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     use std::io::Read as _;
     if !std::fs::metadata(path)?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file"));
     }
     let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(MOST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MOST {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is too large"));
+    std::fs::File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        let why = format!("it is larger than any such file ({} MB)", most >> 20);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
     }
     Ok(bytes)
 }
@@ -70,11 +74,11 @@ fn read_file(path: &Path) -> io::Result<Vec<u8>> {
 /// What the file system says: then the file must not be replaced.
 pub fn set_aside(path: &Path) -> io::Result<PathBuf> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let bytes = std::fs::read(path)?;
+    let bytes = read_bounded(path, MOST)?;
     for number in 0..1_000 {
         let suffix = if number == 0 { String::new() } else { format!("-{number}") };
         let copy = path.with_file_name(format!("{name}.damaged{suffix}"));
-        match std::fs::read(&copy) {
+        match read_bounded(&copy, MOST) {
             Ok(same) if same == bytes => return Ok(copy),
             Ok(_) => {}
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
@@ -94,7 +98,7 @@ pub fn set_aside(path: &Path) -> io::Result<PathBuf> {
 /// What the file system says, or who holds the file.
 pub fn update_json<T>(path: &Path, change: impl FnOnce(&mut T)) -> io::Result<T>
 where
-    T: serde::Serialize + serde::de::DeserializeOwned + Default + PartialEq,
+    T: serde::Serialize + serde::de::DeserializeOwned + Default,
 {
     try_update_json(path, |value| {
         change(value);
@@ -108,7 +112,7 @@ where
 /// As there, or what `change` says.
 pub fn try_update_json<T>(path: &Path, change: impl FnOnce(&mut T) -> io::Result<()>) -> io::Result<T>
 where
-    T: serde::Serialize + serde::de::DeserializeOwned + Default + PartialEq,
+    T: serde::Serialize + serde::de::DeserializeOwned + Default,
 {
     let _lock = Lock::take(path)?;
     let before = match read_json::<T>(path) {

@@ -10,21 +10,20 @@ pub fn plain(text: &str) -> Cow<'_, str> {
     let steers = |c: char| {
         c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}')
     };
-    if !text.contains(steers) {
-        return Cow::Borrowed(text);
-    }
-    let each = text.chars().map(|c| if steers(c) { c.escape_debug().to_string() } else { c.to_string() });
-    Cow::Owned(each.collect())
+    written_out(text, steers)
 }
 
 /// The same for text of several lines, such as a model's answer: lines and tabs stay.
 pub fn plain_lines(text: &str) -> Cow<'_, str> {
-    if !text.contains(|c: char| c.is_control() && c != '\n' && c != '\t') {
+    written_out(text, |c| c.is_control() && c != '\n' && c != '\t')
+}
+
+/// `text` with the characters that steer a terminal as escapes.
+fn written_out(text: &str, steers: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.contains(&steers) {
         return Cow::Borrowed(text);
     }
-    let each = text
-        .chars()
-        .map(|c| if c.is_control() && c != '\n' && c != '\t' { c.escape_debug().to_string() } else { c.to_string() });
+    let each = text.chars().map(|c| if steers(c) { c.escape_debug().to_string() } else { c.to_string() });
     Cow::Owned(each.collect())
 }
 

@@ -3,6 +3,7 @@
 //! Sources: proc_meminfo(5); the kernel's admin-guide/cgroup-v2.rst (`memory.max`, `memory.current`, `memory.stat`) and
 //! cgroup-v1/memory.rst; getrlimit(2).
 
+use rustix::process::Resource;
 use std::path::{Path, PathBuf};
 
 /// Limits from here on are none: version 1 writes a huge number for "unlimited".
@@ -80,8 +81,7 @@ pub fn groups(root: &Path) -> Vec<Group> {
     all
 }
 
-fn nested(mount: &Path, path: &str, [limit, usage, cache]: [&str; 3], all: &mut Vec<Group>) {
-    let cache = if cache == "inactive_file" { "inactive_file" } else { "total_inactive_file" };
+fn nested(mount: &Path, path: &str, [limit, usage, cache]: [&'static str; 3], all: &mut Vec<Group>) {
     // Seen from beside its namespace's root a path begins with `..`: what can be seen of it is the mount.
     let parts = path.split('/').filter(|p| !p.is_empty() && *p != "..");
     let mut folder = parts.fold(mount.to_owned(), |at, part| at.join(part));
@@ -118,16 +118,18 @@ pub fn left(limit: u64, usage: u64, cache: u64) -> u64 {
 
 /// The address space that the shell allows this process (`ulimit -v`), if it bounds it.
 pub fn address_limit() -> Option<u64> {
-    use rustix::process::{Resource, getrlimit};
-    getrlimit(Resource::As).current.filter(|n| *n < UNLIMITED)
+    limit_on(Resource::As)
+}
+
+fn limit_on(resource: Resource) -> Option<u64> {
+    rustix::process::getrlimit(resource).current.filter(|n| *n < UNLIMITED)
 }
 
 /// What the shell allows this process (`ulimit -v`, `-d`).
 fn of_shell() -> Option<Memory> {
-    use rustix::process::{Resource, getrlimit};
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let bound = |resource: Resource, used: &str| {
-        let total = getrlimit(resource).current.filter(|n| *n < UNLIMITED)?;
+        let total = limit_on(resource)?;
         let used = meminfo_field(&status, used).unwrap_or(0);
         Some(Memory { total, available: total.saturating_sub(used) })
     };
@@ -198,7 +200,7 @@ mod tests {
             ("sys/fs/cgroup/memory/memory.stat", "inactive_file 1\ntotal_inactive_file 100000000\n"),
         ]);
         assert_eq!(one, (2_000_000_000, 1_600_000_000, Bound::Container));
-        // Unlimited is no limit.
+        // Seen from beside its namespace's root.
         let beside = of(&[
             meminfo,
             ("proc/self/cgroup", "0::/../a..b\n"),
@@ -206,6 +208,7 @@ mod tests {
             ("sys/fs/cgroup/memory.current", "100000000\n"),
         ]);
         assert_eq!(beside, (1_000_000_000, 900_000_000, Bound::Container));
+        // Unlimited is no limit.
         let none = of(&[
             meminfo,
             ("proc/self/cgroup", "4:memory:/\n"),

@@ -8,6 +8,11 @@ use std::path::{Path, PathBuf};
 /// Links that lead on to a file, at most.
 const MOST_LINKS: usize = 40;
 
+/// Where the link at a path points; `None` if there is none.
+fn next_link(at: &Path) -> Option<PathBuf> {
+    std::fs::read_link(at).ok().map(|to| at.parent().unwrap_or(Path::new("")).join(to))
+}
+
 /// Where a path leads by symbolic links, whether anything is there or not.
 ///
 /// # Errors
@@ -15,9 +20,9 @@ const MOST_LINKS: usize = 40;
 pub fn target_of(path: &Path) -> io::Result<PathBuf> {
     let mut at = path.to_owned();
     for _ in 0..MOST_LINKS {
-        match std::fs::read_link(&at) {
-            Ok(to) => at = at.parent().unwrap_or(Path::new("")).join(to),
-            Err(_) => return Ok(at),
+        match next_link(&at) {
+            Some(next) => at = next,
+            None => return Ok(at),
         }
     }
     Err(io::Error::other("its links lead in a circle"))
@@ -36,9 +41,9 @@ fn stream(path: &Path) -> io::Result<Option<File>> {
             Some(number) if !number.is_empty() => return OpenOptions::new().append(true).open(&at).map(Some),
             _ => {}
         }
-        match std::fs::read_link(&at) {
-            Ok(to) => at = at.parent().unwrap_or(Path::new("")).join(to),
-            Err(_) => break,
+        match next_link(&at) {
+            Some(next) => at = next,
+            None => break,
         }
     }
     let is_special = std::fs::metadata(&at).is_ok_and(|m| !m.is_file() && !m.is_dir());

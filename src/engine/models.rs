@@ -274,11 +274,7 @@ impl Models {
 
 /// The message for a panic inside a task, with what the panic said.
 pub fn panic_message(payload: &(dyn std::any::Any + Send)) -> UserMessage {
-    let said = payload
-        .downcast_ref::<&str>()
-        .map(|s| (*s).to_owned())
-        .or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no reason given".into());
+    let said = crate::models::careful::said(payload);
     UserMessage::new(
         "The model stopped unexpectedly",
         format!("an internal error: {said}"),

@@ -18,10 +18,14 @@ pub fn caught<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> 
     let result = catch_unwind(AssertUnwindSafe(work));
     QUIET.set(before);
     result.unwrap_or_else(|payload| {
-        let words = payload.downcast_ref::<String>().map(String::as_str);
-        let words = words.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
-        Err(format!("the tokenizer library gave up: {}", words.chars().take(300).collect::<String>()))
+        Err(format!("the tokenizer library gave up: {}", said(&*payload).chars().take(300).collect::<String>()))
     })
+}
+
+/// What a panic said.
+pub fn said(payload: &(dyn std::any::Any + Send)) -> &str {
+    let words = payload.downcast_ref::<String>().map(String::as_str);
+    words.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no reason given")
 }
 
 #[cfg(test)]

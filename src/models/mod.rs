@@ -76,18 +76,11 @@ const MOST_VOCABULARY: u64 = 256 << 20;
 
 /// Reads a file that must not be larger than `most`: what is made of it is larger still.
 fn read_bounded(path: &Path, most: u64) -> Result<Vec<u8>, ModelError> {
-    use std::io::Read as _;
-    let fail = |e| ModelError::read(path, e);
-    let file = std::fs::File::open(path).map_err(fail)?;
-    if !file.metadata().map_err(fail)?.is_file() {
-        return Err(ModelError::damaged(path, "it is no file"));
-    }
-    let mut bytes = Vec::new();
-    file.take(most + 1).read_to_end(&mut bytes).map_err(fail)?;
-    if bytes.len() as u64 > most {
-        return Err(ModelError::damaged(path, format!("it is larger than any such file ({} MB)", most >> 20)));
-    }
-    Ok(bytes)
+    crate::disk::read_bounded(path, most).map_err(|e| match e.get_ref() {
+        // Our own words, not the system's.
+        Some(why) => ModelError::damaged(path, why),
+        None => ModelError::read(path, e),
+    })
 }
 
 /// The same, as text.

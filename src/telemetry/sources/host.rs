@@ -272,9 +272,7 @@ fn process_ticks(text: &str) -> Option<u64> {
 
 /// Bytes of a line such as `MemTotal:  7802340 kB`.
 fn field(text: &str, name: &str) -> Option<f64> {
-    let line = text.lines().find(|l| l.starts_with(name))?;
-    let kib: f64 = line[name.len()..].split_ascii_whitespace().next()?.parse().ok()?;
-    Some(kib * 1024.0)
+    memory::meminfo_field(text, name).map(|bytes| bytes as f64)
 }
 
 /// The cores' clock: the mean of those that are on.
