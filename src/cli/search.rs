@@ -1,9 +1,10 @@
 //! Options of commands that rewrite texts: translations and summaries.
 
 use super::Common;
-use super::writing::WritingArgs;
+use super::writing::{WritingArgs, number};
 use crate::error::UserMessage;
 use crate::models::library::{Library, ModelEntry};
+use crate::nn::options::LENGTH_PENALTY;
 use crate::tasks::translate::{language_name, pair_name, pair_of};
 use crate::tasks::{EarlyStopping, Options, SearchOptions};
 use clap::Args;
@@ -24,7 +25,7 @@ pub(super) struct SearchArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     min_tokens: usize,
     /// Above 1 prefers longer answers, below shorter ones
-    #[arg(long, value_name = "P", default_value_t = 1.0, allow_hyphen_values = true)]
+    #[arg(long, value_name = "P", default_value_t = 1.0, allow_hyphen_values = true, value_parser = length_penalty)]
     length_penalty: f32,
     /// End a search as soon as there are as many finished hypotheses as beams
     #[arg(long)]
@@ -40,6 +41,10 @@ pub(super) struct SearchArgs {
     sample: bool,
 }
 
+fn length_penalty(text: &str) -> Result<f32, String> {
+    number(text, &LENGTH_PENALTY)
+}
+
 impl SearchArgs {
     /// Puts them into the engine's options.
     pub(super) fn apply(&self, writing: Option<&WritingArgs>, options: &mut Options) {
@@ -47,7 +52,7 @@ impl SearchArgs {
         options.search = SearchOptions {
             // Several answers need as many beams.
             beams: if beams == 0 && self.n_best > 4 { self.n_best } else { beams },
-            length_penalty: self.length_penalty.clamp(-10.0, 10.0),
+            length_penalty: self.length_penalty,
             early_stopping: if self.early_stopping { EarlyStopping::Yes } else { EarlyStopping::No },
             min_tokens: self.min_tokens,
             max_tokens: writing.and_then(WritingArgs::max_tokens).unwrap_or(0),

@@ -4,8 +4,9 @@ use super::{Common, write_line};
 use crate::error::UserMessage;
 use crate::labs::lines;
 use crate::labs::pieces::Pieces;
+use crate::models::codec::CodecToken;
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -45,22 +46,34 @@ pub(super) fn run(args: &TokenizeArgs, common: &Common) -> Result<ExitCode, User
     };
     for text in &texts {
         let tokens = pieces.cut(text, args.special)?;
+        let typed = pieces.cut_typed(text, args.special)?;
         if args.json {
-            let each = |f: fn(&crate::models::codec::CodecToken) -> serde_json::Value| -> Vec<serde_json::Value> {
-                tokens.iter().map(f).collect()
-            };
-            let line = json!({
-                "text": text,
-                "ids": each(|t| json!(t.id)),
-                "pieces": each(|t| json!(t.piece)),
-                "offsets": each(|t| json!([t.start, t.end])),
-            });
+            let mut line = listed(&tokens);
+            line["text"] = json!(text);
+            if let Some(typed) = &typed {
+                line["typed"] = listed(typed);
+            }
             write_line(&line.to_string())?;
         } else {
-            for t in &tokens {
-                write_line(&format!("{}\t{}\t{}..{}", t.id, t.piece.escape_debug(), t.start, t.end))?;
+            rows(&tokens)?;
+            if let Some(typed) = &typed {
+                write_line("as a message in a chat, where marks that are typed are letters:")?;
+                rows(typed)?;
             }
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn listed(tokens: &[CodecToken]) -> Value {
+    let each = |f: fn(&CodecToken) -> Value| -> Vec<Value> { tokens.iter().map(f).collect() };
+    json!({
+        "ids": each(|t| json!(t.id)),
+        "pieces": each(|t| json!(t.piece)),
+        "offsets": each(|t| json!([t.start, t.end])),
+    })
+}
+
+fn rows(tokens: &[CodecToken]) -> Result<(), UserMessage> {
+    tokens.iter().try_for_each(|t| write_line(&format!("{}\t{}\t{}..{}", t.id, t.piece.escape_debug(), t.start, t.end)))
 }

@@ -1,7 +1,9 @@
 //! Options of every command that lets a model write.
 
+use crate::nn::options as ranges;
 use crate::tasks::{Input, Message, Options, Sampling};
 use clap::Args;
+use std::ops::RangeInclusive;
 
 #[derive(Args, Clone)]
 pub(super) struct WritingArgs {
@@ -9,7 +11,7 @@ pub(super) struct WritingArgs {
     #[arg(long, value_name = "TEXT")]
     pub system: Option<String>,
     /// 0 always takes the likeliest token (greedy); higher is bolder
-    #[arg(long, value_name = "T", default_value_t = Sampling::default().temperature, value_parser = at_least_zero)]
+    #[arg(long, value_name = "T", default_value_t = Sampling::default().temperature, value_parser = temperature)]
     temperature: f32,
     /// Draw from the K likeliest tokens only (0: from all)
     #[arg(long, value_name = "K", default_value_t = Sampling::default().top_k)]
@@ -21,7 +23,7 @@ pub(super) struct WritingArgs {
     #[arg(long, value_name = "P", default_value_t = Sampling::default().min_p, value_parser = share)]
     min_p: f32,
     /// Make tokens that have occurred less likely by this factor (1: off)
-    #[arg(long, value_name = "R", default_value_t = Sampling::default().repetition_penalty, value_parser = positive)]
+    #[arg(long, value_name = "R", default_value_t = Sampling::default().repetition_penalty, value_parser = penalty)]
     repetition_penalty: f32,
     /// The same seed gives the same text on one device
     #[arg(long, value_name = "N")]
@@ -37,20 +39,21 @@ pub(super) struct WritingArgs {
     candidates: usize,
 }
 
-fn number(text: &str) -> Result<f32, String> {
-    text.parse::<f32>().ok().filter(|x| x.is_finite()).ok_or_else(|| "not a number".into())
+/// `text` as a number in `range`.
+pub(super) fn number(text: &str, range: &RangeInclusive<f32>) -> Result<f32, String> {
+    ranges::within(text.parse().map_err(|_| "not a number")?, range)
 }
 
-fn at_least_zero(text: &str) -> Result<f32, String> {
-    number(text).and_then(|x| if x >= 0.0 { Ok(x) } else { Err("must be 0 or more".into()) })
+fn temperature(text: &str) -> Result<f32, String> {
+    number(text, &ranges::TEMPERATURE)
 }
 
-fn positive(text: &str) -> Result<f32, String> {
-    number(text).and_then(|x| if x > 0.0 { Ok(x) } else { Err("must be more than 0".into()) })
+fn penalty(text: &str) -> Result<f32, String> {
+    number(text, &ranges::REPETITION_PENALTY)
 }
 
 fn share(text: &str) -> Result<f32, String> {
-    number(text).and_then(|x| if (0.0..=1.0).contains(&x) { Ok(x) } else { Err("must be 0 to 1".into()) })
+    number(text, &ranges::SHARE)
 }
 
 impl WritingArgs {

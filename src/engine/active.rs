@@ -1,11 +1,13 @@
 //! A request on the worker: its open inputs, its clock, its single last event.
 
 use super::message::{Event, ItemResult, Report, RequestId, Submission, Timing};
+use super::models::panic_message;
 use super::queue;
 use super::trace::Trace;
 use crate::error::UserMessage;
 use crate::tasks::language::Partial;
-use crate::tasks::{Phase, Work};
+use crate::tasks::{Model, Phase, Work};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 /// Inputs of one request that are tokenized ahead of a step.
@@ -169,9 +171,14 @@ impl Active {
         }
     }
 
+    /// Counts the tokens of an input.
+    pub fn count(&mut self, work: &dyn Work) {
+        self.tokens += work.tokens();
+    }
+
     /// Takes a tokenized input in.
     pub fn opened(&mut self, index: usize, work: Box<dyn Work>) {
-        self.tokens += work.tokens();
+        self.count(&*work);
         self.open.push((index, work));
     }
 
@@ -271,4 +278,17 @@ pub fn deliver(active: &mut Active, items: Vec<(usize, ItemResult)>, begun: Inst
     }
     active.deliver(items, begun);
     active.is_complete().then_some(End::Done)
+}
+
+/// The answer to one input from work that is done.
+pub fn finished(model: &dyn Model, active: &mut Active, input: usize, work: Box<dyn Work>) -> ItemResult {
+    let asked = &active.submission.request.inputs[input];
+    match catch_unwind(AssertUnwindSafe(|| model.finish(asked, work))) {
+        Ok(Ok(output)) => {
+            output.warnings().into_iter().for_each(|w| active.warn(w));
+            Ok(output)
+        }
+        Ok(Err(error)) => Err(error.into()),
+        Err(payload) => Err(panic_message(&*payload)),
+    }
 }

@@ -178,7 +178,7 @@ fn text_json(g: &Generated) -> Value {
 
 fn scores_json(scores: &Scores) -> Value {
     let map: Map<String, Value> = scores.scores.iter().map(|(label, p)| (label.clone(), json!(p))).collect();
-    json!({ "label": scores.top().0, "scores": map })
+    json!({ "label": scores.top().0, "scores": map, "kind": scores.kind })
 }
 
 #[cfg(test)]

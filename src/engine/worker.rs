@@ -1,6 +1,6 @@
 //! The worker thread: takes commands between steps, picks a group, runs one step, reports.
 
-use super::active::{Active, End, Place, deliver};
+use super::active::{Active, End, Place, deliver, finished};
 use super::life::open_runtime;
 use super::message::{CancelToken, Command, Event, EventSink, ItemResult, ModelInfo, RequestId, Status};
 use super::models::{Models, Wanted, panic_message};
@@ -20,6 +20,11 @@ use std::time::Instant;
 /// Tokens of one forward step: about a tenth of a second on two desktop cores, so that Stop and an
 /// interactive request never wait long behind a batch.
 const STEP_TOKENS: usize = 1024;
+
+/// Inputs of one request that a turn answers without a step.
+const ANSWERS: usize = 256;
+/// What to do about a fault of ours.
+const FAULT: &str = "Choose another model or another device; this is a fault of Glossa's, please report it.";
 
 /// The worker's end of the engine's wires.
 pub struct Link {
@@ -72,7 +77,11 @@ impl Worker {
                 if submission.request.model.is_none() {
                     submission.request.model = self.defaults.get(model_task).cloned();
                 }
+                let wrong = submission.request.options.check().err();
                 self.active.push(Active::new(*submission, self.arrivals, model_task));
+                if let Some(message) = wrong {
+                    self.end(self.active.len() - 1, End::Failed(message));
+                }
             }
             Command::SetDevice { choice, threads } => match open_runtime(choice, threads, self.precision) {
                 Ok(runtime) => {
@@ -206,7 +215,8 @@ impl Worker {
         let mut waiting: usize = active.open.iter().map(|(_, w)| w.load()).sum();
         let mut answered: Vec<(usize, ItemResult)> = Vec::new();
         let (mut end, mut is_new) = (None, false);
-        while waiting < room {
+        // Answers without a step cost no tokens: a bound of their own lets others have their turn.
+        while waiting < room && answered.len() < ANSWERS {
             let Some(input) = active.next_input() else { break };
             is_new = true;
             let cancel = active.submission.cancel.clone();
@@ -217,6 +227,11 @@ impl Worker {
                 loaded.model.prepare(&asked, &stop)
             };
             match catch_unwind(AssertUnwindSafe(prepare)) {
+                // Nothing to compute, so no step would ever answer it.
+                Ok(Ok(work)) if work.remaining() == 0 => {
+                    active.count(&*work);
+                    answered.push((input, finished(&*loaded.model, active, input, work)));
+                }
                 Ok(Ok(work)) => {
                     waiting += work.load();
                     active.opened(input, work);
@@ -284,6 +299,11 @@ impl Worker {
         let moved: Vec<(RequestId, Phase)> =
             before.iter().zip(&after).filter(|(b, a)| a.1 < b.1).map(|(b, _)| (b.0, b.2)).collect();
         self.link.usage.count(&self.models);
+        if before == after {
+            let why = "the model was asked for a step and did nothing";
+            self.fail_step(&ids[..1], &UserMessage::new("The model did not go on", why, FAULT));
+            return;
+        }
         for id in ids {
             let Some((_, phase)) = moved.iter().find(|m| m.0 == *id) else { continue };
             if let Some(index) = self.find(*id) {
@@ -329,17 +349,7 @@ impl Worker {
         let Some(loaded) = self.models.get(&active.key) else { return };
         let mut items = Vec::new();
         for (input, work) in active.take_finished() {
-            let asked = &active.submission.request.inputs[input];
-            let finished = catch_unwind(AssertUnwindSafe(|| loaded.model.finish(asked, work)));
-            let result: ItemResult = match finished {
-                Ok(Ok(output)) => {
-                    output.warnings().into_iter().for_each(|w| active.warn(w));
-                    Ok(output)
-                }
-                Ok(Err(error)) => Err(error.into()),
-                Err(payload) => Err(panic_message(&*payload)),
-            };
-            items.push((input, result));
+            items.push((input, finished(&*loaded.model, active, input, work)));
         }
         let end = deliver(active, items, begun);
         if let Some(end) = end {

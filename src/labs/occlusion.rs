@@ -107,7 +107,7 @@ mod tests {
         let answer = |p: f64| {
             Some(Ok(Output::Scores(crate::tasks::Scores {
                 scores: vec![("negative".into(), 1.0 - p), ("positive".into(), p)],
-                reading: Default::default(),
+                ..Default::default()
             })))
         };
         let failed = Some(Err(crate::error::UserMessage::new("a", "b", "c")));

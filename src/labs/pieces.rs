@@ -19,6 +19,18 @@ pub enum Pieces {
 }
 
 impl Pieces {
+    /// The pieces of `text` where it is somebody's message in a chat: marks that it spells are letters there. `None` where
+    /// that is no other reading.
+    ///
+    /// # Errors
+    /// The tokenizer's own words.
+    pub fn cut_typed(&self, text: &str, special: bool) -> Result<Option<Vec<CodecToken>>, UserMessage> {
+        match self {
+            Self::Language(codec) => codec.plain_tokens(text, special).map_err(too_long),
+            Self::Words(_) | Self::Pairs(..) => Ok(None),
+        }
+    }
+
     /// That of `model` (default: the chat model).
     ///
     /// # Errors
@@ -30,7 +42,7 @@ impl Pieces {
         }
         let kind = entry.read_config()?;
         if kind.get("model_type").and_then(|v| v.as_str()) == Some("gpt2") {
-            return Ok(Self::Language(Box::new(Codec::gpt2(&entry.tokenizer)?)));
+            return Ok(Self::Language(Box::new(Codec::gpt2(&entry.tokenizer, Vec::new())?)));
         }
         if let Some("t5" | "mt5" | "marian") = kind.get("model_type").and_then(|v| v.as_str()) {
             let here = |source| TaskError::Checkpoint { dir: entry.dir.display().to_string(), source };
@@ -46,11 +58,10 @@ impl Pieces {
     /// # Errors
     /// The tokenizer's own words.
     pub fn cut(&self, text: &str, special: bool) -> Result<Vec<CodecToken>, UserMessage> {
-        let fail = |why: String| UserMessage::new("The text could not be cut", why, "Try a shorter text.");
         match self {
-            Self::Language(codec) => codec.tokens(text, special).map_err(fail),
+            Self::Language(codec) => codec.tokens(text, special).map_err(too_long),
             Self::Words(words) => {
-                let tokens = words.encode(text, &|| false).map_err(fail)?.unwrap_or_default();
+                let tokens = words.encode(text, &|| false).map_err(too_long)?.unwrap_or_default();
                 let places = tokens.into_iter().map(|t| (t.id, t.start..t.end));
                 let mut out = in_letters(text, places, |id| words.name(id));
                 if special {
@@ -61,7 +72,7 @@ impl Pieces {
                 Ok(out)
             }
             Self::Pairs(pairs, end) => {
-                let tokens = pairs.encode(text).map_err(fail)?;
+                let tokens = pairs.encode(text).map_err(too_long)?;
                 let places = tokens.into_iter().map(|t| (t.id, t.start..t.end));
                 let mut out = in_letters(text, places, |id| pairs.source_piece(id));
                 if special {
@@ -72,6 +83,10 @@ impl Pieces {
             }
         }
     }
+}
+
+fn too_long(why: String) -> UserMessage {
+    UserMessage::new("The text could not be cut", why, "Try a shorter text.")
 }
 
 /// Tokens with byte offsets as tokens with offsets in letters.

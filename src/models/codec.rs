@@ -3,6 +3,9 @@
 
 use super::ModelError;
 use super::careful::caught;
+use super::detokenize::Detokenizer;
+pub use super::detokenize::TextStream;
+use super::marks::Marks;
 use super::template::{Message, Role, Template};
 use std::path::Path;
 use tokenizers::models::bpe::BPE;
@@ -23,6 +26,8 @@ pub struct Specials {
     pub ends: Vec<u32>,
     /// Jinja.
     pub template: Option<String>,
+    /// What a reader of its answers should know of the file.
+    pub notes: Vec<String>,
 }
 
 /// How a conversation becomes a prompt.
@@ -32,6 +37,8 @@ enum Dialogue {
     Turns,
     /// The file has no template: turns are named in plain words.
     Plain,
+    /// The file's template cannot be compiled; why.
+    Broken(String),
 }
 
 /// A tokenizer with all that belongs to it.
@@ -39,6 +46,8 @@ pub struct Codec {
     inner: Tokenizer,
     specials: Specials,
     dialogue: Dialogue,
+    marks: Marks,
+    detokenizer: Detokenizer,
 }
 
 /// One token of a text.
@@ -52,37 +61,52 @@ pub struct CodecToken {
     pub end: usize,
 }
 
-/// Turns ids into text as they come.
-#[derive(Clone, Default)]
-pub struct TextStream {
-    ids: Vec<u32>,
-    prefix: String,
-    index: usize,
+/// The prompt that a conversation makes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Prompt {
+    pub ids: Vec<u32>,
+    /// What was done to the conversation so that the model can read it.
+    pub notes: Vec<&'static str>,
 }
 
+/// Why there is no prompt.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PromptError {
+    /// The template cannot be compiled, or refuses.
+    #[error("{0}")]
+    Template(String),
+    /// The tokenizer's own words.
+    #[error("{0}")]
+    Text(String),
+}
+
+/// Said where a template takes no system turns.
+const MERGED: &str =
+    "this model's chat template takes no system turn: what the model was told stands before the first message";
+
 impl Codec {
-    /// A tokenizer with what belongs to it.
-    ///
-    /// # Errors
-    /// A chat template that cannot be compiled.
-    pub fn new(inner: Tokenizer, specials: Specials) -> Result<Self, String> {
+    /// A tokenizer with what belongs to it. A chat template that cannot be compiled ends chat, nothing else.
+    pub fn new(inner: Tokenizer, specials: Specials) -> Self {
         let name = |id: Option<u32>| id.and_then(|id| inner.id_to_token(id)).unwrap_or_default();
         let (bos, eos) = (name(specials.bos), name(specials.eos));
         let dialogue = match &specials.template {
-            Some(source) => {
-                let template = Template::new(source, &bos, &eos);
-                Dialogue::Template(Box::new(template.map_err(|why| format!("its chat template is wrong: {why}"))?))
-            }
+            Some(source) => match Template::new(source, &bos, &eos) {
+                Ok(template) => Dialogue::Template(Box::new(template)),
+                Err(why) => Dialogue::Broken(why),
+            },
             None => Dialogue::Plain,
         };
-        Ok(Self { inner, specials, dialogue })
+        let marks = Marks::of(&inner, &specials.ends, specials.template.as_deref());
+        let detokenizer = Detokenizer::of(&inner);
+        Self { inner, specials, dialogue, marks, detokenizer }
     }
 
-    /// GPT-2's tokenizer from a folder: tokenizer.json, or vocab.json with merges.txt.
+    /// GPT-2's tokenizer from a folder: tokenizer.json, or vocab.json with merges.txt. `ends` are the ids that its
+    /// configurations call ends of text, beside `<|endoftext|>`.
     ///
     /// # Errors
     /// A missing or damaged file.
-    pub fn gpt2(path: &Path) -> Result<Self, ModelError> {
+    pub fn gpt2(path: &Path, ends: Vec<u32>) -> Result<Self, ModelError> {
         let damaged = |e: &dyn ToString| ModelError::damaged(path, e.to_string());
         let inner = if path.file_name().is_some_and(|n| n == "vocab.json") {
             let merges = path.with_file_name("merges.txt");
@@ -102,8 +126,13 @@ impl Codec {
             super::tokenizer::read_json(path, &bytes)?
         };
         let eos = inner.token_to_id("<|endoftext|>");
-        let specials = Specials { bos: eos, eos, add_bos: false, ends: eos.into_iter().collect(), template: None };
-        let mut codec = Self::new(inner, specials).map_err(|e| damaged(&e))?;
+        let mut all = ends;
+        all.extend(eos.filter(|id| !all.contains(id)));
+        if let Some(id) = all.iter().find(|id| inner.id_to_token(**id).is_none()) {
+            return Err(damaged(&format!("the end of text {id} is none of its tokens")));
+        }
+        let specials = Specials { bos: eos, eos, ends: all, ..Specials::default() };
+        let mut codec = Self::new(inner, specials);
         codec.dialogue = Dialogue::Turns;
         Ok(codec)
     }
@@ -125,7 +154,11 @@ impl Codec {
     /// As [`Self::encode`].
     pub fn tokens(&self, text: &str, special: bool) -> Result<Vec<CodecToken>, String> {
         check_length(text)?;
-        let encoding = caught(|| self.inner.encode_char_offsets(text, false).map_err(|e| e.to_string()))?;
+        self.tokens_by(&self.inner, text, special)
+    }
+
+    fn tokens_by(&self, tokenizer: &Tokenizer, text: &str, special: bool) -> Result<Vec<CodecToken>, String> {
+        let encoding = caught(|| tokenizer.encode_char_offsets(text, false).map_err(|e| e.to_string()))?;
         let first = self.first(special).map(|id| CodecToken { id, piece: self.piece(id), start: 0, end: 0 });
         let pieces = encoding.get_ids().iter().zip(encoding.get_tokens()).zip(encoding.get_offsets());
         let rest = pieces.map(|((id, piece), (start, end))| CodecToken {
@@ -179,75 +212,140 @@ impl Codec {
         if self.is_for_chat() { Vec::new() } else { vec!["\nUser:".into()] }
     }
 
-    /// Ids of the prompt that `messages` make, up to where the model begins to answer.
+    /// What a reader of its answers should know of the file.
+    pub fn notes(&self) -> &[String] {
+        &self.specials.notes
+    }
+
+    /// The prompt that `messages` make, up to where the model begins to answer. What somebody typed is
+    /// text in it, whatever it spells; marks are only those of the template.
     ///
     /// # Errors
     /// What the template says, or the tokenizer.
-    pub fn prompt(&self, messages: &[Message]) -> Result<Vec<u32>, String> {
+    pub fn prompt(&self, messages: &[Message]) -> Result<Prompt, PromptError> {
+        let messages = self.fenced(messages);
         match &self.dialogue {
             Dialogue::Template(template) => {
-                let text = template.render(messages).map_err(|why| format!("the chat template refused: {why}"))?;
-                let mut ids = self.encode(&text, false)?;
+                let (text, notes) = filled(template, &messages)?;
+                let mut ids = self.marked(&text)?;
                 // Most templates write the first token themselves.
                 if let Some(bos) = self.first(true).filter(|bos| ids.first() != Some(bos)) {
                     ids.insert(0, bos);
                 }
-                Ok(ids)
+                Ok(Prompt { ids, notes })
             }
             Dialogue::Turns => {
+                let merged = without_system(&messages);
+                let notes = if merged.is_some() { vec![MERGED] } else { Vec::new() };
                 let mut ids = Vec::new();
-                for message in messages.iter().filter(|m| m.role != Role::System) {
-                    ids.extend(self.encode(&message.content, false)?);
+                for message in merged.as_ref().unwrap_or(&messages) {
+                    ids.extend(self.marked(&message.content)?);
                     ids.extend(self.specials.eos);
                 }
-                Ok(ids)
+                Ok(Prompt { ids, notes })
             }
             Dialogue::Plain => {
-                let mut text = String::new();
-                for message in messages {
-                    let who = match message.role {
-                        Role::System => "",
-                        Role::User => "User: ",
-                        Role::Assistant => "Assistant: ",
-                    };
-                    text.push_str(&format!("{who}{}\n", message.content));
-                }
-                text.push_str("Assistant:");
-                self.encode(&text, true)
+                let mut ids = self.marked(&named_turns(&messages))?;
+                ids.splice(..0, self.first(true));
+                Ok(Prompt { ids, notes: Vec::new() })
             }
+            Dialogue::Broken(why) => Err(PromptError::Template(format!("it cannot be read: {why}"))),
         }
     }
 
-    /// Text of `ids`, special tokens left out.
-    ///
-    /// # Errors
-    /// The tokenizer's own words.
-    pub fn decode(&self, ids: &[u32]) -> Result<String, String> {
-        caught(|| self.inner.decode(ids, true).map_err(|e| e.to_string()))
+    fn fenced(&self, messages: &[Message]) -> Vec<Message> {
+        let fence = |m: &Message| Message {
+            role: m.role,
+            content: self.marks.fence(&m.content, m.role == Role::Assistant).into_owned(),
+        };
+        messages.iter().map(fence).collect()
     }
 
-    /// The text that `id` completes: whole characters only, "" while one is unfinished.
+    /// Ids of a filled template that has fences around typed marks.
+    fn marked(&self, text: &str) -> Result<Vec<u32>, PromptError> {
+        check_length(text).map_err(PromptError::Text)?;
+        let fenced = Marks::unfence(text);
+        let encode = |part: &str| if part.is_empty() { Ok(Vec::new()) } else { self.encode(part, false) };
+        self.marks.encode(&self.inner, &fenced, encode).map_err(PromptError::Text)
+    }
+
+    /// As [`Self::tokens`], with marks that are written out read as nothing but text; `None` where there are none.
     ///
     /// # Errors
-    /// The tokenizer's own words.
-    pub fn push(&self, stream: &mut TextStream, id: u32) -> Result<String, String> {
-        let TextStream { ids, prefix, index } = stream;
-        let next = tokenizers::tokenizer::step_decode_stream(&self.inner, vec![id], true, ids, prefix, index);
-        if let Ok(part) = next {
-            return Ok(part.unwrap_or_default());
+    /// As [`Self::encode`].
+    pub fn plain_tokens(&self, text: &str, special: bool) -> Result<Option<Vec<CodecToken>>, String> {
+        check_length(text)?;
+        if !self.marks.are_in(text) {
+            return Ok(None);
         }
-        // Bytes that are no characters can change how those before them read. What was shown stays; this token
-        // begins anew.
-        (*prefix, *index) = (String::new(), 0);
-        *ids = vec![id];
-        self.decode(ids)
+        self.tokens_by(self.marks.plain(&self.inner)?, text, special).map(Some)
     }
 
-    /// What is left of unfinished characters at the end, marked as such.
+    /// Text of `ids`, special tokens left out, replacement marks for bytes that are no letters.
+    pub fn decode(&self, ids: &[u32]) -> String {
+        let mut stream = TextStream::default();
+        let mut text: String = ids.iter().map(|id| self.push(&mut stream, *id)).collect();
+        text.push_str(&self.rest(&stream));
+        text
+    }
+
+    /// The text that `id` completes: whole letters only, "" while one is unfinished.
+    pub fn push(&self, stream: &mut TextStream, id: u32) -> String {
+        let piece = self.inner.id_to_token(id).unwrap_or_default();
+        self.detokenizer.push(stream, id, &piece)
+    }
+
+    /// What is left of an unfinished letter at the end, marked as such.
     pub fn rest(&self, stream: &TextStream) -> String {
-        let all = self.inner.decode(&stream.ids, true).unwrap_or_default();
-        all.strip_prefix(stream.prefix.as_str()).unwrap_or("").to_owned()
+        self.detokenizer.rest(stream)
     }
+}
+
+/// What a template makes of `messages`. Where it takes no system turn, or says nothing of it, that text goes
+/// before the first message.
+fn filled(template: &Template, messages: &[Message]) -> Result<(String, Vec<&'static str>), PromptError> {
+    let rendered = template.render(messages);
+    let told = messages.first().filter(|m| m.role == Role::System && !m.content.trim().is_empty());
+    let is_lost = |text: &String| told.is_some_and(|m| !text.contains(longest_word(&m.content)));
+    if (rendered.is_err() || rendered.as_ref().is_ok_and(is_lost))
+        && let Some(merged) = without_system(messages)
+        && let Ok(text) = template.render(&merged)
+    {
+        return Ok((text, vec![MERGED]));
+    }
+    rendered.map(|text| (text, Vec::new())).map_err(PromptError::Template)
+}
+
+/// The longest run of letters and digits: a template that uses a text keeps it, however it cuts and escapes.
+fn longest_word(text: &str) -> &str {
+    text.split(|c: char| !c.is_alphanumeric()).max_by_key(|w| w.len()).unwrap_or("")
+}
+
+/// The same conversation with its system text before the first message of the user's; `None` if there is no such text.
+fn without_system(messages: &[Message]) -> Option<Vec<Message>> {
+    let (told, rest) = messages.split_first().filter(|(m, _)| m.role == Role::System)?;
+    let mut rest = rest.to_vec();
+    let first = rest.iter_mut().find(|m| m.role == Role::User)?;
+    if !told.content.trim().is_empty() {
+        first.content = format!("{}\n\n{}", told.content.trim(), first.content);
+    }
+    Some(rest)
+}
+
+/// Turns in plain words, for files without a template. A line that begins as a turn does is indented: it is none.
+fn named_turns(messages: &[Message]) -> String {
+    let mut text = String::new();
+    for message in messages {
+        let who = match message.role {
+            Role::System => "",
+            Role::User => "User: ",
+            Role::Assistant => "Assistant: ",
+        };
+        let said = message.content.replace("\nUser:", "\n User:").replace("\nAssistant:", "\n Assistant:");
+        text.push_str(&format!("{who}{said}\n"));
+    }
+    text.push_str("Assistant:");
+    text
 }
 
 fn check_length(text: &str) -> Result<(), String> {

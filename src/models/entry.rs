@@ -99,6 +99,9 @@ impl ModelEntry {
     }
 
     pub(super) fn from_checkpoint(dir: &Path) -> Result<Self, ModelError> {
+        let root = dir;
+        let own = super::sentence::encoder_folder(dir);
+        let dir = own.as_path();
         let first = |names: &[&str]| names.iter().map(|n| dir.join(n)).find(|p| p.is_file());
         let need = |names: &[&str]| first(names).ok_or_else(|| ModelError::Missing(dir.join(names[0])));
         if first(&["config.json"]).is_none()
@@ -116,8 +119,8 @@ impl ModelEntry {
             Some(path) => path,
             None => need(&["tokenizer.json", "vocab.txt", "spiece.model", "vocab.json"])?,
         };
-        let id = dir.display().to_string();
-        Ok(Self { id, dir: dir.to_owned(), manifest: None, config, weights, tokenizer, origin: Origin::Path })
+        let id = root.display().to_string();
+        Ok(Self { id, dir: root.to_owned(), manifest: None, config, weights, tokenizer, origin: Origin::Path })
     }
 
     /// A model of the hub's cache: a snapshot, or one GGUF file of it. `None` for what does not run here.
@@ -192,6 +195,7 @@ impl ModelEntry {
     }
 
     /// config.json, parsed.
+    /// What generation_config.json beside it says of writing is put into it.
     ///
     /// # Errors
     /// A missing or damaged file.
@@ -199,9 +203,28 @@ impl ModelEntry {
         if let Some(path) = self.gguf() {
             return Err(ModelError::Language(path.to_owned()));
         }
-        let text = super::read_text(&self.config, super::MOST_CONFIG)?;
-        serde_json::from_str(&text).map_err(|e| ModelError::damaged(&self.config, e))
+        let mut config = read_json(&self.config)?;
+        let beside = self.config.with_file_name("generation_config.json");
+        if beside.is_file()
+            && let (Some(config), Some(generation)) = (config.as_object_mut(), read_json(&beside)?.as_object())
+        {
+            for key in GENERATION {
+                if let Some(value) = generation.get(key).filter(|v| !v.is_null()) {
+                    config.insert(key.to_owned(), value.clone());
+                }
+            }
+        }
+        Ok(config)
     }
+}
+
+/// What says how a model writes: newer checkpoints keep it in generation_config.json, which counts where both have it.
+const GENERATION: [&str; 6] =
+    ["eos_token_id", "decoder_start_token_id", "forced_eos_token_id", "bad_words_ids", "num_beams", "pad_token_id"];
+
+fn read_json(path: &Path) -> Result<serde_json::Value, ModelError> {
+    let text = super::read_text(path, super::MOST_CONFIG)?;
+    serde_json::from_str(&text).map_err(|e| ModelError::damaged(path, e))
 }
 
 /// The last part of a path or an id, without the ending of a file.

@@ -7,6 +7,7 @@ pub mod card;
 pub mod careful;
 pub mod catalogue;
 pub mod codec;
+mod detokenize;
 pub mod entry;
 pub mod gguf;
 pub mod hub;
@@ -14,11 +15,13 @@ pub mod kind;
 pub mod library;
 pub mod manifest;
 mod mapped;
+mod marks;
 pub mod measured;
 pub mod pickle;
 pub mod quantized;
 pub mod registry;
 pub mod removal;
+pub mod sentence;
 pub mod sentencepiece;
 pub mod sizes;
 pub mod template;
@@ -60,6 +63,8 @@ pub enum ModelError {
     Itself(PathBuf),
     #[error("'{}' became shorter, or vanished, while it was read", .0.display())]
     Cut(PathBuf),
+    #[error("'{}': {why}", .path.display())]
+    Unknown { path: PathBuf, why: String },
     #[error("checking was stopped")]
     Stopped,
 }
@@ -129,6 +134,7 @@ impl From<ModelError> for UserMessage {
             ModelError::Cut(_) => "Put the stick back in, or wait until the file has come whole; then try again.",
             ModelError::Undecided => "Leave --models and GLOSSA_MODELS away, or put the model into that folder.",
             ModelError::Itself(_) => "Name another folder with --out.",
+            ModelError::Unknown { .. } => "Choose another model of this kind: this one would give wrong answers here.",
             ModelError::Stopped => "",
         };
         let what = match &error {

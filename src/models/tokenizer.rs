@@ -17,6 +17,8 @@ pub struct TextTokenizer {
     inner: Tokenizer,
     pub cls: u32,
     pub sep: u32,
+    /// What stands for a word that is not in the vocabulary.
+    pub unknown: Option<u32>,
     /// Separators between two segments: one, or RoBERTa's two.
     pub between: usize,
 }
@@ -53,7 +55,8 @@ impl TextTokenizer {
         };
         let missing = || ModelError::damaged(path, "it has no [CLS] and [SEP], nor <s> and </s>");
         let (cls, sep) = marks.ok_or_else(missing)?;
-        Ok(Self { inner, cls, sep, between })
+        let unknown = ["[UNK]", "<unk>"].iter().find_map(|mark| inner.token_to_id(mark));
+        Ok(Self { inner, cls, sep, unknown, between })
     }
 
     /// The tokens of `text`, without special tokens. `stop` is asked between pieces.

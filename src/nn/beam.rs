@@ -7,60 +7,11 @@
 //! its simple form `score / length^penalty`).
 
 use super::kernels::rank::Ranked;
-use super::sampling::{Sampler, Sampling};
-use serde::{Deserialize, Serialize};
+pub use super::options::{EarlyStopping, SearchOptions};
+use super::sampling::Sampler;
 
 /// Most beams that are searched.
 pub const MAX_BEAMS: usize = 16;
-
-/// When a search with enough finished hypotheses ends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum EarlyStopping {
-    /// As soon as there are as many as beams.
-    Yes,
-    /// When no running one is better at its present length.
-    #[default]
-    No,
-    /// When no running one can become better at the greatest length.
-    Never,
-}
-
-/// How to search.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct SearchOptions {
-    /// 1: greedy, or sampling.
-    pub beams: usize,
-    /// Scores are divided by length to the power of it; above 0 prefers longer texts.
-    pub length_penalty: f32,
-    pub early_stopping: EarlyStopping,
-    /// Tokens before the end may come.
-    pub min_tokens: usize,
-    /// Tokens at most, the end token included.
-    pub max_tokens: usize,
-    /// No run of so many tokens comes twice; 0: no such rule.
-    pub no_repeat_ngram: usize,
-    /// Hypotheses to give, best first; at most as many as beams.
-    pub n_best: usize,
-    /// Draws tokens instead of searching, if its temperature is above 0.
-    pub sampling: Option<Sampling>,
-}
-
-impl Default for SearchOptions {
-    fn default() -> Self {
-        Self {
-            beams: 4,
-            length_penalty: 1.0,
-            early_stopping: EarlyStopping::No,
-            min_tokens: 0,
-            max_tokens: 256,
-            no_repeat_ngram: 0,
-            n_best: 1,
-            sampling: None,
-        }
-    }
-}
 
 /// What a model asks of every search.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

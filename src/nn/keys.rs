@@ -2,6 +2,7 @@
 //! be, and sizes stay so small that no product of them overflows.
 
 use super::NnError;
+use super::harmless::is_harmless;
 use serde_json::Value;
 use std::ops::RangeInclusive;
 
@@ -22,6 +23,39 @@ impl<'a> Keys<'a> {
     /// A value that is there and not null.
     fn value(self, key: &str) -> Option<&'a Value> {
         self.0.get(key).filter(|v| !v.is_null())
+    }
+
+    /// Refuses a configuration that says more than is read of it (`known`): what is left may change what the model computes.
+    ///
+    /// # Errors
+    /// The key that is not known, by its name.
+    pub fn nothing_else(self, known: &[&str]) -> Result<(), NnError> {
+        let Some(all) = self.0.as_object() else {
+            return Err(NnError::Config("config.json is no list of names with values".into()));
+        };
+        for (key, value) in all {
+            if !known.contains(&key.as_str()) && !is_harmless(key, &value.to_string()) {
+                let (key, value) = (shown(key), shown(&value.to_string()));
+                return Err(NnError::Config(format!(
+                    "config.json has '{key}' ({value}), which is not known here and may change what the model computes"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a key whose value is another than what the others say.
+    ///
+    /// # Errors
+    /// The key, its value and what was expected.
+    pub fn agrees(self, key: &str, expected: impl Into<Value>) -> Result<(), NnError> {
+        let expected = expected.into();
+        match self.value(key).filter(|v| **v != expected) {
+            Some(value) => {
+                Err(cannot_be(key, value, &format!("{}, as the rest of the file says", shown(&expected.to_string()))))
+            }
+            None => Ok(()),
+        }
     }
 
     /// A size that must be there: 1 to [`MOST`].
@@ -56,6 +90,16 @@ impl<'a> Keys<'a> {
         let one = value.as_array().map_or(Some(value), |all| all.first());
         let id = one.and_then(Value::as_u64).filter(|id| *id < vocabulary as u64).and_then(|id| u32::try_from(id).ok());
         id.map(Some).ok_or_else(|| cannot_be(key, value, &format!("an id in the vocabulary of {vocabulary}")))
+    }
+
+    /// All ids of a list, or the only one, each below `vocabulary`; none if there is no such key.
+    pub fn ids(self, key: &str, vocabulary: usize) -> Result<Vec<u32>, NnError> {
+        let Some(value) = self.value(key) else { return Ok(Vec::new()) };
+        let one = std::slice::from_ref(value);
+        let all = value.as_array().map_or(one, Vec::as_slice).iter();
+        let id = |v: &Value| v.as_u64().filter(|id| *id < vocabulary as u64).and_then(|id| u32::try_from(id).ok());
+        let ids: Option<Vec<u32>> = all.map(id).collect();
+        ids.ok_or_else(|| cannot_be(key, value, &format!("ids in the vocabulary of {vocabulary}")))
     }
 
     /// A number.

@@ -6,33 +6,9 @@
 
 use super::kernels::Isa;
 use super::kernels::math::exp_sums;
+pub use super::options::Sampling;
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
-
-/// How the next token is chosen.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Sampling {
-    /// Logits are divided by it; 0 always takes the likeliest token (greedy).
-    pub temperature: f32,
-    /// Only the so many likeliest tokens; 0 for all.
-    pub top_k: usize,
-    /// Only the likeliest tokens that together reach this probability.
-    pub top_p: f32,
-    /// Only tokens at least this share as likely as the likeliest.
-    pub min_p: f32,
-    /// Tokens that have occurred become less likely by this factor; 1 for none.
-    pub repetition_penalty: f32,
-    /// The same seed gives the same text on one device; `None` draws one.
-    pub seed: Option<u64>,
-}
-
-impl Default for Sampling {
-    fn default() -> Self {
-        Self { temperature: 0.6, top_k: 40, top_p: 0.9, min_p: 0.0, repetition_penalty: 1.0, seed: None }
-    }
-}
 
 /// A token with the probability that the model gave it, before any filter.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,6 +31,9 @@ pub struct Choice {
 
 /// Logits this far below the greatest have no share worth a sum: e^-25 times any vocabulary.
 const NEGLIGIBLE: f32 = 25.0;
+
+/// Up to so many are found by insertion, in one pass; more by a selection.
+const FEW: usize = 128;
 
 /// Chooses tokens, one after the other.
 pub struct Sampler {
@@ -117,15 +96,12 @@ impl Sampler {
         if s.temperature <= 0.0 {
             return logits.iter().position(|x| *x == best).unwrap_or(0) as u32;
         }
-        let ids = match s.top_k {
-            0 => {
-                let floor = best - NEGLIGIBLE * s.temperature.max(1.0);
-                let all = logits.iter().enumerate().filter(|(_, x)| **x > floor).map(|(id, _)| id as u32);
-                let mut all: Vec<u32> = all.collect();
-                all.sort_by(|a, b| logits[*b as usize].total_cmp(&logits[*a as usize]).then(a.cmp(b)));
-                all
-            }
-            most => highest(logits, most),
+        let ids = if (1..=FEW).contains(&s.top_k) {
+            highest(logits, s.top_k)
+        } else {
+            let floor = best - NEGLIGIBLE * s.temperature.max(1.0);
+            let all = logits.iter().enumerate().filter(|(_, x)| **x >= floor).map(|(id, _)| id as u32);
+            sorted(logits, all.collect(), if s.top_k == 0 { usize::MAX } else { s.top_k })
         };
         let mut kept: Vec<Candidate> = ids
             .into_iter()
@@ -145,7 +121,8 @@ impl Sampler {
             }
             kept.truncate(count);
         }
-        let least = f64::from(s.min_p) * kept[0].probability;
+        let Some(likeliest) = kept.first().copied() else { return highest(logits, 1).first().copied().unwrap_or(0) };
+        let least = f64::from(s.min_p) * likeliest.probability;
         kept.retain(|c| c.probability >= least);
         sum = kept.iter().map(|c| c.probability).sum();
         let mut at = self.random.random::<f64>() * sum;
@@ -155,8 +132,19 @@ impl Sampler {
                 return candidate.id;
             }
         }
-        kept[kept.len() - 1].id
+        kept.last().unwrap_or(&likeliest).id
     }
+}
+
+/// The first `count` of `ids` by their logits, greatest first; equal ones by id.
+fn sorted(logits: &[f32], mut ids: Vec<u32>, count: usize) -> Vec<u32> {
+    let order = |a: &u32, b: &u32| logits[*b as usize].total_cmp(&logits[*a as usize]).then(a.cmp(b));
+    if count < ids.len() {
+        ids.select_nth_unstable_by(count, order);
+        ids.truncate(count);
+    }
+    ids.sort_unstable_by(order);
+    ids
 }
 
 /// Ids of the `count` greatest logits, greatest first; equal ones by id.
@@ -164,6 +152,9 @@ fn highest(logits: &[f32], count: usize) -> Vec<u32> {
     let count = count.min(logits.len());
     if count == 0 {
         return Vec::new();
+    }
+    if count > FEW {
+        return sorted(logits, (0..logits.len() as u32).collect(), count);
     }
     let mut found: Vec<u32> = Vec::with_capacity(count + 1);
     let mut least = f32::NEG_INFINITY;
@@ -189,7 +180,8 @@ fn penalize(logits: &[f32], seen: &[u32], penalty: f32) -> Vec<f32> {
     for id in seen {
         // From the original: a token that occurs often is penalized once.
         if let (Some(to), Some(x)) = (out.get_mut(*id as usize), logits.get(*id as usize)) {
-            *to = if *x > 0.0 { x / penalty } else { x * penalty };
+            let changed = if *x > 0.0 { x / penalty } else { x * penalty };
+            *to = changed.clamp(f32::MIN, f32::MAX);
         }
     }
     out
@@ -237,6 +229,53 @@ mod tests {
         assert_eq!(kinds(Sampling { top_p: 0.8, ..all.clone() }), [0, 1]);
         assert_eq!(kinds(Sampling { min_p: 0.1, ..all.clone() }), [0, 1, 2]);
         assert_eq!(kinds(Sampling { temperature: 0.0, ..all }), [0]);
+    }
+
+    /// The edges of every range, and what lies outside of it.
+    #[test]
+    fn arguments_at_their_edges_draw_and_beyond_them_are_refused() {
+        let logits: Vec<f32> = (0..600).map(|i| (i as f32 * 0.37).sin() * 30.0).collect();
+        let seen: Vec<u32> = (0..600).collect();
+        for temperature in [0.0, 1e-40, 1.0, 100.0] {
+            for share in [0.0, 1e-40, 0.5, 1.0] {
+                for repetition_penalty in [0.1, 1.0, 10.0] {
+                    for top_k in [0, 1, 200, 600, usize::MAX] {
+                        let (top_p, min_p) = (share, 1.0 - share);
+                        let s = Sampling { temperature, top_k, top_p, min_p, repetition_penalty, seed: Some(1) };
+                        s.check().expect("in range");
+                        assert!(Sampler::new(s).choose(&logits, &seen, 3).expect("numbers").id < 600);
+                    }
+                }
+            }
+        }
+        let usual = Sampling::default();
+        for (wrong, name) in [
+            (Sampling { temperature: -0.1, ..usual.clone() }, "temperature"),
+            (Sampling { temperature: f32::NAN, ..usual.clone() }, "temperature"),
+            (Sampling { top_p: 1.1, ..usual.clone() }, "top-p"),
+            (Sampling { min_p: -1.0, ..usual.clone() }, "min-p"),
+            (Sampling { repetition_penalty: 1e-40, ..usual.clone() }, "repetition penalty"),
+            (Sampling { repetition_penalty: f32::INFINITY, ..usual }, "repetition penalty"),
+        ] {
+            assert!(wrong.check().unwrap_err().contains(name));
+            let mut sampler = Sampler::new(wrong);
+            assert!(sampler.choose(&[1.0, -2.0, 3e38, -3e38], &[0, 1, 2, 3], 0).is_some(), "and even so no panic");
+        }
+        let json = r#"{"temperature": 0.5, "repetition_penalty": 1e-40}"#;
+        assert!(serde_json::from_str::<Sampling>(json).unwrap_err().to_string().contains("0.1"));
+    }
+
+    /// Many are found by selection, the rest by insertion: the same ones, and the same draws.
+    #[test]
+    fn top_k_of_the_whole_vocabulary_is_no_filter() {
+        let logits: Vec<f32> = (0..5000u32).map(|i| ((i * 7_919) % 4_999) as f32 * 4e-3).collect();
+        let with = |top_k| {
+            let s = Sampling { temperature: 1.0, top_k, top_p: 1.0, seed: Some(3), ..Sampling::default() };
+            ids(s, &logits, 50)
+        };
+        assert_eq!(with(5000), with(0));
+        assert_eq!(highest(&logits, 129), highest(&logits, 5000)[..129]);
+        assert_eq!(highest(&logits, 128), highest(&logits, 5000)[..128]);
     }
 
     #[test]

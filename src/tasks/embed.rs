@@ -8,10 +8,14 @@ use super::sentiment::Classifier;
 use super::summarize::{self, Sentences};
 use super::{Asked, Input, Model, Output, Progress, Task, TaskError, Work, own};
 use crate::models::library::ModelEntry;
+use crate::models::sentence::SentenceModel;
 use crate::nn::bert::HeadKind;
+use crate::nn::bert::config::Config;
+use crate::nn::keys::shown;
 use crate::nn::lock;
 use crate::nn::runtime::Runtime;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
@@ -19,13 +23,17 @@ use std::sync::{Arc, Mutex};
 /// Labels whose embeddings are kept; more are forgotten when the next ones come.
 const SEEN: usize = 20_000;
 
+/// Said where a folder has no modules.json, as sentence-transformers says it.
+const NO_POOLING: &str = "this folder does not say how a text becomes one vector (modules.json, 1_Pooling); the mean of \
+                          its tokens was taken, which is wrong for models that were trained another way";
+
 /// The task.
 pub struct Embed;
 
 /// A text's place in the space of meanings.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Embedding {
-    /// `[width]`, of length 1.
+    /// `[width]`, as the model's own modules make it: of length 1 where they say so.
     pub vector: Vec<f32>,
     pub reading: Reading,
 }
@@ -52,8 +60,11 @@ pub fn load(entry: &ModelEntry, runtime: &Runtime, progress: Progress<'_>) -> Re
     if has_classes(entry)? {
         return Ok(Box::new(Classifier(EncoderModel::open(entry, HeadKind::Classify, runtime, progress)?)));
     }
-    let model = EncoderModel::open(entry, pooling(entry), runtime, progress)?;
-    Ok(Box::new(Embedder { id: entry.id.clone(), model, labels: Mutex::default() }))
+    let here = |source| TaskError::Checkpoint { dir: format!("'{}'", entry.dir.display()), source };
+    let hidden = Config::from_json(&entry.read_config()?).map_err(here)?.hidden;
+    let sentence = SentenceModel::read(&entry.dir, hidden)?;
+    let model = EncoderModel::open(entry, sentence.head(), runtime, progress)?;
+    Ok(Box::new(Embedder { id: entry.id.clone(), model, sentence, labels: Mutex::default() }))
 }
 
 /// Whether the checkpoint is a trained classifier rather than an encoder of texts.
@@ -63,17 +74,10 @@ fn has_classes(entry: &ModelEntry) -> Result<bool, TaskError> {
     Ok(names.iter().filter_map(|n| n.as_str()).any(|n| n.ends_with("ForSequenceClassification")))
 }
 
-/// Sentence-transformers' own note on how its model was trained; the mean if there is none.
-fn pooling(entry: &ModelEntry) -> HeadKind {
-    let text = std::fs::read_to_string(entry.dir.join("1_Pooling/config.json")).unwrap_or_default();
-    let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-    let first = json.get("pooling_mode_cls_token").and_then(serde_json::Value::as_bool).unwrap_or(false);
-    if first { HeadKind::First } else { HeadKind::Mean }
-}
-
 struct Embedder {
     id: String,
     model: EncoderModel,
+    sentence: SentenceModel,
     /// Embeddings of labels that have been seen.
     labels: Mutex<HashMap<String, Vec<f32>>>,
 }
@@ -83,6 +87,10 @@ struct Vectors {
     windows: Windows,
     /// The windows of each text.
     texts: Vec<Range<usize>>,
+    /// Tokens of the prompt in front of each.
+    prompt: usize,
+    /// Tokens of the longest text that the model does not read to its end.
+    cut: Option<usize>,
     purpose: Purpose,
 }
 
@@ -116,18 +124,13 @@ impl AsRef<Windows> for Vectors {
 /// Vectors as far as they are worked out.
 impl Vectors {
     fn new() -> Self {
-        Self { windows: Windows::new(Vec::new(), Vec::new()), texts: Vec::new(), purpose: Purpose::Vector }
-    }
-
-    /// The vector of text `index`: the mean of its windows, weighted by length, of length 1.
-    fn vector(&self, index: usize) -> Vec<f32> {
-        let mut sum: Vec<f32> = Vec::new();
-        for w in self.texts[index].clone() {
-            let (row, weight) = (&self.windows.outputs[w], self.windows.windows[w].ids.len() as f32);
-            sum.resize(row.len(), 0.0);
-            sum.iter_mut().zip(row).for_each(|(s, x)| *s += weight * x);
+        Self {
+            windows: Windows::new(Vec::new(), Vec::new()),
+            texts: Vec::new(),
+            prompt: 0,
+            cut: None,
+            purpose: Purpose::Vector,
         }
-        normalized(sum)
     }
 }
 
@@ -148,14 +151,41 @@ pub fn cosine(a: &[f32], b: &[f32]) -> f32 {
 impl Embedder {
     /// One more text whose vector is wanted; it begins at byte `at` of what was asked about.
     fn add(&self, to: &mut Vectors, text: &str, at: usize, stop: &dyn Fn() -> bool) -> Result<(), TaskError> {
-        let mut tokens = self.model.tokens(text, stop)?;
+        let SentenceModel { prompt, lowercase, longest, .. } = &self.sentence;
+        let said = if *lowercase { Cow::Owned(text.to_lowercase()) } else { Cow::Borrowed(text) };
+        if said.trim().is_empty() {
+            return Err(TaskError::Input("the text is empty".into()));
+        }
+        let whole = if prompt.is_empty() { said } else { Cow::Owned(format!("{prompt}{}", said.trim_start())) };
+        let mut tokens = self.model.any_tokens(&whole, stop)?;
+        let rest = tokens.split_off(tokens.iter().take_while(|t| t.start < prompt.len()).count());
+        let (head, mut tokens) = (tokens, rest);
+        if tokens.is_empty() {
+            return Err(TaskError::Input("the text has no visible characters".into()));
+        }
+        // A sentence among others may be one of signs alone.
+        if self.model.are_unknown(&tokens) && !matches!(to.purpose, Purpose::Summary(_)) {
+            return Err(TaskError::Unread(shown(text.trim())));
+        }
+        let positions = self.model.network.config().positions;
+        let room = positions.min(longest.unwrap_or(positions)).saturating_sub(2 + head.len()).max(1);
+        if longest.is_some() && tokens.len() > room {
+            to.cut = to.cut.max(Some(tokens.len()));
+            tokens.truncate(room);
+        }
         let first = to.windows.windows.len();
-        let parts = cut(&tokens, self.model.room(), 0);
-        to.windows.windows.extend(parts.into_iter().map(|r| self.model.window(&tokens, r)));
+        to.prompt = head.len();
+        for range in cut(&tokens, room, 0) {
+            let mut window = self.model.window(&tokens, range);
+            window.ids.splice(1..1, head.iter().map(|t| t.id));
+            window.head += head.len();
+            to.windows.windows.push(window);
+        }
         to.texts.push(first..to.windows.windows.len());
+        // Places in the text as it was asked about; in lower case some letters have another length.
+        let place = |byte: usize| at + byte.saturating_sub(prompt.len()).min(text.len());
         for token in &mut tokens {
-            token.start += at;
-            token.end += at;
+            (token.start, token.end) = (place(token.start), place(token.end));
         }
         // Sentences of one text follow each other; what comes before a text to classify is another.
         if at == 0 {
@@ -163,6 +193,26 @@ impl Embedder {
         }
         to.windows.tokens.extend(tokens);
         Ok(())
+    }
+
+    /// The vector of text `index`, as the model's modules make it; of several windows their mean, weighted by length.
+    fn vector(&self, work: &Vectors, index: usize) -> Vec<f32> {
+        let mut sum: Vec<f32> = Vec::new();
+        let windows = work.texts[index].clone();
+        let all: usize = windows.clone().map(|w| work.windows.windows[w].ids.len()).sum();
+        for w in windows {
+            let (output, tokens) = (&work.windows.outputs[w], work.windows.windows[w].ids.len());
+            let row = self.sentence.pooled(output, self.model.network.config().hidden, work.prompt);
+            let share = tokens as f32 / all as f32;
+            sum.resize(row.len(), 0.0);
+            sum.iter_mut().zip(row).for_each(|(s, x)| *s += share * x);
+        }
+        self.sentence.finished(sum)
+    }
+
+    /// The same, of length 1: for likeness.
+    fn direction(&self, work: &Vectors, index: usize) -> Vec<f32> {
+        normalized(self.vector(work, index))
     }
 
     fn labels(&self, asked: &Asked<'_>, to: &mut Vectors, stop: &dyn Fn() -> bool) -> Result<(), TaskError> {
@@ -176,7 +226,9 @@ impl Embedder {
             }
             let added = self.add(to, &classify::spoken(label), 0, stop);
             added.map_err(|e| match e {
-                TaskError::Input(_) => TaskError::Labels(format!("the label {label:?} has no visible characters")),
+                TaskError::Input(_) | TaskError::Unread(_) => {
+                    TaskError::Labels(format!("the label {label:?} has no visible characters that the model knows"))
+                }
                 other => other,
             })?;
         }
@@ -188,7 +240,16 @@ impl Embedder {
     fn reading(&self, work: &Vectors) -> Reading {
         let last = work.texts.last().cloned().unwrap_or_default();
         let tokens = work.windows.windows[last.clone()].iter().map(|w| w.ids.len()).sum();
-        Reading { tokens, windows: last.len(), ..self.model.reading(&work.windows) }
+        let mut notes = Vec::new();
+        if let (Some(all), Some(longest)) = (work.cut, self.sentence.longest) {
+            notes.push(format!(
+                "this model reads {longest} tokens of a text (its max_seq_length); of {all} the rest was left out"
+            ));
+        }
+        if !self.sentence.is_said {
+            notes.push(NO_POOLING.into());
+        }
+        Reading { tokens, windows: last.len(), notes, ..self.model.reading(&work.windows) }
     }
 
     /// Likeness of `vector` to each label, as probabilities.
@@ -212,13 +273,17 @@ impl Model for Embedder {
         match asked.task {
             "summarize" => {
                 let sentences = Sentences::of(text, &asked.options.length)?;
-                for range in sentences.ranges() {
+                let ranges: Vec<Range<usize>> = sentences.ranges().collect();
+                work.purpose = Purpose::Summary(sentences);
+                for range in ranges {
                     if stop() {
                         return Err(TaskError::Stopped);
                     }
                     self.add(&mut work, &text[range.clone()], range.start, stop)?;
                 }
-                work.purpose = Purpose::Summary(sentences);
+                if self.model.are_unknown(&work.windows.tokens) {
+                    return Err(TaskError::Unread(shown(text.trim())));
+                }
                 return Ok(Box::new(work));
             }
             "classify" => match &asked.options.taught {
@@ -240,26 +305,26 @@ impl Model for Embedder {
     fn finish(&self, input: &Input, work: Box<dyn Work>) -> Result<Output, TaskError> {
         let work: Box<Vectors> = finished(work)?;
         let reading = self.reading(&work);
-        let last = || work.vector(work.texts.len() - 1);
+        let last = work.texts.len() - 1;
         let scores = match &work.purpose {
-            Purpose::Vector => return Ok(Output::Vector(Embedding { vector: last(), reading })),
+            Purpose::Vector => return Ok(Output::Vector(Embedding { vector: self.vector(&work, last), reading })),
             Purpose::Summary(sentences) => {
-                let vectors: Vec<Vec<f32>> = (0..work.texts.len()).map(|i| work.vector(i)).collect();
+                let vectors: Vec<Vec<f32>> = (0..work.texts.len()).map(|i| self.direction(&work, i)).collect();
                 let reading = Reading { windows: 1, tokens: work.tokens(), ..reading };
                 return Ok(Output::Summary(summarize::rank(input.text(), sentences, &vectors, reading)));
             }
             Purpose::Labels { labels, fresh } => {
-                let new = fresh.iter().enumerate().map(|(i, label)| (label.clone(), work.vector(i)));
+                let new = fresh.iter().enumerate().map(|(i, label)| (label.clone(), self.direction(&work, i)));
                 let mut seen = lock(&self.labels);
                 if seen.len() > SEEN {
                     seen.retain(|label, _| labels.contains(label));
                 }
                 seen.extend(new);
                 drop(seen);
-                self.likeness(&last(), labels.clone())
+                self.likeness(&self.direction(&work, last), labels.clone())
             }
-            Purpose::Taught(head) => head.scores(&last(), &self.id)?,
+            Purpose::Taught(head) => head.scores(&self.direction(&work, last), &self.id)?,
         };
-        Ok(Output::Scores(super::Scores { scores, reading }))
+        Ok(Output::Scores(super::Scores { scores, reading, ..super::Scores::default() }))
     }
 }

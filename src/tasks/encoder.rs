@@ -8,6 +8,7 @@ use crate::models::weights::Weights;
 use crate::nn::NnError;
 use crate::nn::bert::config::Config;
 use crate::nn::bert::{Encoder, HeadKind, Sequence};
+use crate::nn::keys::shown;
 use crate::nn::runtime::Runtime;
 use serde::Serialize;
 use std::ops::Range;
@@ -31,6 +32,9 @@ pub struct Reading {
     pub pieces: Vec<Piece>,
     /// Parts that a long text was analysed in.
     pub windows: usize,
+    /// What the reader of the answer should know of that.
+    #[serde(skip)]
+    pub notes: Vec<String>,
 }
 
 /// A part of a text with its special tokens, as it goes through the network.
@@ -114,11 +118,28 @@ impl EncoderModel {
         Ok(Self { tokenizer, network })
     }
 
+    /// The tokens of a text that must have some which the model knows.
+    ///
+    /// # Errors
+    /// As [`Self::any_tokens`]; [`TaskError::Unread`] where every one of them is the mark for unknown words.
+    pub fn tokens(&self, text: &str, stop: &dyn Fn() -> bool) -> Result<Vec<Token>, TaskError> {
+        let tokens = self.any_tokens(text, stop)?;
+        if self.are_unknown(&tokens) {
+            return Err(TaskError::Unread(shown(text.trim())));
+        }
+        Ok(tokens)
+    }
+
+    /// Whether the model knows none of them.
+    pub fn are_unknown(&self, tokens: &[Token]) -> bool {
+        tokens.iter().all(|t| Some(t.id) == self.tokenizer.unknown)
+    }
+
     /// The tokens of a text that must have some.
     ///
     /// # Errors
     /// [`TaskError::Input`] for a text without visible characters, [`TaskError::Stopped`].
-    pub fn tokens(&self, text: &str, stop: &dyn Fn() -> bool) -> Result<Vec<Token>, TaskError> {
+    pub fn any_tokens(&self, text: &str, stop: &dyn Fn() -> bool) -> Result<Vec<Token>, TaskError> {
         if text.trim().is_empty() {
             return Err(TaskError::Input("the text is empty".into()));
         }
@@ -149,6 +170,7 @@ impl EncoderModel {
             tokens: work.tokens(),
             pieces: work.tokens.iter().take(MAX_PIECES).map(piece).collect(),
             windows: work.windows.len(),
+            notes: Vec::new(),
         }
     }
 

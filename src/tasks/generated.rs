@@ -68,12 +68,15 @@ pub struct Generated {
     pub seed: u64,
     /// Whether the file had a chat template, where one was needed.
     pub has_template: bool,
+    /// What the reader should know of the model's file, and of what was done to the conversation.
+    #[serde(skip)]
+    pub notes: Vec<String>,
 }
 
 impl Generated {
     /// What the reader of the text should know beside it.
     pub fn warnings(&self) -> Vec<String> {
-        let mut out = Vec::new();
+        let mut out = self.notes.clone();
         match self.finish_reason {
             FinishReason::Repetition => {
                 out.push("the model went round in circles and was stopped; a higher temperature or repetition penalty may help".into());

@@ -5,7 +5,7 @@ use super::caches::{Caches, Lent};
 pub use super::generated::{FinishReason, Generated, Partial, PromptInfo, Step};
 use super::{Asked, Input, Message, Model, Options, Output, Phase, Progress, Role, TaskError, Work, ended, own};
 use crate::models::blocks::{Layered, prepare};
-use crate::models::codec::{Codec, TextStream};
+use crate::models::codec::{Codec, Prompt, TextStream};
 use crate::models::gguf::Gguf;
 use crate::models::library::ModelEntry;
 use crate::models::weights::Weights;
@@ -13,6 +13,7 @@ use crate::nn::NnError;
 use crate::nn::decoder::config::Config;
 use crate::nn::decoder::{CHUNK, Decoder, Want};
 use crate::nn::forecast;
+use crate::nn::keys::Keys;
 use crate::nn::precision::Precision;
 use crate::nn::runtime::Runtime;
 use crate::nn::sampling::{Choice, Sampler, endless_cycle};
@@ -46,6 +47,8 @@ struct Writing {
     shown: (usize, usize),
     finish: Option<FinishReason>,
     has_template: bool,
+    /// What its reader should know of the model's file and of what was done to the conversation.
+    notes: Vec<String>,
     /// Instead of the sampler, where several beams are asked for.
     beams: Option<Beams>,
 }
@@ -110,8 +113,10 @@ fn open<R>(
         let blocks = prepare(entry, &file, kept, progress)?;
         return then(config, codec, &Layered { blocks, below: &file }, progress);
     }
-    let config = Config::from_json(&entry.read_config()?).map_err(here)?;
-    let codec = Codec::gpt2(&entry.tokenizer)?;
+    let json = entry.read_config()?;
+    let config = Config::from_json(&json).map_err(here)?;
+    let ends = Keys(&json).ids("eos_token_id", config.vocab).map_err(here)?;
+    let codec = Codec::gpt2(&entry.tokenizer, ends)?;
     let weights = Weights::open(&entry.weights)?;
     let blocks = prepare(entry, &weights, kept, progress)?;
     then(config, codec, &Layered { blocks, below: &weights }, progress)
@@ -153,16 +158,16 @@ impl LanguageModel {
     }
 
     /// The prompt of `messages`, without the oldest turns if all do not fit; how many were left out.
-    fn conversation(&self, messages: &[Message], answer: usize) -> Result<(Vec<u32>, usize), TaskError> {
+    fn conversation(&self, messages: &[Message], answer: usize) -> Result<(Prompt, usize), TaskError> {
         let context = self.decoder.config().context;
         let room = context - answer.min(context / 4);
         let mut kept = messages.to_vec();
-        let mut ids = self.codec.prompt(&kept).map_err(TaskError::Prompt)?;
+        let mut prompt = self.codec.prompt(&kept)?;
         // Down to three quarters at once, so that the next turns find their beginning cached.
-        let wanted = if ids.len() > room { room * 3 / 4 } else { room };
-        while ids.len() > wanted {
+        let wanted = if prompt.ids.len() > room { room * 3 / 4 } else { room };
+        while prompt.ids.len() > wanted {
             let letters = |kept: &[Message]| kept.iter().map(|m| m.content.len() + 16).sum::<usize>();
-            let enough = letters(&kept) * wanted / ids.len();
+            let enough = letters(&kept) * wanted / prompt.ids.len();
             let before = kept.len();
             // Whole turns, question and answer, until what is left should fit.
             while kept.len() == before || letters(&kept) > enough {
@@ -173,9 +178,9 @@ impl LanguageModel {
             if kept.len() == before {
                 break;
             }
-            ids = self.codec.prompt(&kept).map_err(TaskError::Prompt)?;
+            prompt = self.codec.prompt(&kept)?;
         }
-        Ok((ids, messages.len() - kept.len()))
+        Ok((prompt, messages.len() - kept.len()))
     }
 
     fn take(&self, work: &mut Writing, logits: &[f32]) -> Result<(), TaskError> {
@@ -186,7 +191,7 @@ impl LanguageModel {
             return Ok(());
         }
         work.ids.push(choice.id);
-        let text = self.codec.push(&mut work.stream, choice.id).map_err(TaskError::Tokenizer)?;
+        let text = self.codec.push(&mut work.stream, choice.id);
         work.text.push_str(&text);
         work.steps.push(self.step_of(choice));
         if work.cut_at_stop() {
@@ -222,7 +227,7 @@ impl LanguageModel {
         };
         for id in ids.into_iter().skip(work.ids.len()).filter(|id| !self.codec.is_end(*id)) {
             work.ids.push(id);
-            let text = self.codec.push(&mut work.stream, id).map_err(TaskError::Tokenizer)?;
+            let text = self.codec.push(&mut work.stream, id);
             work.text.push_str(&text);
         }
         if work.cut_at_stop() {
@@ -264,20 +269,24 @@ impl Model for LanguageModel {
         let (input, mut options) = (asked.input, asked.options.clone());
         options.max_tokens = options.max_tokens.max(1);
         let chat = matches!(input, Input::Chat(_));
+        let encode = |text: &str| self.codec.encode(text, true).map_err(TaskError::Prompt);
+        let mut notes = self.codec.notes().to_vec();
         let (prompt, dropped) = match input {
             Input::Chat(messages) => {
                 if messages.last().is_none_or(|m| m.content.trim().is_empty()) {
                     return Err(TaskError::Input("the message is empty".into()));
                 }
                 options.stop.extend(self.codec.plain_stops());
-                self.conversation(messages, options.max_tokens)?
+                let (prompt, dropped) = self.conversation(messages, options.max_tokens)?;
+                notes.extend(prompt.notes.into_iter().map(str::to_owned));
+                (prompt.ids, dropped)
             }
-            Input::Text(text) => (self.codec.encode(text, true).map_err(TaskError::Prompt)?, 0),
+            Input::Text(text) => (encode(text)?, 0),
             Input::Question { .. } => {
                 return Err(TaskError::Input("a language model takes a text or a conversation".into()));
             }
             Input::Forced { text, ids } => {
-                let mut prompt = self.codec.encode(text, true).map_err(TaskError::Prompt)?;
+                let mut prompt = encode(text)?;
                 prompt.extend(ids);
                 (prompt, 0)
             }
@@ -304,11 +313,12 @@ impl Model for LanguageModel {
             options,
             ids: Vec::new(),
             steps: Vec::new(),
-            stream: TextStream::default(),
+            stream: if chat { TextStream::default() } else { TextStream::continued() },
             text: String::new(),
             shown: (0, 0),
             finish: None,
             has_template: !chat || self.codec.is_for_chat(),
+            notes,
             beams,
         }))
     }
@@ -370,6 +380,7 @@ impl Model for LanguageModel {
             prompt: work.info,
             seed: work.sampler.seed(),
             has_template: work.has_template,
+            notes: work.notes,
         }))
     }
 }

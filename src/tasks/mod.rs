@@ -18,6 +18,7 @@ pub mod links;
 pub mod output;
 pub mod passages;
 pub mod patterns;
+mod pooled;
 pub mod questions;
 pub mod sentences;
 pub mod sentiment;
@@ -27,6 +28,7 @@ pub mod translate;
 
 use crate::error::UserMessage;
 use crate::models::ModelError;
+use crate::models::codec::PromptError;
 use crate::models::library::ModelEntry;
 pub use crate::models::template::{Message, Role};
 use crate::nn::NnError;
@@ -219,6 +221,17 @@ pub struct Options {
     pub align: bool,
 }
 
+impl Options {
+    /// Whether every number is in its range: the engine asks before it begins.
+    ///
+    /// # Errors
+    /// Which is not, and what its range is.
+    pub fn check(&self) -> Result<(), UserMessage> {
+        let checked = self.sampling.check().and_then(|()| self.search.check());
+        checked.map_err(|why| UserMessage::new("Nothing was run", why, "Correct this option and ask again."))
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -299,8 +312,12 @@ pub enum TaskError {
         mb(.forecast.available.unwrap_or(0))
     )]
     TooLarge { forecast: Forecast, context: usize },
+    #[error("the model knows none of the words or signs in '{0}': an answer would say nothing about it")]
+    Unread(String),
     #[error("{0}")]
     Prompt(String),
+    #[error("the chat template in the model's file: {0}")]
+    Template(String),
     #[error("{0}")]
     Labels(String),
     #[error("{0}")]
@@ -311,6 +328,15 @@ pub enum TaskError {
     NotANumber,
     #[error("stopped")]
     Stopped,
+}
+
+impl From<PromptError> for TaskError {
+    fn from(error: PromptError) -> Self {
+        match error {
+            PromptError::Template(why) => Self::Template(why),
+            PromptError::Text(why) => Self::Prompt(why),
+        }
+    }
 }
 
 fn mb(bytes: usize) -> usize {
@@ -335,6 +361,11 @@ impl From<TaskError> for UserMessage {
             TaskError::Prompt(_) => {
                 Self::new("The model cannot read this", why, "Shorten it (in a chat: begin a new conversation).")
             }
+            TaskError::Template(_) => Self::new(
+                "This model cannot chat",
+                why,
+                "Its text can still be continued (Generate, 'glossa run generate'); for a chat choose another model, or another file of it.",
+            ),
             TaskError::Labels(_) => Self::new(
                 "The text could not be classified",
                 why,
@@ -343,6 +374,11 @@ impl From<TaskError> for UserMessage {
             TaskError::Input(_) => {
                 Self::new("There is nothing to analyse", why, "Type or paste a sentence, then press Run.")
             }
+            TaskError::Unread(_) => Self::new(
+                "The model cannot read this text",
+                why,
+                "Write it in words of the model's language, or choose a model that knows these.",
+            ),
             TaskError::Languages(_) => Self::new(
                 "This model cannot do that",
                 why,

@@ -8,6 +8,7 @@ use super::language::Generated;
 use super::questions::Answers;
 use super::summarize::Summary;
 use super::translate::Translated;
+pub use crate::nn::bert::config::ScoreKind;
 use serde::Serialize;
 
 /// An answer, by its shape.
@@ -36,12 +37,12 @@ impl Output {
             Self::Translation(t) => return t.warnings(),
             Self::Digest(d) => return d.warnings(),
         };
-        match self.reading() {
-            Some(Reading { tokens, windows, .. }) if *windows > 1 => {
-                vec![format!("a long text ({tokens} tokens) was analysed in {windows} windows; {how}")]
-            }
-            _ => Vec::new(),
+        let Some(Reading { tokens, windows, notes, .. }) = self.reading() else { return Vec::new() };
+        let mut out = notes.clone();
+        if *windows > 1 {
+            out.push(format!("a long text ({tokens} tokens) was analysed in {windows} windows; {how}"));
         }
+        out
     }
 
     /// What the model read, of a task on an encoder.
@@ -123,11 +124,13 @@ impl Output {
     }
 }
 
-/// A probability per label.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// A score per label.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Scores {
-    /// Labels with their probabilities (summing to 1), in the model's order.
+    /// Labels with their scores, in the model's order.
     pub scores: Vec<(String, f64)>,
+    /// What they are: probabilities that add up to 1, or each its own, or numbers.
+    pub kind: ScoreKind,
     pub reading: Reading,
 }
 
@@ -141,13 +144,13 @@ pub struct Piece {
 }
 
 impl Scores {
-    /// The likeliest label and its probability.
+    /// The label with the greatest score, and that score.
     pub fn top(&self) -> (&str, f64) {
         let best = self.scores.iter().max_by(|a, b| a.1.total_cmp(&b.1));
         best.map_or(("", 0.0), |(label, p)| (label, *p))
     }
 
-    /// The probability of `label`, if the model has one of that name.
+    /// The score of `label`, if the model has one of that name.
     pub fn of(&self, label: &str) -> Option<f64> {
         self.scores.iter().find(|s| s.0 == label).map(|s| s.1)
     }

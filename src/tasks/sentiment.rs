@@ -3,6 +3,7 @@
 use super::encoder::{EncoderModel, Windows, cut, finished};
 use super::{Asked, Input, Model, Output, Progress, Scores, Task, TaskError, Work};
 use crate::models::library::ModelEntry;
+use crate::nn::bert::config::ScoreKind;
 use crate::nn::bert::{HeadKind, softmax};
 use crate::nn::runtime::Runtime;
 
@@ -33,13 +34,17 @@ impl Classifier {
         let mut mean = vec![0f64; config.labels.len()];
         let reading = self.0.reading(work);
         for (window, logits) in work.windows.iter().zip(&work.outputs) {
-            let shares = if config.multi_label { sigmoid(logits) } else { softmax(logits) };
+            let shares = match config.scores {
+                ScoreKind::Shares => softmax(logits),
+                ScoreKind::Each => sigmoid(logits),
+                ScoreKind::Number => logits.iter().map(|x| f64::from(*x)).collect(),
+            };
             for (m, p) in mean.iter_mut().zip(shares) {
                 *m += p * window.ids.len() as f64 / reading.tokens as f64;
             }
         }
         let scores = config.labels.iter().map(|l| display_label(l)).zip(mean).collect();
-        Scores { scores, reading }
+        Scores { scores, kind: config.scores, reading }
     }
 }
 

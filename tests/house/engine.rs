@@ -43,6 +43,26 @@ fn a_panic_in_a_shared_step_fails_only_its_own_request() {
 }
 
 #[test]
+fn what_needs_no_step_is_answered_and_what_gets_nowhere_fails() {
+    let (engine, log) = engine(1, 0, 16);
+    let (_, events) = submit(&engine, &["nothing"], Priority::Interactive);
+    let Some(Event::Done { report, .. }) = all_events(&events).pop() else { panic!("not done") };
+    assert_eq!((report.done, report.tokens), (1, 1));
+    assert!(log.lock().expect("log").is_empty(), "no step was needed");
+    // Among others, many times over, and cancelled in between.
+    let mut inputs = vec!["nothing"; 2000];
+    inputs[1000] = "fine";
+    let (_, events) = submit(&engine, &inputs, Priority::Batch);
+    let Some(Event::Done { report, .. }) = all_events(&events).pop() else { panic!("not done") };
+    assert_eq!(report.done, 2000);
+    let (_, stuck) = submit(&engine, &["stuck"], Priority::Interactive);
+    let (_, fine) = submit(&engine, &["slow 3"], Priority::Interactive);
+    let Some(Event::Failed { message, .. }) = all_events(&stuck).pop() else { panic!("not failed") };
+    assert!(message.why.contains("did nothing"), "{message}");
+    assert!(matches!(all_events(&fine).last(), Some(Event::Done { .. })));
+}
+
+#[test]
 fn cancel_takes_effect_within_one_step() {
     let (engine, log) = engine(40, 0, 16);
     let (ticket, events) = submit(&engine, &["slow 1000"], Priority::Interactive);

@@ -15,7 +15,7 @@ use std::time::Duration;
 /// What the fake saw: the inputs of each step.
 pub type Log = Arc<Mutex<Vec<Vec<String>>>>;
 
-/// Answers "ok"; panics on "panic", sleeps in steps on "slow N", waits on nothing else.
+/// Answers with its input; panics on "panic", takes N steps for "slow N", none for "nothing", and gets nowhere with "stuck".
 pub struct FakeTask {
     pub log: Log,
     /// Milliseconds of one step.
@@ -69,7 +69,10 @@ impl Model for FakeModel {
         if input.is_empty() {
             return Err(TaskError::Input("empty".into()));
         }
-        let left = input.strip_prefix("slow ").and_then(|n| n.parse().ok()).unwrap_or(1);
+        let left = match input {
+            "nothing" => 0,
+            other => other.strip_prefix("slow ").and_then(|n| n.parse().ok()).unwrap_or(1),
+        };
         Ok(Box::new(FakeWork { input: input.to_owned(), left }))
     }
 
@@ -79,7 +82,7 @@ impl Model for FakeModel {
         for work in works {
             let work: &mut FakeWork = (&mut **work as &mut dyn Any).downcast_mut().expect("fake work");
             assert!(work.input != "panic", "the fake task panics");
-            work.left -= 1;
+            work.left -= usize::from(work.input != "stuck");
             seen.push(work.input.clone());
         }
         self.log.lock().expect("log").push(seen);
@@ -88,7 +91,11 @@ impl Model for FakeModel {
 
     fn finish(&self, input: &Input, _: Box<dyn Work>) -> Result<Output, TaskError> {
         let scores = vec![(input.text().to_owned(), 1.0)];
-        Ok(Output::Scores(Scores { scores, reading: Reading { tokens: 1, pieces: vec![], windows: 1 } }))
+        Ok(Output::Scores(Scores {
+            scores,
+            reading: Reading { tokens: 1, windows: 1, ..Reading::default() },
+            ..Scores::default()
+        }))
     }
 }
 

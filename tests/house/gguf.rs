@@ -199,7 +199,7 @@ fn forged_headers_are_refused_with_what_is_wrong() {
         (model().number("llama.attention.head_count", 0).bytes(), "head_count' is 0"),
         (model().number("llama.attention.head_count_kv", 3).bytes(), "cannot share"),
         (model().number("llama.block_count", u32::MAX).bytes(), "block_count"),
-        (model().say("llama.rope.scaling.type", "yarn").bytes(), "'yarn' rope scaling"),
+        (model().say("llama.rope.scaling.type", "spiral").bytes(), "'spiral' rope scaling"),
         (model().say("tokenizer.ggml.model", "bert").bytes(), "tokenizer 'bert'"),
         (model().say("tokenizer.ggml.pre", "chameleon").bytes(), "pre-tokenizer 'chameleon'"),
         (model().raw("tokenizer.ggml.merges", 9, texts(&["ab"])).bytes(), "no pair"),

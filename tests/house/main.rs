@@ -17,6 +17,7 @@ mod models;
 mod models_cli;
 mod mutated;
 mod odd_boards;
+mod odd_files;
 mod reading;
 mod rewriting;
 mod shipped;

@@ -1,5 +1,6 @@
 //! The models that are shipped: whole, within bounds, and right on plain sentences.
 
+use glossa::engine::message::Priority;
 use glossa::engine::{Engine, EngineConfig};
 use glossa::labs::measure::Query;
 use glossa::models::library::Library;
@@ -88,6 +89,23 @@ fn every_precision_answers() {
         assert!(is_rough || words.contains("Paris"), "{precision:?}: {words}");
         assert!(!words.trim().is_empty() && words.is_ascii(), "{precision:?}: {words}");
     }
+}
+
+/// There is nothing in them to translate: they come back as they are, alone, among others, and at once.
+#[test]
+fn texts_without_letters_are_translated_by_themselves() {
+    let engine = Engine::start(EngineConfig::new(library())).expect("engine");
+    let options = Options::default();
+    for text in ["42", "-", "...", "3.14 % — 7:30", "🙂", "1. 2. 3."] {
+        let output = ask(&engine, "translate", text.into(), &options);
+        let translated = output.translation().expect("a translation");
+        assert_eq!((&*translated.text, translated.sentences.len()), (text, 0));
+    }
+    let lines = ["Good morning.", "42", "How are you?"].map(Input::from).to_vec();
+    let query = Query { task: "translate", model: None, options: &options };
+    let (said, report) = query.ask_all(&engine, lines, Priority::Batch, |_, _| ()).expect("all lines");
+    assert!(report.done == 3 && said[1].as_ref().expect("numbers").translation().expect("text").text == "42");
+    assert_eq!(said.len(), 3);
 }
 
 #[test]

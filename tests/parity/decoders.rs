@@ -2,7 +2,7 @@
 //! `make_decoders.py` beside this file made tests/fixtures/decoder-*.
 
 use super::{cpu, fixture};
-use candle_core::{DType, Device};
+use candle_core::DType;
 use glossa::models::codec::Codec;
 use glossa::models::gguf::Gguf;
 use glossa::models::library::ModelEntry;
@@ -15,6 +15,8 @@ use glossa::nn::precision::Precision;
 use serde::Deserialize;
 
 const FAMILIES: [&str; 7] = ["llama", "qwen2", "qwen3", "phi3", "gemma3", "smollm3", "gpt2"];
+/// YaRN in the layouts of the families whose long-context files carry it.
+const LONG: [&str; 3] = ["qwen2-yarn", "llama-yarn", "phi3-yarn"];
 
 #[derive(Deserialize)]
 struct Case {
@@ -89,13 +91,23 @@ fn our_decoders_match_transformers_on_every_instruction_set_and_team_size() {
 }
 
 #[test]
+fn yarn_matches_transformers() {
+    for family in LONG {
+        for isa in Isa::available() {
+            check(family, cpu(isa, 2, Precision::F32), 4e-3, &format!("{isa:?}"));
+        }
+    }
+}
+
+#[test]
 fn the_tensor_path_matches_transformers_too() {
-    for family in FAMILIES {
-        // Candle's CPU products round activations to 8 bits; CUDA's do not differ more.
-        let target = Target::Device { device: Device::Cpu, dtype: DType::F32 };
+    for family in FAMILIES.into_iter().chain(LONG) {
+        // Candle rounds activations to 8 bits, on CPU and on CUDA.
+        let target = Target::Device { device: crate::candle(), dtype: DType::F32 };
         let name = format!("decoder-{family}");
         let decoder = load(&name, target);
-        let loose = if matches!(family, "gemma3" | "gpt2") { 1e-3 } else { 0.12 };
+        // 0.123 was seen on an H100.
+        let loose = if matches!(family, "gemma3" | "gpt2") { 1e-3 } else { 0.15 };
         for case in cases(&name) {
             let mut cache = decoder.cache();
             let logits = decoder.read(&mut cache, &case.ids).expect("forward");
@@ -126,14 +138,14 @@ fn tokenizers_are_built_from_the_file_alone() {
         let entry = ModelEntry::open(&fixture(&format!("decoder-{family}"))).expect("checkpoint");
         let codec = match entry.gguf() {
             Some(path) => Gguf::open(path).and_then(|f| f.codec()).expect("tokenizer"),
-            None => Codec::gpt2(&entry.tokenizer).expect("tokenizer"),
+            None => Codec::gpt2(&entry.tokenizer, Vec::new()).expect("tokenizer"),
         };
         for text in ["the thin man, a 2026 été 🙂 日本", " two  spaces\n\n\tand tabs ", "x", "ﬁ ½ é"] {
             let ids = codec.encode(text, false).expect("ids");
             let mut stream = glossa::models::codec::TextStream::default();
-            let mut streamed: String = ids.iter().map(|id| codec.push(&mut stream, *id).expect("text")).collect();
+            let mut streamed: String = ids.iter().map(|id| codec.push(&mut stream, *id)).collect();
             streamed.push_str(&codec.rest(&stream));
-            assert_eq!(streamed, codec.decode(&ids).expect("text"), "{family}");
+            assert_eq!(streamed, codec.decode(&ids), "{family}");
             // Decoders of SentencePiece drop a space before the first word, and letters that the
             // tiny vocabularies lack come back by their bytes.
             assert_eq!(streamed.trim_start(), text.trim_start(), "{family} {text:?}");

@@ -2,7 +2,7 @@
 //! fixtures. And what the tasks make of the numbers: answers, vectors, shares.
 
 use super::{TOLERANCE, cpu, fixture};
-use candle_core::{DType, Device};
+use candle_core::DType;
 use glossa::models::library::ModelEntry;
 use glossa::models::tokenizer::TextTokenizer;
 use glossa::models::weights::Weights;
@@ -94,7 +94,7 @@ fn every_head_matches_transformers() {
                 check(name, kind, cpu(isa, threads, Precision::F32), TOLERANCE);
             }
         }
-        check(name, kind, Target::Device { device: Device::Cpu, dtype: DType::F32 }, TOLERANCE);
+        check(name, kind, Target::Device { device: crate::candle(), dtype: DType::F32 }, TOLERANCE);
     }
 }
 

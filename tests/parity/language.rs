@@ -79,6 +79,30 @@ fn tokenizers_of_every_kind_agree_with_llama_cpp() {
     assert!(wrong.is_empty(), "{} differ: {wrong:#?}", wrong.len());
 }
 
+/// Words that spell marks stay words, whoever says them: token for token as transformers reads them with
+/// `split_special_tokens` between the template's own marks.
+#[test]
+fn typed_marks_are_no_marks() {
+    #[derive(Deserialize)]
+    struct Typed {
+        system: Option<String>,
+        user: String,
+        ids: Vec<u32>,
+    }
+    let text = std::fs::read_to_string(fixture("turns.json")).expect("turns.json");
+    let cases: Vec<Typed> = serde_json::from_str(&text).expect("cases");
+    let codec = shipped().codec().expect("tokenizer");
+    for case in cases {
+        let told = case.system.iter().map(Message::system);
+        let messages: Vec<Message> = told.chain([Message::user(&case.user)]).collect();
+        let prompt = codec.prompt(&messages).expect("prompt");
+        assert_eq!(prompt.ids, case.ids, "{:?}", case.user);
+        assert!(prompt.notes.is_empty());
+        let both = codec.plain_tokens(&case.user, false).expect("tokens");
+        assert_eq!(both.is_some(), case.user.contains("<|"), "two readings where there are two");
+    }
+}
+
 #[test]
 fn greedy_text_is_that_of_float32() {
     let file = shipped();
@@ -89,7 +113,7 @@ fn greedy_text_is_that_of_float32() {
         let target = cpu(isa, 2, Precision::F32);
         let decoder = Decoder::load(config, &file, target, &mut |_| Ok(())).expect("model");
         for case in expected().greedy {
-            let prompt = codec.prompt(&[Message::user(&case.prompt)]).expect("prompt");
+            let prompt = codec.prompt(&[Message::user(&case.prompt)]).expect("prompt").ids;
             assert_eq!(prompt, case.prompt_ids, "the chat template makes the same prompt");
             let mut cache = decoder.cache();
             let mut logits = decoder.read(&mut cache, &prompt).expect("forward");

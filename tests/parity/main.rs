@@ -6,6 +6,7 @@ mod decoders;
 mod heads;
 mod language;
 mod percentiles;
+mod pooling;
 mod precisions;
 mod scores;
 mod seq2seq;
@@ -76,6 +77,14 @@ fn check(name: &str, target: Target, tolerance: f32, what: &str) {
     }
 }
 
+/// Where the tensor path runs: Candle on the CPU, or with `GLOSSA_TEST_DEVICE=cuda` (and a build with that feature) the GPU.
+fn candle() -> Device {
+    match std::env::var("GLOSSA_TEST_DEVICE").as_deref() {
+        Ok("cuda") => Device::new_cuda(0).expect("a CUDA device"),
+        _ => Device::Cpu,
+    }
+}
+
 fn cpu(isa: Isa, threads: usize, precision: Precision) -> Target {
     Target::Cpu { team: Arc::new(Team::new(threads).expect("threads")), isa, precision }
 }
@@ -94,7 +103,7 @@ fn our_kernels_match_transformers_on_every_instruction_set_and_team_size() {
 #[test]
 fn candle_tensors_match_transformers() {
     for name in CHECKPOINTS {
-        let target = Target::Device { device: Device::Cpu, dtype: DType::F32 };
+        let target = Target::Device { device: candle(), dtype: DType::F32 };
         check(name, target, TOLERANCE, "Candle f32");
     }
 }
@@ -103,7 +112,7 @@ fn candle_tensors_match_transformers() {
 fn half_precision_weights_stay_close() {
     for name in CHECKPOINTS {
         check(name, cpu(Isa::detect(), 2, Precision::F16), 2e-2, "f16 weights");
-        let target = Target::Device { device: Device::Cpu, dtype: DType::F16 };
+        let target = Target::Device { device: candle(), dtype: DType::F16 };
         check(name, target, 1e-1, "Candle f16");
     }
 }

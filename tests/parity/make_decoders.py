@@ -4,11 +4,12 @@ Face folder), with the logits and the greedy text that `transformers` gives for 
 dequantized weights in float32.
 
     pip install -r training/requirements.txt gguf
-    python3 tests/parity/make_decoders.py
+    python3 tests/parity/make_decoders.py [NAME ...]      (all, or those with such a word in their name)
 """
 
 import json
 import math
+import sys
 from pathlib import Path
 
 import gguf
@@ -20,6 +21,10 @@ from gguf import GGMLQuantizationType as Q
 OUT = Path(__file__).parent.parent / "fixtures"
 LENGTHS = [1, 7, 70, 150]
 GREEDY = 12
+
+
+def asked(name):
+    return len(sys.argv) < 2 or any(word in name for word in sys.argv[1:])
 
 
 def byte_tokens():
@@ -128,10 +133,13 @@ def permute(w, heads):
     return w.reshape(heads, 2, w.shape[0] // heads // 2, *w.shape[1:]).swapaxes(1, 2).reshape(w.shape)
 
 
-def make(arch, model, quant, tokenizer, extra=None, rotated=False, least=0):
+def make(arch, model, quant, tokenizer, extra=None, rotated=False, least=0, name=None):
+    name = name or arch
+    if not asked(name):
+        return
     torch.manual_seed(sum(map(ord, arch)))
     config = model.config
-    folder = OUT / f"decoder-{arch}"
+    folder = OUT / f"decoder-{name}"
     folder.mkdir(parents=True, exist_ok=True)
     writer = gguf.GGUFWriter(folder / "model.gguf", arch)
     vocab = tokenizer(writer)
@@ -240,7 +248,25 @@ def main():
          Q.F16, lambda w: sentence_pieces(w, False), {"attention.sliding_window": 24})
     make("smollm3", hf.SmolLM3ForCausalLM(hf.SmolLM3Config(vocab_size=bpe, num_hidden_layers=4, rope_theta=5e6, tie_word_embeddings=True, **small)),
          Q.Q5_1, lambda w: byte_level(w, "smaug-bpe"), rotated=True)
-    gpt2()
+    yarn(bpe, spm, small)
+    if asked("gpt2"):
+        gpt2()
+
+
+def yarn(bpe, spm, small):
+    """YaRN (factor 4 over 64 positions) in the layouts of the families whose long-context files carry it."""
+    small = small | {"max_position_embeddings": 256}
+    scaling = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}
+    keys = {"rope.scaling.type": "yarn", "rope.scaling.factor": 4.0, "rope.scaling.original_context_length": 64}
+    make("qwen2", hf.Qwen2ForCausalLM(hf.Qwen2Config(vocab_size=bpe, num_hidden_layers=1, rope_theta=1e6, rope_scaling=scaling, tie_word_embeddings=True, **small)),
+         Q.Q8_0, lambda w: byte_level(w, "qwen2"), keys, name="qwen2-yarn")
+    make("llama", hf.LlamaForCausalLM(hf.LlamaConfig(vocab_size=bpe, num_hidden_layers=1, rope_theta=10000.0, rope_scaling=scaling, tie_word_embeddings=True, **small)),
+         Q.Q4_1, lambda w: byte_level(w, "llama-bpe"), keys | {"rope.dimension_count": 16}, rotated=True, name="llama-yarn")
+    # Phi's own class checks for LongRoPE; its rotation takes any.
+    config = hf.Phi3Config(vocab_size=spm, num_hidden_layers=1, rope_theta=10000.0, tie_word_embeddings=False, **small)
+    config.rope_scaling = scaling
+    make("phi3", hf.Phi3ForCausalLM(config), Q.Q4_0, lambda w: sentence_pieces(w, True),
+         keys | {"rope.dimension_count": 16, "rope.scaling.yarn_beta_fast": 32.0}, name="phi3-yarn")
 
 
 def gpt2():

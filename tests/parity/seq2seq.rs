@@ -3,7 +3,7 @@
 //! `make_seq2seq.py` beside this file made the fixtures.
 
 use super::{cpu, fixture};
-use candle_core::{DType, Device};
+use candle_core::DType;
 use glossa::models::library::ModelEntry;
 use glossa::models::sentencepiece::PairTokenizer;
 use glossa::models::weights::Weights;
@@ -153,7 +153,7 @@ fn our_kernels_match_transformers_on_every_instruction_set_and_team_size() {
 
 #[test]
 fn candle_tensors_match_transformers() {
-    let target = || Target::Device { device: Device::Cpu, dtype: DType::F32 };
+    let target = || Target::Device { device: crate::candle(), dtype: DType::F32 };
     for name in CHECKPOINTS {
         check_numbers(name, target(), "Candle");
         check_searches(name, target(), "Candle");
@@ -191,7 +191,8 @@ fn beam_search_of_gpt2_is_that_of_transformers() {
     }
     let text = std::fs::read_to_string(fixture("decoder-gpt2").join("beams.json")).expect("beams.json");
     let cases: Vec<Beamed> = serde_json::from_str(&text).expect("cases");
-    for target in [cpu(Isa::detect(), 2, Precision::F32), Target::Device { device: Device::Cpu, dtype: DType::F32 }] {
+    for target in [cpu(Isa::detect(), 2, Precision::F32), Target::Device { device: crate::candle(), dtype: DType::F32 }]
+    {
         let decoder = super::decoders::load("decoder-gpt2", target);
         for case in &cases {
             let two = SearchOptions { beams: 2, ..SearchOptions::default() };

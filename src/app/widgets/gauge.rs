@@ -19,6 +19,23 @@ pub fn gauge(ui: &mut Ui, p: &Palette, share: f64, label: &str, color: Color32) 
     response
 }
 
+/// A number that is no probability, with `label` below it.
+pub fn figure(ui: &mut Ui, p: &Palette, value: f64, label: &str, color: Color32) -> Response {
+    let (rect, response) = ui.allocate_exact_size(vec2(236.0, 150.0), Sense::hover());
+    let (painter, text) = (ui.painter(), number(value));
+    let at = rect.center();
+    painter.text(at - vec2(0.0, 16.0), Align2::CENTER_CENTER, &text, FontId::new(size::BIG, semibold()), p.text);
+    painter.text(at + vec2(0.0, 22.0), Align2::CENTER_CENTER, label, FontId::proportional(size::INPUT), color);
+    let name = format!("{label} {text}");
+    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &name));
+    response
+}
+
+/// A number for people: three places that mean something.
+pub fn number(value: f64) -> String {
+    if value.abs() >= 100.0 { format!("{value:.1}") } else { format!("{value:.3}") }
+}
+
 /// A probability for people. Never a rounded 100 %: no model is certain.
 pub fn percent(share: f64) -> String {
     let percent = share * 100.0;

@@ -92,6 +92,17 @@ impl Metadata for Gguf {
     fn has_key(&self, key: &str) -> bool {
         self.metadata.contains_key(key)
     }
+
+    fn flag(&self, key: &str) -> Option<bool> {
+        match self.value(key)? {
+            Value::Bool(flag) => Some(*flag),
+            _ => None,
+        }
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.metadata.keys().map(|k| k.as_ref()).collect()
+    }
 }
 
 impl TensorSource for Gguf {

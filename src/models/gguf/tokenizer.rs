@@ -29,24 +29,48 @@ const QWEN2: &str =
 const GPT4O: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const TEKKEN: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
+const DEFAULT: [&str; 4] = [
+    r"[\p{P}\$\+<=>\^~\|]+",
+    r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)",
+    r"\p{N}+",
+    r"[0-9][0-9][0-9]",
+];
+
 /// How byte-level BPE cuts a text into words.
 enum Words {
     Gpt2,
     /// Digits one by one, then GPT-2's rule.
     Digits,
+    /// What llama.cpp does for a file that names no rule: each pattern cuts what those before left.
+    Default,
     Pattern(&'static str),
 }
 
-/// The rule that a file names, and whether a word that is a token as a whole needs no merges.
-fn words(name: &str) -> Option<(Words, bool)> {
+/// What a pre-tokenizer's name stands for.
+struct Rule {
+    words: Words,
+    /// Whether a word that is a token as a whole needs no merges.
+    whole: bool,
+    /// Whether a text begins with the first token, where the file says nothing of it.
+    begins: bool,
+}
+
+/// The rule that a file names (as llama.cpp reads the names).
+fn rule(name: &str) -> Option<Rule> {
+    let rule = |words, whole, begins| Rule { words, whole, begins };
     Some(match name {
-        "gpt-2" | "phi-2" | "mpt" | "olmo" | "jais" | "roberta-bpe" | "trillion" => (Words::Gpt2, false),
-        "smollm" | "starcoder" | "refact" | "command-r" | "codeshell" => (Words::Digits, false),
-        "llama-bpe" | "llama3" | "llama-v3" | "falcon3" | "lfm2" => (Words::Pattern(LLAMA3), true),
-        "smaug-bpe" | "dbrx" => (Words::Pattern(LLAMA3), false),
-        "qwen2" | "deepseek-r1-qwen" | "megrez" | "stablelm2" => (Words::Pattern(QWEN2), false),
-        "gpt-4o" | "llama4" => (Words::Pattern(GPT4O), false),
-        "tekken" => (Words::Pattern(TEKKEN), true),
+        "gpt-2" | "phi-2" | "mpt" | "olmo" | "jais" | "roberta-bpe" | "trillion" | "gigachat" | "exaone4"
+        | "mellum" | "a.x-4.0" | "modern-bert" | "jina-es" | "jina-de" | "jina-v2-es" | "jina-v2-de" | "jina-v1-en"
+        | "jina-v2-code" => rule(Words::Gpt2, false, false),
+        "default" => rule(Words::Default, false, false),
+        "smollm" | "starcoder" | "refact" | "command-r" | "codeshell" => rule(Words::Digits, false, false),
+        "llama-bpe" | "llama3" | "llama-v3" | "falcon3" | "falcon-h1" | "pixtral" | "midm-2.0" | "lfm2" => {
+            rule(Words::Pattern(LLAMA3), true, true)
+        }
+        "smaug-bpe" | "dbrx" => rule(Words::Pattern(LLAMA3), false, false),
+        "qwen2" | "deepseek-r1-qwen" | "megrez" | "stablelm2" | "kormo" => rule(Words::Pattern(QWEN2), false, false),
+        "gpt-4o" | "llama4" | "kanana2" => rule(Words::Pattern(GPT4O), false, false),
+        "tekken" => rule(Words::Pattern(TEKKEN), true, true),
         _ => return None,
     })
 }
@@ -55,8 +79,9 @@ fn words(name: &str) -> Option<(Words, bool)> {
 const CONTROL: u8 = 3;
 const USER_DEFINED: u8 = 4;
 
-/// Tokens by which models end a turn, whatever the file calls its end of text.
-const ENDS: [&str; 9] = [
+/// Tokens by which models end a turn, whatever the file calls its end of text and whatever kind it says they are
+/// (llama.cpp's list for the families that run here).
+const ENDS: [&str; 16] = [
     "<|im_end|>",
     "<|eot_id|>",
     "<|eom_id|>",
@@ -66,7 +91,29 @@ const ENDS: [&str; 9] = [
     "</s>",
     "<|end_of_text|>",
     "<|return|>",
+    "<|call|>",
+    "<EOT>",
+    "_<EOT>",
+    "[EOT]",
+    "<end_of_utterance>",
+    "<｜end▁of▁sentence｜>",
+    "<eos>",
 ];
+
+/// Said where a byte-level file names no pre-tokenizer.
+const NO_RULE: &str = "this file does not say how its tokenizer cuts words (tokenizer.ggml.pre); a general rule was \
+                       taken, and answers may be worse for it: a newer conversion of the model helps";
+
+fn is_mark(kind: u8) -> bool {
+    matches!(kind, CONTROL | USER_DEFINED)
+}
+
+/// Cuts out what matches `pattern`.
+fn split(pattern: &str) -> Result<PreTokenizerWrapper, String> {
+    let pattern = SplitPattern::Regex(pattern.to_owned());
+    let split = Split::new(pattern, SplitDelimiterBehavior::Isolated, false).map_err(|e| e.to_string())?;
+    Ok(split.into())
+}
 
 impl Gguf {
     /// The file's tokenizer, with its chat template and its ends of turn.
@@ -113,18 +160,24 @@ impl Gguf {
         for key in ["eos_token_id", "eot_token_id", "eom_token_id"] {
             ends.extend(id(key)?);
         }
-        for (at, token) in tokens.iter().enumerate() {
-            if kinds[at] == CONTROL && ENDS.contains(&token.as_str()) && !ends.contains(&(at as u32)) {
-                ends.push(at as u32);
-            }
-        }
+        // Llama's ids, where a file with scores names none.
+        let usual = |id: u32| (spm && (id as usize) < tokens.len()).then_some(id);
+        let eos = id("eos_token_id")?.or(usual(2));
+        ends.extend(eos);
+        let named = tokens.iter().enumerate().filter(|(at, t)| is_mark(kinds[*at]) && ENDS.contains(&t.as_str()));
+        ends.extend(named.map(|(at, _)| at as u32));
+        ends.sort_unstable();
+        ends.dedup();
         let template = self.text("tokenizer.chat_template").map(str::to_owned);
         if template.is_none() && self.has_key("tokenizer.chat_template") {
             return Err("its chat template is no text".into());
         }
-        let add_bos = self.token_flag("add_bos_token")?.unwrap_or(spm);
-        let specials = Specials { bos: id("bos_token_id")?, eos: id("eos_token_id")?, add_bos, ends, template };
-        Codec::new(tokenizer, specials)
+        let name = self.text("tokenizer.ggml.pre");
+        let begins = spm || name.and_then(rule).is_some_and(|r| r.begins);
+        let add_bos = self.token_flag("add_bos_token")?.unwrap_or(begins);
+        let notes = if spm || name.is_some() { Vec::new() } else { vec![NO_RULE.to_owned()] };
+        let bos = id("bos_token_id")?.or(usual(1));
+        Ok(Codec::new(tokenizer, Specials { bos, eos, add_bos, ends, template, notes }))
     }
 
     /// The id of a special token, if the file names one.
@@ -148,9 +201,8 @@ impl Gguf {
 
     /// GPT-2's byte-level BPE.
     fn byte_level(&self, tokens: &[String]) -> Result<Tokenizer, String> {
-        let name = self.text("tokenizer.ggml.pre").unwrap_or("gpt-2");
-        let name = if name == "default" { "gpt-2" } else { name };
-        let (words, whole) = words(name)
+        let name = self.text("tokenizer.ggml.pre").unwrap_or("default");
+        let Rule { words, whole, .. } = rule(name)
             .ok_or_else(|| format!("its pre-tokenizer '{}' is not known here; ids would be wrong", shown(name)))?;
         let Some(Value::Strings(merges)) = self.value("tokenizer.ggml.merges") else {
             return Err("it has no list of merges (tokenizer.ggml.merges)".into());
@@ -168,15 +220,16 @@ impl Gguf {
         let steps = match words {
             Words::Gpt2 => vec![level(true)],
             Words::Digits => vec![Digits::new(true).into(), level(true)],
-            Words::Pattern(pattern) => {
-                let pattern = SplitPattern::Regex(pattern.to_owned());
-                let split = Split::new(pattern, SplitDelimiterBehavior::Isolated, false).map_err(|e| e.to_string())?;
-                vec![split.into(), level(false)]
+            Words::Pattern(pattern) => vec![split(pattern)?, level(false)],
+            Words::Default => {
+                let mut steps = DEFAULT.into_iter().map(split).collect::<Result<Vec<_>, _>>()?;
+                steps.push(level(false));
+                steps
             }
         };
         tokenizer.with_pre_tokenizer(Some(Sequence::new(steps)));
         tokenizer.with_decoder(Some(ByteLevelDecoder::default()));
-        if matches!(name, "qwen2" | "deepseek-r1-qwen" | "megrez") {
+        if matches!(name, "qwen2" | "deepseek-r1-qwen" | "megrez" | "kormo") {
             tokenizer.with_normalizer(Some(NormalizerWrapper::from(NFC))).map_err(|e| e.to_string())?;
         }
         Ok(tokenizer)

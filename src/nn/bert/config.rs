@@ -3,6 +3,7 @@
 use crate::nn::NnError;
 use crate::nn::kernels::math::Activation;
 use crate::nn::keys::{Keys, head_dim, shown};
+use serde::Serialize;
 use serde_json::Value;
 
 /// The families, which differ in tensor names, token types, first position and the classification head.
@@ -12,6 +13,21 @@ pub enum Family {
     DistilBert,
     /// RoBERTa and XLM-R: BERT whose positions begin after the padding index.
     Roberta,
+}
+
+/// What the numbers of a sequence classifier mean.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ScoreKind {
+    /// Probabilities of labels that exclude each other; they add up to 1 (softmax).
+    #[default]
+    #[serde(rename = "softmax")]
+    Shares,
+    /// Each label's own probability (sigmoid): several may hold, or none.
+    #[serde(rename = "sigmoid")]
+    Each,
+    /// Numbers that are no probabilities (regression).
+    Number,
 }
 
 /// Sizes and switches of an encoder.
@@ -33,8 +49,8 @@ pub struct Config {
     pub eps: f32,
     /// Names of the classes, by index.
     pub labels: Vec<String>,
-    /// Whether each label is a question of its own (sigmoid) rather than one of all (softmax).
-    pub multi_label: bool,
+    /// What a classifier's numbers mean.
+    pub scores: ScoreKind,
     /// Whether token types say how a word is written (our entity tagger) rather than which segment it is in.
     pub case_types: bool,
     /// What each further token of an answer costs, as a logarithm, where a model was taught by people
@@ -63,6 +79,7 @@ impl Config {
             None => return Err(NnError::Config("config.json has no 'model_type'".into())),
         };
         let keys = Keys(json);
+        keys.nothing_else(&KEYS)?;
         let bert = family != Family::DistilBert;
         let pick = |b: &'static str, d: &'static str| if bert { b } else { d };
         let act = keys.text(pick("hidden_act", "activation"))?.unwrap_or("gelu");
@@ -99,11 +116,13 @@ impl Config {
             activation,
             eps: keys.epsilon("layer_norm_eps", 1e-12)?,
             labels: labels(json)?,
-            multi_label: keys.text("problem_type")? == Some("multi_label_classification"),
+            scores: ScoreKind::Shares,
             case_types: keys.text("token_types")? == Some("case"),
             answer_length_penalty: keys.float_or("answer_length_penalty", 0.0, bias.clone())?,
             no_answer_bias: keys.float_or("no_answer_bias", 0.0, bias)?,
         };
+        let config = Self { scores: score_kind(&keys, config.labels.len())?, ..config };
+        keys.agrees("embedding_size", config.hidden)?;
         head_dim(config.hidden, config.heads)?;
         Ok(config)
     }
@@ -113,6 +132,65 @@ impl Config {
         self.hidden / self.heads
     }
 }
+
+/// What the numbers of a sequence classifier mean: as transformers and sentence-transformers take them.
+fn score_kind(keys: &Keys<'_>, labels: usize) -> Result<ScoreKind, NnError> {
+    // Cross-encoders name the function by which one number becomes a score.
+    let own = keys.text("sbert_ce_default_activation_function")?;
+    let newer = keys.0.get("sentence_transformers").and_then(|s| s.get("activation_fn")?.as_str());
+    if let Some(name) = newer.or(own) {
+        return match name.rsplit('.').next().unwrap_or(name) {
+            "Identity" if labels == 1 => Ok(ScoreKind::Number),
+            "Sigmoid" => Ok(ScoreKind::Each),
+            "Identity" | "Softmax" => Ok(ScoreKind::Shares),
+            _ => Err(NnError::Config(format!("config.json asks for the unknown activation '{}'", shown(name)))),
+        };
+    }
+    match keys.text("problem_type")? {
+        Some("regression") => Ok(ScoreKind::Number),
+        Some("multi_label_classification") => Ok(ScoreKind::Each),
+        Some("single_label_classification") if labels > 1 => Ok(ScoreKind::Shares),
+        None | Some("single_label_classification") => Ok(if labels == 1 { ScoreKind::Each } else { ScoreKind::Shares }),
+        Some(other) => Err(NnError::Config(format!("config.json: the problem '{}' is not known here", shown(other)))),
+    }
+}
+
+/// What is read of config.json.
+const KEYS: [&str; 33] = [
+    "model_type",
+    "hidden_size",
+    "dim",
+    "num_hidden_layers",
+    "n_layers",
+    "num_attention_heads",
+    "n_heads",
+    "intermediate_size",
+    "hidden_dim",
+    "hidden_act",
+    "activation",
+    "vocab_size",
+    "max_position_embeddings",
+    "type_vocab_size",
+    "layer_norm_eps",
+    "position_embedding_type",
+    "embedding_size",
+    "pad_token_id",
+    "eos_token_id",
+    "tie_word_embeddings",
+    "id2label",
+    "num_labels",
+    "problem_type",
+    "sbert_ce_default_activation_function",
+    "sentence_transformers",
+    "token_types",
+    "answer_length_penalty",
+    "no_answer_bias",
+    "decoder_start_token_id",
+    "forced_eos_token_id",
+    "forced_bos_token_id",
+    "bad_words_ids",
+    "num_beams",
+];
 
 /// `id2label` in order of the ids; without it `LABEL_0`, … as many as `num_labels` (default 2).
 fn labels(json: &Value) -> Result<Vec<String>, NnError> {

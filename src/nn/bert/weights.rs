@@ -41,6 +41,8 @@ pub enum HeadKind {
     Mean,
     /// The first token's state: a sentence embedding of models trained so.
     First,
+    /// Of every token, as they are: `[tokens, hidden]`.
+    States,
 }
 
 impl HeadKind {
@@ -48,7 +50,7 @@ impl HeadKind {
     pub fn keep(self) -> Keep {
         match self {
             Self::Classify | Self::First => Keep::First,
-            Self::Tokens | Self::Spans => Keep::All,
+            Self::Tokens | Self::Spans | Self::States => Keep::All,
             Self::Mean => Keep::Mean,
         }
     }
@@ -172,7 +174,7 @@ impl Reader<'_> {
             }
             (HeadKind::Tokens, _) => (None, Some(("classifier", labels))),
             (HeadKind::Spans, _) => (None, Some(("qa_outputs", 2))),
-            (HeadKind::Mean | HeadKind::First, _) => (None, None),
+            (HeadKind::Mean | HeadKind::First | HeadKind::States, _) => (None, None),
         };
         Ok(Head {
             dense: dense.map(|(name, act)| Ok::<_, NnError>((self.linear(name, h, h)?, act))).transpose()?,

@@ -1,5 +1,7 @@
 //! Sizes and switches of a decoder, from GGUF metadata or from GPT-2's config.json.
 
+pub use super::rope::Rope;
+use super::rope::rope;
 use crate::nn::NnError;
 use crate::nn::kernels::math::Activation;
 use crate::nn::keys::{self, MOST_LAYERS, check_heads, head_dim, shown};
@@ -30,23 +32,61 @@ impl Family {
     ];
 }
 
-/// Rotary position embedding (Su et al. 2021, arXiv:2104.09864).
-#[derive(Clone, Debug, PartialEq)]
-pub struct Rope {
-    pub base: f32,
-    /// Base in layers with a sliding window, where it differs.
-    pub local_base: Option<f32>,
-    /// Positions are divided by it (linear scaling); not in layers with a local base.
-    pub factor: f32,
-    /// Rotated columns of a head.
-    pub dim: usize,
-    /// Pairs are neighbours rather than halves of the head.
-    pub interleaved: bool,
-    /// Positions that the model was first trained on, where long ones use other factors.
-    pub original_context: usize,
-    /// Sine and cosine are multiplied by it (LongRoPE).
-    pub magnitude: f32,
-}
+/// What a file may say of its architecture: what is read here, and what changes nothing.
+const KNOWN: [&str; 34] = [
+    "context_length",
+    "embedding_length",
+    "block_count",
+    "feed_forward_length",
+    "vocab_size",
+    "tensor_data_layout",
+    "pooling_type",
+    "attention.head_count",
+    "attention.head_count_kv",
+    "attention.key_length",
+    "attention.value_length",
+    "attention.layer_norm_rms_epsilon",
+    "attention.causal",
+    "attention.sliding_window",
+    "attention.sliding_window_pattern",
+    "rope.dimension_count",
+    "rope.freq_base",
+    "rope.freq_base_swa",
+    "rope.scale_linear",
+    "rope.scaling.type",
+    "rope.scaling.factor",
+    "rope.scaling.original_context_length",
+    "rope.scaling.finetuned",
+    "rope.scaling.attn_factor",
+    "rope.scaling.yarn_log_multiplier",
+    "rope.scaling.yarn_ext_factor",
+    "rope.scaling.yarn_attn_factor",
+    "rope.scaling.yarn_beta_fast",
+    "rope.scaling.yarn_beta_slow",
+    "license",
+    "author",
+    "version",
+    "name",
+    "file_type",
+];
+
+/// What is known only where it does nothing: the value at which that is.
+const NEUTRAL: [(&str, f64); 14] = [
+    ("expert_count", 0.0),
+    ("expert_used_count", 0.0),
+    ("expert_shared_count", 0.0),
+    ("nextn_predict_layers", 0.0),
+    ("leading_dense_block_count", 0.0),
+    ("attention.clamp_kqv", 0.0),
+    ("attention.max_alibi_bias", 0.0),
+    ("attention.scale", 0.0),
+    ("attn_logit_softcapping", 0.0),
+    ("final_logit_softcapping", 0.0),
+    ("logit_scale", 1.0),
+    ("residual_scale", 1.0),
+    ("embedding_scale", 1.0),
+    ("rope.dimension_sections", 0.0),
+];
 
 /// Sizes and switches of a decoder.
 #[derive(Clone, Debug)]
@@ -61,6 +101,8 @@ pub struct Config {
     pub vocab: usize,
     /// Longest sequence, in tokens.
     pub context: usize,
+    /// Rows of the table of learned positions; 0 without one.
+    pub positions: usize,
     pub eps: f32,
     pub activation: Activation,
     /// `None`: learned positions.
@@ -83,24 +125,28 @@ pub trait Metadata {
     fn text(&self, key: &str) -> Option<&str>;
     /// Whether there is anything of that name.
     fn has_key(&self, key: &str) -> bool;
+    /// True or false.
+    fn flag(&self, key: &str) -> Option<bool>;
+    /// All names.
+    fn keys(&self) -> Vec<&str>;
 }
 
 /// Upper bounds that keep a forged file from asking for absurd amounts of memory.
 const MAX_SIZE: f64 = 16_777_216.0;
 
 /// Reads numbers of one family.
-struct Keys<'a> {
-    metadata: &'a dyn Metadata,
-    arch: &'static str,
+pub(super) struct Keys<'a> {
+    pub metadata: &'a dyn Metadata,
+    pub arch: &'static str,
 }
 
 impl Keys<'_> {
-    fn number(&self, tail: &str) -> Option<f64> {
+    pub fn number(&self, tail: &str) -> Option<f64> {
         self.metadata.number(&format!("{}.{tail}", self.arch))
     }
 
     /// A size that must be there.
-    fn size(&self, tail: &str) -> Result<usize, NnError> {
+    pub fn size(&self, tail: &str) -> Result<usize, NnError> {
         let key = format!("{}.{tail}", self.arch);
         let Some(value) = self.number(tail) else {
             return Err(match self.has(tail) {
@@ -114,11 +160,11 @@ impl Keys<'_> {
         Ok(value as usize)
     }
 
-    fn size_or(&self, tail: &str, otherwise: usize) -> Result<usize, NnError> {
+    pub fn size_or(&self, tail: &str, otherwise: usize) -> Result<usize, NnError> {
         if self.has(tail) { self.size(tail) } else { Ok(otherwise) }
     }
 
-    fn float_or(&self, tail: &str, otherwise: f32, range: RangeInclusive<f64>) -> Result<f32, NnError> {
+    pub fn float_or(&self, tail: &str, otherwise: f32, range: RangeInclusive<f64>) -> Result<f32, NnError> {
         match self.number(tail) {
             None if self.has(tail) => Err(self.wrong(tail, "no single number")),
             None => Ok(otherwise),
@@ -127,11 +173,28 @@ impl Keys<'_> {
         }
     }
 
-    fn has(&self, tail: &str) -> bool {
+    /// Refuses what is not known here: it may change what the model computes.
+    fn nothing_else(&self) -> Result<(), NnError> {
+        for key in self.metadata.keys() {
+            let Some(tail) = key.strip_prefix(self.arch).and_then(|t| t.strip_prefix('.')) else { continue };
+            let neutral = NEUTRAL.iter().find(|n| n.0 == tail).map(|n| n.1);
+            let is_off = neutral.is_some() && self.number(tail) == neutral;
+            if !KNOWN.contains(&tail) && !is_off {
+                let arch = self.arch;
+                return Err(NnError::Config(format!(
+                    "the file has '{arch}.{}', which is not known here and may change what the model computes",
+                    shown(tail)
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    pub fn has(&self, tail: &str) -> bool {
         self.metadata.has_key(&format!("{}.{tail}", self.arch))
     }
 
-    fn wrong(&self, tail: &str, value: impl std::fmt::Display) -> NnError {
+    pub fn wrong(&self, tail: &str, value: impl std::fmt::Display) -> NnError {
         NnError::Config(format!("'{}.{tail}' is {value}, which cannot be", self.arch))
     }
 }
@@ -149,6 +212,7 @@ impl Config {
             return Err(NnError::Config(format!("the file describes a '{}' model; known are {known}", shown(name))));
         };
         let keys = Keys { metadata, arch };
+        keys.nothing_else()?;
         let hidden = keys.size("embedding_length")?;
         let heads = keys.size("attention.head_count")?;
         let dim = match keys.has("attention.key_length") {
@@ -158,9 +222,11 @@ impl Config {
         if keys.size_or("attention.value_length", dim)? != dim {
             return Err(NnError::Config("keys and values of different widths are not known here".into()));
         }
+        if metadata.flag(&format!("{arch}.attention.causal")) == Some(false) {
+            return Err(keys.wrong("attention.causal", "false: a model that looks ahead"));
+        }
         let gemma = family == Family::Gemma3;
-        let has_window = keys.has("attention.sliding_window") && (gemma || family == Family::Phi3);
-        let window = if has_window { Some(keys.size("attention.sliding_window")?) } else { None };
+        let window = window(&keys, family)?;
         let config = Self {
             family,
             hidden,
@@ -171,6 +237,7 @@ impl Config {
             intermediate: keys.size("feed_forward_length")?,
             vocab,
             context: keys.size("context_length")?,
+            positions: 0,
             eps: keys.float_or("attention.layer_norm_rms_epsilon", 1e-5, 0.0..=1.0)?,
             activation: if gemma { Activation::GeluTanh } else { Activation::Silu },
             rope: Some(rope(&keys, family, dim)?),
@@ -178,7 +245,7 @@ impl Config {
             embedding_scale: if gemma { (hidden as f32).sqrt() } else { 1.0 },
             attention_scale: 1.0 / (dim as f32).sqrt(),
             window,
-            global_every: if gemma { 6 } else { 0 },
+            global_every: if gemma { GEMMA_GLOBAL } else { 0 },
         };
         config.check()
     }
@@ -197,6 +264,7 @@ impl Config {
             return Err(NnError::Config(why));
         }
         let keys = keys::Keys(json);
+        keys.nothing_else(&GPT2_KEYS)?;
         let (hidden, heads) = (keys.size("n_embd")?, keys.size("n_head")?);
         let dim = head_dim(hidden, heads)?;
         let act = keys.text("activation_function")?.unwrap_or("gelu_new");
@@ -212,6 +280,7 @@ impl Config {
             intermediate: keys.size_or("n_inner", 4 * hidden)?,
             vocab: keys.size("vocab_size")?,
             context: keys.size("n_positions")?,
+            positions: keys.size("n_positions")?,
             eps: keys.epsilon("layer_norm_epsilon", 1e-5)?,
             activation,
             rope: None,
@@ -260,33 +329,50 @@ impl Config {
     }
 }
 
-fn rope(keys: &Keys<'_>, family: Family, head_dim: usize) -> Result<Rope, NnError> {
-    let scaling = keys.metadata.text(&format!("{}.rope.scaling.type", keys.arch));
-    if scaling.is_none() && keys.has("rope.scaling.type") {
-        return Err(keys.wrong("rope.scaling.type", "no word"));
-    }
-    let scaling = scaling.unwrap_or("none");
-    let factor = match scaling {
-        "none" | "longrope" | "su" => 1.0,
-        "linear" => keys.float_or("rope.scaling.factor", 1.0, 1e-3..=1e6)?,
-        other => {
-            return Err(NnError::Config(format!(
-                "the file asks for '{}' rope scaling, which is not known here",
-                shown(other)
-            )));
-        }
-    };
-    let context = keys.size("context_length")?;
-    let original_context = keys.size_or("rope.scaling.original_context_length", context)?;
-    let base = keys.float_or("rope.freq_base", 10_000.0, 1.0..=1e12)?;
+/// What is read of GPT-2's config.json.
+const GPT2_KEYS: [&str; 20] = [
+    "model_type",
+    "n_embd",
+    "n_head",
+    "n_layer",
+    "n_inner",
+    "n_positions",
+    "vocab_size",
+    "layer_norm_epsilon",
+    "activation_function",
+    "tie_word_embeddings",
+    "eos_token_id",
+    "pad_token_id",
+    "decoder_start_token_id",
+    "forced_eos_token_id",
+    "forced_bos_token_id",
+    "bad_words_ids",
+    "num_beams",
+    "id2label",
+    "num_labels",
+    "problem_type",
+];
+
+/// Of so many of Gemma's layers the last sees everything.
+const GEMMA_GLOBAL: usize = 6;
+
+/// The sliding window of the families that have one. Elsewhere one that is shorter than the context is refused.
+fn window(keys: &Keys<'_>, family: Family) -> Result<Option<usize>, NnError> {
+    let (name, pattern) = ("attention.sliding_window", "attention.sliding_window_pattern");
     let gemma = family == Family::Gemma3;
-    Ok(Rope {
-        base: if gemma && keys.number("rope.freq_base").is_none() { 1e6 } else { base },
-        local_base: gemma.then_some(10_000.0),
-        factor,
-        dim: keys.size_or("rope.dimension_count", head_dim)?,
-        interleaved: matches!(family, Family::Llama | Family::SmolLm3),
-        original_context,
-        magnitude: keys.float_or("rope.scaling.attn_factor", 1.0, 1e-3..=1e3)?,
-    })
+    if keys.number(pattern).is_some_and(|every| !gemma || every != GEMMA_GLOBAL as f64) {
+        return Err(keys.wrong(pattern, "another than this family's"));
+    }
+    if !keys.has(name) || keys.number(name) == Some(0.0) {
+        return Ok(None);
+    }
+    let window = keys.size(name)?;
+    if gemma || family == Family::Phi3 {
+        return Ok(Some(window));
+    }
+    if window < keys.size("context_length")? {
+        let why = format!("'{}.{name}' asks for a sliding window, which this family has not here", keys.arch);
+        return Err(NnError::Config(why));
+    }
+    Ok(None)
 }

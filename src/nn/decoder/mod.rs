@@ -10,6 +10,7 @@ pub mod config;
 pub mod cpu;
 pub mod device;
 mod layer;
+mod rope;
 mod rotary;
 pub mod weights;
 

@@ -25,21 +25,13 @@ pub struct Tables {
     pub local: Table,
 }
 
-fn inverse(base: f32, dim: usize, factor: f32, divisors: &[f32]) -> Vec<f32> {
-    let each = (0..dim / 2).map(|i| {
-        let frequency = 1.0 / f64::from(base).powf((2 * i) as f64 / dim as f64);
-        (frequency / f64::from(divisors.get(i).copied().unwrap_or(1.0)) / f64::from(factor)) as f32
-    });
-    each.collect()
-}
-
 impl Frequencies {
     /// `factors`: divisors for short and for long contexts, from the file.
     pub fn new(config: &Config, factors: &[Vec<f32>; 2]) -> Option<Self> {
         let rope: &Rope = config.rope.as_ref()?;
         let long = config.context > rope.original_context;
-        let global = inverse(rope.base, rope.dim, rope.factor, &factors[usize::from(long)]);
-        let local = rope.local_base.map_or_else(|| global.clone(), |base| inverse(base, rope.dim, 1.0, &[]));
+        let global = rope.frequencies(&factors[usize::from(long)]);
+        let local = rope.local_frequencies(&global);
         Some(Self { global, local, interleaved: rope.interleaved, magnitude: rope.magnitude })
     }
 

@@ -101,9 +101,12 @@ impl Reader<'_> {
         let c = self.config;
         let shape = [c.vocab, c.hidden];
         if self.gpt2() {
+            let mut positions = self.matrix("wpe.weight", [c.positions, c.hidden])?.to_f32();
+            // A shorter context was asked for.
+            positions.truncate(c.context * c.hidden);
             return Ok(Ends {
                 words: self.matrix("wte.weight", shape)?,
-                positions: self.matrix("wpe.weight", [c.context, c.hidden])?.to_f32(),
+                positions,
                 norm: self.norm("ln_f")?,
                 output: None,
                 factors: [Vec::new(), Vec::new()],

@@ -54,10 +54,15 @@ pub struct Config {
     pub attention_scale: f32,
     /// The decoder's states are multiplied by it before the output layer.
     pub logit_scale: f32,
+    /// Whether the output layer may have a matrix of its own, beside the words'.
+    pub own_output: bool,
     pub relative: Option<Relative>,
     /// Longest source or target, in tokens.
     pub positions: usize,
+    /// What a source ends with.
     pub eos: u32,
+    /// Tokens that end a target.
+    pub ends: Vec<u32>,
     /// Forced at the longest length.
     pub forced_eos: Option<u32>,
     /// What the decoder begins with.
@@ -128,7 +133,59 @@ impl Config {
     }
 }
 
+/// What is read of T5's config.json.
+const T5_KEYS: [&str; 21] = [
+    "model_type",
+    "d_model",
+    "num_heads",
+    "d_ff",
+    "d_kv",
+    "num_layers",
+    "num_decoder_layers",
+    "num_hidden_layers",
+    "feed_forward_proj",
+    "dense_act_fn",
+    "is_gated_act",
+    "tie_word_embeddings",
+    "scale_decoder_outputs",
+    "vocab_size",
+    "layer_norm_epsilon",
+    "relative_attention_num_buckets",
+    "relative_attention_max_distance",
+    "n_positions",
+    "pad_token_id",
+    "eos_token_id",
+    "decoder_start_token_id",
+];
+/// Keys that every checkpoint may have, whether or not a task looks at them.
+const COMMON: [&str; 6] =
+    ["id2label", "num_labels", "problem_type", "forced_eos_token_id", "bad_words_ids", "num_beams"];
+/// What is read of Marian's.
+const MARIAN_KEYS: [&str; 20] = [
+    "model_type",
+    "d_model",
+    "encoder_attention_heads",
+    "decoder_attention_heads",
+    "encoder_ffn_dim",
+    "decoder_ffn_dim",
+    "encoder_layers",
+    "decoder_layers",
+    "num_hidden_layers",
+    "vocab_size",
+    "decoder_vocab_size",
+    "activation_function",
+    "scale_embedding",
+    "share_encoder_decoder_embeddings",
+    "tie_word_embeddings",
+    "max_position_embeddings",
+    "static_position_embeddings",
+    "pad_token_id",
+    "eos_token_id",
+    "decoder_start_token_id",
+];
+
 fn t5(keys: &Keys<'_>) -> Result<Config, NnError> {
+    keys.nothing_else(&[&T5_KEYS[..], &COMMON].concat())?;
     let hidden = keys.size("d_model")?;
     let heads = keys.size("num_heads")?;
     let intermediate = keys.size("d_ff")?;
@@ -137,7 +194,14 @@ fn t5(keys: &Keys<'_>) -> Result<Config, NnError> {
     let named = keys.text("feed_forward_proj")?.unwrap_or("relu");
     let (gated, act) = named.strip_prefix("gated-").map_or((false, named), |act| (true, act));
     let act = if gated && act == "gelu" { "gelu_new" } else { act };
+    // Transformers 5 writes the words' derivatives out.
+    keys.agrees("is_gated_act", gated)?;
+    keys.agrees("dense_act_fn", act)?;
+    // Up to version 4 one flag meant two things: that the output layer is the words, and that its input is scaled.
+    // Version 5 always writes it as true, scales by a flag of its own, and goes by the tensors for the rest.
     let tied = keys.flag("tie_word_embeddings", true)?;
+    let is_new = keys.0.get("scale_decoder_outputs").is_some_and(|v| !v.is_null());
+    let scaled = keys.flag("scale_decoder_outputs", tied)?;
     let has_own = keys.0.get("num_decoder_layers").is_some_and(|v| !v.is_null());
     let decoder_layers = if has_own { keys.layers("num_decoder_layers")? } else { layers };
     let vocab = keys.size("vocab_size")?;
@@ -155,13 +219,15 @@ fn t5(keys: &Keys<'_>) -> Result<Config, NnError> {
         eps: keys.epsilon("layer_norm_epsilon", 1e-6)?,
         embedding_scale: 1.0,
         attention_scale: 1.0,
-        logit_scale: if tied { 1.0 / (hidden as f32).sqrt() } else { 1.0 },
+        logit_scale: if scaled { 1.0 / (hidden as f32).sqrt() } else { 1.0 },
+        own_output: is_new || !tied,
         relative: Some(Relative {
             buckets: keys.size_or("relative_attention_num_buckets", 32)?,
             max_distance: keys.size_or("relative_attention_max_distance", 128)?,
         }),
         positions: T5_POSITIONS,
         eos: keys.id("eos_token_id", vocab)?.unwrap_or(1),
+        ends: ends(keys, vocab, 1)?,
         forced_eos: None,
         start: keys.id("decoder_start_token_id", vocab)?.unwrap_or(pad),
         banned: Vec::new(),
@@ -169,7 +235,14 @@ fn t5(keys: &Keys<'_>) -> Result<Config, NnError> {
     })
 }
 
+/// All tokens that end a target.
+fn ends(keys: &Keys<'_>, vocab: usize, otherwise: u32) -> Result<Vec<u32>, NnError> {
+    let ids = keys.ids("eos_token_id", vocab)?;
+    Ok(if ids.is_empty() { vec![otherwise] } else { ids })
+}
+
 fn marian(keys: &Keys<'_>) -> Result<Config, NnError> {
+    keys.nothing_else(&[&MARIAN_KEYS[..], &COMMON].concat())?;
     let hidden = keys.size("d_model")?;
     let heads = keys.size("encoder_attention_heads")?;
     let dim = head_dim(hidden, heads)?;
@@ -178,6 +251,7 @@ fn marian(keys: &Keys<'_>) -> Result<Config, NnError> {
     let vocab = keys.size_or("decoder_vocab_size", source_vocab)?;
     let pad = keys.id("pad_token_id", vocab)?.unwrap_or(vocab as u32 - 1);
     let scale = if keys.flag("scale_embedding", false)? { (hidden as f32).sqrt() } else { 1.0 };
+    keys.agrees("static_position_embeddings", true)?;
     let words = keys.list("bad_words_ids")?;
     let single = |w: &Value| match w.as_array().map(Vec::as_slice) {
         // What is no id is outside every vocabulary, and refused as such.
@@ -207,9 +281,11 @@ fn marian(keys: &Keys<'_>) -> Result<Config, NnError> {
         embedding_scale: scale,
         attention_scale: 1.0 / (dim as f32).sqrt(),
         logit_scale: 1.0,
+        own_output: !keys.flag("tie_word_embeddings", true)?,
         relative: None,
         positions: keys.size_or("max_position_embeddings", 512)?,
         eos: keys.id("eos_token_id", vocab)?.unwrap_or(0),
+        ends: ends(keys, vocab, 0)?,
         forced_eos: keys.id("forced_eos_token_id", vocab)?,
         start: keys.id("decoder_start_token_id", vocab)?.unwrap_or(pad),
         banned,

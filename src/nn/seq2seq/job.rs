@@ -15,7 +15,7 @@ impl Model {
     /// What the checkpoint asks of every search.
     pub fn rules(&self) -> Rules {
         let c = &self.config;
-        Rules { ends: vec![c.eos], banned: c.banned.clone(), forced_end: c.forced_eos }
+        Rules { ends: c.ends.clone(), banned: c.banned.clone(), forced_end: c.forced_eos }
     }
 
     /// Begins a search for each of `sources` (ids with their end token). Lengths beyond the model's are cut

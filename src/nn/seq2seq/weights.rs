@@ -1,6 +1,7 @@
 //! Hugging Face's tensor names of T5 and Marian, read layer by layer into one shape.
 
 use super::config::{Config, Family, Stack};
+use super::positions::sinusoids;
 use crate::nn::NnError;
 pub use crate::nn::parts::{Linear, Norm};
 use crate::nn::source::{RawTensor, TensorSource, fetch};
@@ -50,6 +51,8 @@ pub struct Ends {
     pub output_bias: Vec<f32>,
     /// The last norm of each stack, where there is one.
     pub norms: [Option<Norm>; 2],
+    /// Marian's `[positions, hidden]` of each stack: what the checkpoint carries, else sinusoids.
+    pub positions: [Vec<f32>; 2],
     /// T5's `[buckets, heads]` of each stack.
     pub relative: [Vec<f32>; 2],
 }
@@ -118,6 +121,12 @@ impl Reader<'_> {
         Ok(Norm { gamma: self.vector(&format!("{name}.weight"), width)?, beta })
     }
 
+    /// Positions of one of Marian's stacks.
+    fn positions(&self, side: &str) -> Result<Vec<f32>, NnError> {
+        let (name, shape) = (format!("{side}.embed_positions.weight"), [self.config.positions, self.config.hidden]);
+        if self.has(&name) { Ok(self.matrix(&name, shape)?.to_f32()) } else { Ok(sinusoids(shape[0], shape[1])) }
+    }
+
     /// Embeddings, last norms, output layer.
     ///
     /// # Errors
@@ -142,9 +151,10 @@ impl Reader<'_> {
                 source_words: either(["shared.weight", "encoder.embed_tokens.weight"], shapes[0])?,
                 target_words: None,
                 // A tied checkpoint may carry a copy; only an untied one's counts.
-                output: if c.logit_scale == 1.0 { own("lm_head.weight")? } else { None },
+                output: if c.own_output { own("lm_head.weight")? } else { None },
                 output_bias: Vec::new(),
                 norms: [Some(self.norm("encoder.final_layer_norm")?), Some(self.norm("decoder.final_layer_norm")?)],
+                positions: [Vec::new(), Vec::new()],
                 relative: [table("encoder")?, table("decoder")?],
             });
         }
@@ -157,10 +167,11 @@ impl Reader<'_> {
         let target_words = if separate { own("decoder.embed_tokens.weight")? } else { None };
         Ok(Ends {
             source_words: either(["shared.weight", "encoder.embed_tokens.weight"], shapes[0])?,
-            output: if separate { own("lm_head.weight")? } else { None },
+            output: if separate || c.own_output { own("lm_head.weight")? } else { None },
             target_words,
             output_bias: bias,
             norms: [None, None],
+            positions: [self.positions("encoder")?, self.positions("decoder")?],
             relative: [Vec::new(), Vec::new()],
         })
     }

@@ -5,7 +5,9 @@ use crate::app::command::UiCommand;
 use crate::app::tabs::asking::{buttons, cost_ui, pieces_ui, quiet_card, run_stop, warnings_ui};
 use crate::app::tabs::{Cx, Tab as _};
 use crate::app::theme::{Palette, card, size, strong};
+use crate::app::widgets::gauge::number;
 use crate::app::widgets::{bars, chips, note};
+use crate::tasks::output::ScoreKind;
 use egui::{FontId, ScrollArea, TextEdit, Ui};
 
 /// Labels whose bars are shown; JSON has all.
@@ -113,7 +115,17 @@ fn scores_ui(ui: &mut Ui, p: &Palette, answer: &Answer, taught: &[String]) {
                 Some(index) => super::map::color(p, index),
                 None => p.accent,
             };
-            bars::bar(ui, p, shown(label), *share, color);
+            match answer.scores.kind {
+                ScoreKind::Number => {
+                    ui.label(format!("{}  {}", shown(label), number(*share)));
+                }
+                ScoreKind::Shares | ScoreKind::Each => {
+                    bars::bar(ui, p, shown(label), *share, color);
+                }
+            }
+        }
+        if answer.scores.kind == ScoreKind::Each && order.len() > 1 {
+            note(ui, p, "Each label has a probability of its own: several may hold, or none.");
         }
         if order.len() > BARS {
             note(ui, p, format!("and {} labels more", order.len() - BARS));

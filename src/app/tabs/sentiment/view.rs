@@ -5,8 +5,9 @@ use crate::app::command::UiCommand;
 use crate::app::tabs::Cx;
 use crate::app::tabs::asking::{buttons, cost_ui, pieces_ui, quiet_card, run_stop, warnings_ui};
 use crate::app::theme::{Palette, card, figures, size};
-use crate::app::widgets::gauge::gauge;
+use crate::app::widgets::gauge::{figure, gauge};
 use crate::app::widgets::{chips, millis, note, secondary};
+use crate::tasks::output::ScoreKind;
 use egui::{Color32, Layout, Margin, RichText, ScrollArea, Sense, Ui, vec2};
 
 /// Width of the stage from which gauge and words stand side by side.
@@ -77,16 +78,20 @@ impl SentimentTab {
         let p = cx.palette;
         let (label, share) = answer.scores.top();
         let color = label_color(p, label);
+        let measure = |ui: &mut Ui| match answer.scores.kind {
+            ScoreKind::Number => figure(ui, p, share, label, color),
+            ScoreKind::Shares | ScoreKind::Each => gauge(ui, p, share, label, color),
+        };
         card(p).show(ui, |ui| {
             ui.set_width(ui.available_width());
             if ui.available_width() >= BESIDE {
                 ui.horizontal_top(|ui| {
-                    gauge(ui, p, share, label, color);
+                    measure(ui);
                     ui.add_space(20.0);
                     ui.vertical(|ui| self.why.ui(ui, cx, &answer.text));
                 });
             } else {
-                ui.vertical_centered(|ui| gauge(ui, p, share, label, color));
+                ui.vertical_centered(measure);
                 self.why.ui(ui, cx, &answer.text);
             }
         });

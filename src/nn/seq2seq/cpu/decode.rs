@@ -93,7 +93,7 @@ impl CpuModel {
     fn decode_program(&self, me: &Member<'_>, p: &Pass<'_>) {
         let mut own = Own::default();
         let words = self.target_words.as_ref().unwrap_or(&self.source_words);
-        self.embed(me, &p.b, words, |row| (p.rows[row].token, p.rows[row].position));
+        self.embed(me, &p.b, (words, &self.positions[1]), |row| (p.rows[row].token, p.rows[row].position));
         me.wait();
         for (index, layer) in self.decoder.iter().enumerate() {
             self.own_past(me, p, &mut own, (index, &layer.attention));

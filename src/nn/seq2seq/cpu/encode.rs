@@ -66,7 +66,7 @@ impl CpuModel {
 
     fn encode_program(&self, me: &Member<'_>, p: &Pass<'_>) {
         let (mut own, mut scratch) = (Own::default(), Scratch::default());
-        self.embed(me, &p.b, &self.source_words, |row| {
+        self.embed(me, &p.b, (&self.source_words, &self.positions[0]), |row| {
             let sequence = p.starts.partition_point(|s| *s <= row) - 1;
             let at = row - p.starts[sequence];
             (p.batch[sequence][at], at)

@@ -5,8 +5,8 @@ pub mod decode;
 mod encode;
 mod stage;
 
-use super::config::{Config, Family, Stack};
-use super::positions::{Bias, sinusoids};
+use super::config::{Config, Stack};
+use super::positions::Bias;
 use super::weights::{Linear, Norm, Reader, Side};
 use crate::nn::NnError;
 use crate::nn::kernels::Isa;
@@ -54,7 +54,7 @@ pub struct CpuModel {
     target_words: Option<Matrix>,
     output: Option<Matrix>,
     /// Sinusoids, or empty.
-    positions: Vec<f32>,
+    positions: [Vec<f32>; 2],
     /// T5's, of each stack.
     biases: [Option<Bias>; 2],
     norms: [Option<Norm>; 2],
@@ -194,12 +194,11 @@ impl CpuModel {
             Some(Bias::new(table, heads, side == 0, relative, longest))
         };
         let biases = [relative(0, config.encoder.heads), relative(1, config.decoder.heads)];
-        let positions = if config.family == Family::Marian { sinusoids(longest, config.hidden) } else { Vec::new() };
         Ok(Self {
             source_words: pack(ends.source_words, to_source),
             target_words: ends.target_words.map(|w| pack(w, to_target)),
             output: ends.output.map(|w| pack(w, bias)),
-            positions,
+            positions: ends.positions,
             biases,
             norms: ends.norms,
             encoder,
@@ -215,7 +214,8 @@ impl CpuModel {
     pub fn bytes(&self) -> usize {
         let words = [Some(&self.source_words), self.target_words.as_ref(), self.output.as_ref()];
         let layers = self.encoder.iter().chain(&self.decoder).map(CpuLayer::bytes).sum::<usize>();
-        let tables = self.positions.len() * 4 + self.biases.iter().flatten().map(Bias::bytes).sum::<usize>();
+        let tables = self.positions.iter().map(Vec::len).sum::<usize>() * 4
+            + self.biases.iter().flatten().map(Bias::bytes).sum::<usize>();
         layers + tables + words.into_iter().flatten().map(Matrix::bytes).sum::<usize>()
     }
 

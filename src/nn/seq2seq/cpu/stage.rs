@@ -161,8 +161,14 @@ impl CpuModel {
         self.after(me, own, b, hidden, (&feed.down, &feed.norm));
     }
 
-    /// Rows of `words`, scaled, with their positions, into `x`. `at` gives token and position of a row.
-    pub(super) fn embed(&self, me: &Member<'_>, b: &Buffers, words: &Matrix, at: impl Fn(usize) -> (u32, usize)) {
+    /// Rows of `words`, scaled, with their places in `positions`, into `x`. `at` gives token and position of a row.
+    pub(super) fn embed(
+        &self,
+        me: &Member<'_>,
+        b: &Buffers,
+        (words, positions): (&Matrix, &[f32]),
+        at: impl Fn(usize) -> (u32, usize),
+    ) {
         let h = self.config.hidden;
         for row in me.part(b.rows) {
             let (id, position) = at(row);
@@ -173,7 +179,7 @@ impl CpuModel {
             if scale != 1.0 {
                 x.iter_mut().for_each(|x| *x *= scale);
             }
-            if let Some(place) = self.positions.get(position * h..(position + 1) * h) {
+            if let Some(place) = positions.get(position * h..(position + 1) * h) {
                 x.iter_mut().zip(place).for_each(|(x, p)| *x += p);
             }
         }

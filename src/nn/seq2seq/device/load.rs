@@ -4,7 +4,7 @@ use super::{DeviceCross, DeviceLayer, DeviceLinear, DeviceModel, DeviceNorm};
 use crate::nn::NnError;
 use crate::nn::placing::Placer;
 use crate::nn::seq2seq::config::Family;
-use crate::nn::seq2seq::positions::{Bias, sinusoids};
+use crate::nn::seq2seq::positions::Bias;
 use crate::nn::seq2seq::weights::{Cross, Layer, Linear, Norm, Reader, Side};
 use candle_core::{DType, Device};
 
@@ -75,8 +75,11 @@ impl DeviceModel {
         let output = ends.output.as_ref().or(ends.target_words.as_ref()).unwrap_or(&ends.source_words).clone();
         let output = to.linear(&Linear { weight: output, bias: ends.output_bias })?;
         let (longest, h) = (config.positions, config.hidden);
-        let positions =
-            if config.family == Family::Marian { Some(to.0.put(sinusoids(longest, h), &[longest, h])?) } else { None };
+        let [first, second] = ends.positions;
+        let positions = match config.family {
+            Family::Marian => Some([to.0.put(first, &[longest, h])?, to.0.put(second, &[longest, h])?]),
+            Family::T5 => None,
+        };
         let relative = |side: usize| {
             let heads = if side == 0 { config.encoder.heads } else { config.decoder.heads };
             config.relative.map(|r| Bias::new(&ends.relative[side], heads, side == 0, r, longest))

@@ -49,7 +49,7 @@ pub struct DeviceModel {
     source_words: Tensor,
     target_words: Option<Tensor>,
     output: DeviceLinear,
-    positions: Option<Tensor>,
+    positions: Option<[Tensor; 2]>,
     biases: [Option<Bias>; 2],
     norms: [Option<DeviceNorm>; 2],
     encoder: Vec<DeviceLayer>,
@@ -118,11 +118,11 @@ impl DeviceModel {
         self.bytes
     }
 
-    fn embed(&self, words: &Tensor, ids: &[u32], positions: &[u32]) -> candle_core::Result<Tensor> {
+    fn embed(&self, words: &Tensor, ids: &[u32], (side, positions): (usize, &[u32])) -> candle_core::Result<Tensor> {
         let ids = Tensor::new(ids, &self.device)?;
         let x = (words.index_select(&ids, 0)? * f64::from(self.config.embedding_scale))?;
         match &self.positions {
-            Some(table) => x + table.index_select(&Tensor::new(positions, &self.device)?, 0)?,
+            Some(tables) => x + tables[side].index_select(&Tensor::new(positions, &self.device)?, 0)?,
             None => Ok(x),
         }
     }
@@ -230,7 +230,7 @@ impl DeviceModel {
 
     fn encode_one(&self, ids: &[u32]) -> candle_core::Result<Tensor> {
         let positions: Vec<u32> = (0..ids.len() as u32).collect();
-        let mut x = self.embed(&self.source_words, ids, &positions)?;
+        let mut x = self.embed(&self.source_words, ids, (0, &positions))?;
         let stack = self.config.encoder;
         let inner = self.config.inner(stack);
         let bias = self.bias(0, stack.heads, ids.len(), ids.len(), false)?;
@@ -331,7 +331,7 @@ impl DeviceModel {
         let ids: Vec<u32> = (0..next.len()).map(|row| next.token(row)).collect();
         let place = |i: usize| (memory.len + if queries > 1 { i } else { 0 }) as u32;
         let positions: Vec<u32> = (0..ids.len()).map(place).collect();
-        let mut x = self.embed(self.target_words.as_ref().unwrap_or(&self.source_words), &ids, &positions)?;
+        let mut x = self.embed(self.target_words.as_ref().unwrap_or(&self.source_words), &ids, (1, &positions))?;
         let keys = memory.len + queries;
         let bias = self.bias(1, stack.heads, queries, keys, true)?;
         for (index, layer) in self.decoder.iter().enumerate() {
