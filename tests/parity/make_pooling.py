@@ -1,6 +1,7 @@
 """References for sentence encoders: what sentence-transformers makes of tests/fixtures/heads-bert-mean with other modules.
 
-    python tests/parity/make_pooling.py      (training/requirements.txt, sentence-transformers==5.1.2)
+    python tests/parity/make_pooling.py      (training/requirements.txt, sentence-transformers 6.2; 5.1 gives the same
+                                             but for the first token behind a prompt that does not count)
 
 Each variant lists the files that are put beside the fixture's own (JSON, and tensors of dense layers), and the vectors of the texts.
 """
