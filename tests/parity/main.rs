@@ -10,6 +10,7 @@ mod pooling;
 mod precisions;
 mod scores;
 mod seq2seq;
+mod templates;
 
 use candle_core::{DType, Device};
 use glossa::models::library::ModelEntry;
