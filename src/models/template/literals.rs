@@ -37,18 +37,17 @@ pub fn float_length(text: &str) -> Option<usize> {
 
 /// Radix and bytes of a whole number.
 pub fn integer_length(text: &str) -> (u32, usize) {
-    let prefixed: [(&str, &str, u32, fn(u8) -> bool); 3] = [
-        ("0b", "0B", 2, |b| matches!(b, b'0' | b'1')),
-        ("0o", "0O", 8, |b| (b'0'..=b'7').contains(&b)),
-        ("0x", "0X", 16, |b| b.is_ascii_hexdigit()),
-    ];
-    for (small, large, radix, is_digit) in prefixed {
-        if let Some(rest) = text.strip_prefix(small).or_else(|| text.strip_prefix(large)) {
-            let first = usize::from(rest.starts_with('_'));
-            let length = digits_length(&rest[first..], is_digit);
-            if length > 0 {
-                return (radix, 2 + first + length);
-            }
+    let radix = match text.as_bytes().get(..2) {
+        Some(b"0b" | b"0B") => 2,
+        Some(b"0o" | b"0O") => 8,
+        Some(b"0x" | b"0X") => 16,
+        _ => 10,
+    };
+    if radix != 10 {
+        let first = 2 + usize::from(text[2..].starts_with('_'));
+        let length = digits_length(&text[first..], |b| char::from(b).is_digit(radix));
+        if length > 0 {
+            return (radix, first + length);
         }
     }
     let zeros = text.starts_with('0');

@@ -7,6 +7,28 @@ const DEEPEST: usize = 48;
 /// How many operators or calls may follow one another: they nest in `minijinja`.
 const LONGEST: usize = 250;
 
+/// Words that are no variables, or not those of a surrounding body.
+const KNOWN: [&str; 18] = [
+    "and",
+    "caller",
+    "else",
+    "false",
+    "False",
+    "if",
+    "in",
+    "is",
+    "loop",
+    "none",
+    "None",
+    "not",
+    "or",
+    "recursive",
+    "scoped",
+    "self",
+    "true",
+    "True",
+];
+
 /// Reads tokens; `expression` writes what they mean.
 pub struct Parser<'a> {
     tokens: Vec<(Token<'a>, usize)>,
@@ -122,5 +144,26 @@ impl<'a> Parser<'a> {
             return Err(format!("an expression is too long (line {})", self.line()));
         }
         Ok(())
+    }
+
+    /// Names of variables up to the end of the macro or call that has just begun. `minijinja` lets a
+    /// body see only what it finds there itself, and it overlooks some (`{% set a = a + 1 %}`).
+    pub fn names_until_end(&self) -> Vec<&'a str> {
+        let mut names = Vec::new();
+        let (mut depth, mut before): (usize, Option<&Token<'a>>) = (1, None);
+        for (token, _) in self.tokens.get(self.at..).unwrap_or_default() {
+            match (before, token) {
+                (Some(Token::BlockBegin), Token::Name("macro" | "call")) => depth += 1,
+                (Some(Token::BlockBegin), Token::Name("endmacro" | "endcall")) => depth -= 1,
+                (Some(Token::BlockBegin | Token::Operator("." | "|")), _) => {}
+                (_, Token::Name(name)) if !KNOWN.contains(name) && !names.contains(name) => names.push(name),
+                _ => {}
+            }
+            if depth == 0 {
+                break;
+            }
+            before = Some(token);
+        }
+        names
     }
 }

@@ -104,6 +104,8 @@ impl Writer<'_> {
         self.parser.next();
         let word = self.parser.name()?;
         let mut defaults = Vec::new();
+        let innermost = |open: &Open| if open.other && open.word == "for" { "else" } else { open.word };
+        let opened = self.open.iter().map(innermost).collect();
         let body = match word {
             "print" => printed(&mut self.parser)?,
             "else" | "elif" => self.branch(word, line)?,
@@ -118,11 +120,43 @@ impl Writer<'_> {
             return self.parser.unexpected("'%}'");
         }
         self.parser.next();
-        self.tag(if word == "print" { ["{{", "}}"] } else { ["{%", "%}"] }, line, &body);
+        self.scoped(word, opened, line, &body);
+        if word == "macro" || word == "call" {
+            let names = self.parser.names_until_end();
+            self.tag(["{%", "%}"], line, &format!("if false %}}{{{{ [{}] }}}}{{% endif", names.join(", ")));
+        }
         for (name, value) in defaults {
             self.tag(["{%", "%}"], line, &format!("set {name} = ({value}) if {name} is undefined() else {name}"));
         }
         Ok(())
+    }
+
+    /// Writes a statement with the scopes that Jinja has there and `minijinja` does not: what is set
+    /// in some blocks stays there. `opened` says what was open before, the innermost last.
+    fn scoped(&mut self, word: &str, opened: Vec<&'static str>, line: usize, body: &str) {
+        const BLOCK: [&str; 2] = ["{%", "%}"];
+        let opens = opened.len() < self.open.len();
+        // The body of a loop's `else`, of a filter, of a `set`; a call, whose body would otherwise
+        // remember what an earlier round of a loop has set.
+        let before = match word {
+            "endfilter" | "endset" => "endwith",
+            "endfor" if opened.last() == Some(&"else") => "endwith",
+            "call" => "with",
+            _ => "",
+        };
+        let after = match word {
+            "filter" | "set" if opens => "with",
+            "else" if opened.last() == Some(&"for") => "with",
+            "endcall" => "endwith",
+            _ => "",
+        };
+        if !before.is_empty() {
+            self.tag(BLOCK, line, before);
+        }
+        self.tag(if word == "print" { ["{{", "}}"] } else { BLOCK }, line, body);
+        if !after.is_empty() {
+            self.tag(BLOCK, line, after);
+        }
     }
 
     /// A statement that is not about another one. What a macro's arguments are by default goes to
@@ -202,7 +236,7 @@ impl Writer<'_> {
         for open in self.open.iter().rev() {
             match open.word {
                 "for" if !open.other => return Ok(word.into()),
-                "for" | "if" => {}
+                "if" => {}
                 between => return Err(format!("'{word}' inside '{between}' cannot leave a loop (line {line})")),
             }
         }

@@ -23,7 +23,7 @@ pub fn install(environment: &mut Environment<'static>) {
     environment.add_filter("_item", item);
     environment.add_filter("_each", each);
     environment.add_filter("_kept", |state: &State<'_, '_>, value: Value| kept(state, value, false));
-    environment.add_filter("_entered", |state: &State<'_, '_>, value: Value| kept(state, value, true));
+    environment.add_filter("_entered", |state: &State<'_, '_>, value: Value, _: Rest<Value>| kept(state, value, true));
     environment.add_filter("_minus", minus);
     environment
         .add_filter("_some", |value: Value| if value.is_true() { value } else { Value::from(Vec::<Value>::new()) });
