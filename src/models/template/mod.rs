@@ -2,6 +2,11 @@
 //!
 //! `minijinja` runs them. What Jinja does to white space and what Python does with values, it does
 //! differently: `translate` writes each template anew for it, `python` adds what is missing.
+//!
+//! Known to differ from `transformers`, as far as public templates go without consequence: `break`
+//! and `continue` out of a `with`, `filter`, block `set` or loop's `else` are refused, so are names
+//! beyond ASCII and `\N{…}`; macros have no `varargs` and `kwargs`; kinds that do not compare give
+//! false instead of an error; `autoescape` and `Markup` do nothing.
 
 mod clock;
 mod expression;

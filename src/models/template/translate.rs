@@ -104,8 +104,8 @@ impl Writer<'_> {
         self.parser.next();
         let word = self.parser.name()?;
         let mut defaults = Vec::new();
-        let innermost = |open: &Open| if open.other && open.word == "for" { "else" } else { open.word };
-        let opened = self.open.iter().map(innermost).collect();
+        let innermost = self.open.last().map(|open| if open.other && open.word == "for" { "else" } else { open.word });
+        let before = (self.open.len(), innermost);
         let body = match word {
             "print" => printed(&mut self.parser)?,
             "else" | "elif" => self.branch(word, line)?,
@@ -120,7 +120,7 @@ impl Writer<'_> {
             return self.parser.unexpected("'%}'");
         }
         self.parser.next();
-        self.scoped(word, opened, line, &body);
+        self.scoped(word, before, line, &body);
         if word == "macro" || word == "call" {
             let names = self.parser.names_until_end();
             self.tag(["{%", "%}"], line, &format!("if false %}}{{{{ [{}] }}}}{{% endif", names.join(", ")));
@@ -132,30 +132,29 @@ impl Writer<'_> {
     }
 
     /// Writes a statement with the scopes that Jinja has there and `minijinja` does not: what is set
-    /// in some blocks stays there. `opened` says what was open before, the innermost last.
-    fn scoped(&mut self, word: &str, opened: Vec<&'static str>, line: usize, body: &str) {
+    /// in some blocks stays there. `open` says how many were open before, and the innermost.
+    fn scoped(&mut self, word: &str, open: (usize, Option<&str>), line: usize, body: &str) {
         const BLOCK: [&str; 2] = ["{%", "%}"];
-        let opens = opened.len() < self.open.len();
+        let opens = open.0 < self.open.len();
         // The body of a loop's `else`, of a filter, of a `set`; a call, whose body would otherwise
         // remember what an earlier round of a loop has set.
-        let before = match word {
-            "endfilter" | "endset" => "endwith",
-            "endfor" if opened.last() == Some(&"else") => "endwith",
-            "call" => "with",
-            _ => "",
+        let before = match (word, open.1) {
+            ("endfilter" | "endset", _) | ("endfor", Some("else")) => Some("endwith"),
+            ("call", _) => Some("with"),
+            _ => None,
         };
-        let after = match word {
-            "filter" | "set" if opens => "with",
-            "else" if opened.last() == Some(&"for") => "with",
-            "endcall" => "endwith",
-            _ => "",
+        let after = match (word, open.1) {
+            ("else", Some("for")) => Some("with"),
+            ("filter" | "set", _) if opens => Some("with"),
+            ("endcall", _) => Some("endwith"),
+            _ => None,
         };
-        if !before.is_empty() {
-            self.tag(BLOCK, line, before);
+        if let Some(scope) = before {
+            self.tag(BLOCK, line, scope);
         }
         self.tag(if word == "print" { ["{{", "}}"] } else { BLOCK }, line, body);
-        if !after.is_empty() {
-            self.tag(BLOCK, line, after);
+        if let Some(scope) = after {
+            self.tag(BLOCK, line, scope);
         }
     }
 
