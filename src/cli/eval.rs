@@ -22,9 +22,9 @@ pub(super) struct EvalArgs {
     #[arg(value_parser = measure)]
     measure: &'static str,
     /// TSV file, one `label<TAB>text` per line (a label, or its number); for entities CoNLL's lines
-    /// `word<TAB>tag`; for qa JSON lines of question, context, answers; for translate `source<TAB>reference`
-    /// in the last two columns; for summarize the same, or JSON lines of sentences, summaries; for perplexity
-    /// a plain text
+    /// `word<TAB>tag` (IOB1, IOB2, IOBES, BILOU); for qa SQuAD's JSON, or JSON lines of question, context,
+    /// answers; for translate `source<TAB>reference` in the last two columns; for summarize the same, or JSON
+    /// lines of sentences, summaries; for perplexity a plain text
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
     /// Model id, a GGUF file, or a checkpoint folder
@@ -168,7 +168,8 @@ fn entity_table(e: &EntityEvaluation) -> String {
             s.support
         )
     };
-    let mut lines = vec![row("all", &e.overall), format!("            95 % interval of F1 {low:.2} to {high:.2}")];
+    let mut lines = vec![format!("tags        {}", e.scheme)];
+    lines.extend([row("all", &e.overall), format!("            95 % interval of F1 {low:.2} to {high:.2}")]);
     lines.extend(e.by_type.iter().map(|(kind, s)| row(kind, s)));
     frame(&e.measured, lines)
 }

@@ -4,6 +4,7 @@
 use super::{progress_bar, say};
 use crate::engine::Engine;
 use crate::error::UserMessage;
+use crate::labs::evaluate::read_labelled;
 use crate::labs::extract::Wanted;
 use crate::labs::{lines, teach};
 use crate::tasks::classify::TaughtHead;
@@ -96,6 +97,8 @@ impl TeachingArgs {
             let read: Vec<PathBuf> = inputs.iter().map(|p| p.to_path_buf()).chain([path.clone()]).collect();
             super::refuse_inputs(&read, out)?;
         }
+        // Read here for what is to be said of it before the work begins.
+        read_labelled(path)?.doubts.iter().for_each(|d| say(&format!("glossa: warning: {d}")));
         let bar = progress_bar(0);
         let head = teach::teach(engine, model, path, super::follow(&bar));
         bar.finish_and_clear();

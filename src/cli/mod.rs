@@ -323,7 +323,7 @@ fn print_result<T: serde::Serialize>(json: bool, result: &T, table: fn(&T) -> St
     if json { print_json(result) } else { write_line(&table(result)) }
 }
 
-/// The same for a measurement, which the list of models shows from then on.
+/// The same for a measurement, which the list of models shows from then on, unless something stands against it.
 fn print_noted<T: Notable + serde::Serialize>(
     common: &Common,
     json: bool,
@@ -331,6 +331,12 @@ fn print_noted<T: Notable + serde::Serialize>(
     table: fn(&T) -> String,
 ) -> Result<(), UserMessage> {
     notes::keep(&common.library()?, result);
+    if let Some(warnings) = result.warnings() {
+        warnings.iter().for_each(|w| say(&format!("glossa: warning: {w}")));
+        if warnings.forbid_keeping() {
+            say("glossa: this result is not kept with the model");
+        }
+    }
     print_result(json, result, table)
 }
 

@@ -2,8 +2,10 @@
 //! right if its type and both its ends are.
 
 use super::bootstrap::bootstrap;
-use super::lines;
+use super::conll::{self, Kinds, Tagged};
+use super::doubts::{Doubts, counted, listed};
 use super::measure::{Measured, Query};
+use super::tags::Span;
 use crate::engine::Engine;
 use crate::error::UserMessage;
 use crate::tasks::Input;
@@ -11,12 +13,10 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// A sentence: its words joined by spaces, and its entities by bytes of that text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sentence {
-    pub text: String,
-    pub entities: Vec<(usize, usize, String)>,
-}
+/// Sentences, or entities, below which a number says little.
+const FEW: usize = 10;
+/// A type that the data lacks is told of if it makes one in so many that were found.
+const ODD_ONE_IN: usize = 20;
 
 /// Counts behind an F1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -44,6 +44,8 @@ pub struct Score {
 pub struct EntityEvaluation {
     #[serde(flatten)]
     pub measured: Measured,
+    /// How the data's tags are written, such as "IOB2".
+    pub scheme: &'static str,
     #[serde(flatten)]
     pub overall: Score,
     /// 95 % interval of the F1, by resampling sentences (bootstrap).
@@ -70,65 +72,6 @@ impl Counts {
     }
 }
 
-/// Reads `word<TAB or space>…<TAB or space>tag` lines (IOB), blank lines between sentences.
-///
-/// # Errors
-/// An unreadable file, or a line without a tag, by its number.
-pub fn read(path: &Path) -> Result<Vec<Sentence>, UserMessage> {
-    let text = lines::text(path)?;
-    let mut sentences = Vec::new();
-    let mut words: Vec<(&str, &str)> = Vec::new();
-    for (i, line) in text.lines().chain([""]).enumerate() {
-        if line.trim().is_empty() || line.starts_with("-DOCSTART-") {
-            if !words.is_empty() {
-                sentences.push(sentence(&words));
-                words.clear();
-            }
-            continue;
-        }
-        let mut parts = line.split_whitespace();
-        match (parts.next(), parts.next_back()) {
-            (Some(word), Some(tag)) if is_tag(tag) => words.push((word, tag)),
-            _ => {
-                return Err(UserMessage::new(
-                    "The data could not be read",
-                    format!("'{}': line {} has no tag", path.display(), i + 1),
-                    "Each line must be: word, tab, tag (such as B-PER); a blank line between sentences.",
-                ));
-            }
-        }
-    }
-    Ok(sentences)
-}
-
-/// `O`, or a mark, a hyphen and a type.
-fn is_tag(tag: &str) -> bool {
-    tag == "O" || tag.split_once('-').is_some_and(|(mark, kind)| mark.len() == 1 && !kind.is_empty())
-}
-
-fn sentence(words: &[(&str, &str)]) -> Sentence {
-    let mut text = String::new();
-    let mut entities: Vec<(usize, usize, String)> = Vec::new();
-    let mut open = false;
-    for (word, tag) in words {
-        if !text.is_empty() {
-            text.push(' ');
-        }
-        let start = text.len();
-        text.push_str(word);
-        let Some((mark, kind)) = tag.split_once('-') else {
-            open = false;
-            continue;
-        };
-        match entities.last_mut() {
-            Some(last) if open && mark != "B" && last.2 == kind => last.1 = text.len(),
-            _ => entities.push((start, text.len(), kind.to_owned())),
-        }
-        open = true;
-    }
-    Sentence { text, entities }
-}
-
 /// Runs every sentence as a request of its own.
 ///
 /// # Errors
@@ -139,29 +82,86 @@ pub fn evaluate(
     data: &Path,
     progress: impl FnMut(usize, usize),
 ) -> Result<EntityEvaluation, UserMessage> {
-    let sentences = read(data)?;
-    let inputs = sentences.iter().map(|s| Input::Text(s.text.clone())).collect();
+    let tagged = conll::read(data)?;
+    let inputs = tagged.sentences.iter().map(|s| Input::Text(s.text.clone())).collect();
+    let mut known: Option<(Kinds, Vec<String>)> = None;
+    let mut found: Vec<Vec<Span>> = Vec::new();
+    let mut measured = query.measure(engine, inputs, data, progress, |_, output| {
+        let Some(output) = output else {
+            found.push(Vec::new());
+            return Ok(());
+        };
+        let Some(entities) = output.entities() else { return Err(no_entities(query.task)) };
+        if known.is_none() {
+            known = Some((understood(&tagged, &entities.kinds, data)?, entities.kinds.clone()));
+        }
+        found.push(entities.entities.iter().map(|e| (e.start, e.end, e.kind.clone())).collect());
+        Ok(())
+    })?;
+    let Some((kinds, own)) = known else { return Err(no_entities(query.task)) };
+    measured.warnings.extend(&tagged.doubts);
+    kinds.tell(&own, &mut measured.warnings);
     let mut by_type: BTreeMap<String, Counts> = BTreeMap::new();
     let mut each: Vec<Counts> = Vec::new();
-    let measured = query.measure(engine, inputs, data, progress, |i, output| {
-        let found = output.and_then(|o| o.entities()).map(|e| e.entities.as_slice()).unwrap_or_default();
-        let found: Vec<(usize, usize, String)> = found.iter().map(|e| (e.start, e.end, e.kind.clone())).collect();
+    for (found, sentence) in found.iter().zip(&tagged.sentences) {
+        let own = |e: &Span| (e.0, e.1, kinds.of(&e.2).to_owned());
         let mut sum = Counts::default();
-        for (kind, counts) in compare(&found, &sentences[i].entities) {
+        for (kind, counts) in compare(found, &sentence.entities.iter().map(own).collect::<Vec<_>>()) {
             by_type.entry(kind).or_default().add(counts);
             sum.add(counts);
         }
         each.push(sum);
-        Ok(())
-    })?;
+    }
+    weigh(&by_type, each.len(), &mut measured.warnings);
     let overall = total(each.iter()).score();
-    // Types that the model has but the data does not are wrong all the same; they count in `overall`.
     let by_type = by_type.into_iter().map(|(kind, c)| (kind, c.score())).collect();
-    Ok(EntityEvaluation { measured, overall, f1_ci95: f1_interval(&each), by_type })
+    Ok(EntityEvaluation { measured, scheme: tagged.scheme.name(), overall, f1_ci95: f1_interval(&each), by_type })
+}
+
+fn no_entities(task: &str) -> UserMessage {
+    let why = format!("'{task}' finds no entities");
+    UserMessage::new("Nothing was measured", why, "Choose a model of the task entities.")
+}
+
+/// The types of the data as the model's.
+///
+/// # Errors
+/// None of them is: then there is nothing to measure.
+fn understood(tagged: &Tagged, own: &[String], data: &Path) -> Result<Kinds, UserMessage> {
+    let kinds = Kinds::read(&tagged.kinds, own);
+    if kinds.are_any_known() || tagged.kinds.is_empty() {
+        return Ok(kinds);
+    }
+    let why = format!("the model knows none of the types in '{}': {}", data.display(), listed(&kinds.unknown));
+    let elsewhere = tagged.others.iter().find(|(_, there)| Kinds::read(there, own).are_any_known());
+    let next = match elsewhere {
+        Some((column, _)) => format!("Column {column} has types that it knows: put it last."),
+        None => format!("It knows {}: write these, or choose a model with the data's types.", listed(own)),
+    };
+    Err(UserMessage::new("Nothing was measured", why, next))
+}
+
+/// What the counts say against the F1.
+fn weigh(by_type: &BTreeMap<String, Counts>, sentences: usize, doubts: &mut Doubts) {
+    let extra: Vec<(&String, usize)> =
+        by_type.iter().filter(|(_, c)| c.true_ones == 0).map(|(kind, c)| (kind, c.found)).collect();
+    let count: usize = extra.iter().map(|e| e.1).sum();
+    let all: usize = by_type.values().map(|c| c.found).sum();
+    let is_any_true = by_type.values().any(|c| c.true_ones > 0);
+    // One or two are mistakes; many are a type that the data does not mark.
+    if is_any_true && count >= FEW && count * ODD_ONE_IN >= all {
+        let names: Vec<&String> = extra.iter().map(|e| e.0).collect();
+        let names = listed(&names);
+        doubts
+            .doubt(format!("the data marks nothing as {names}, of which the model found {count}: they count as wrong"));
+    }
+    if sentences < FEW {
+        doubts.note(format!("the interval is that of {}: it says little", counted(sentences, "sentence")));
+    }
 }
 
 /// Right, found and true ones by type.
-fn compare(found: &[(usize, usize, String)], truth: &[(usize, usize, String)]) -> BTreeMap<String, Counts> {
+pub fn compare(found: &[Span], truth: &[Span]) -> BTreeMap<String, Counts> {
     let mut out: BTreeMap<String, Counts> = BTreeMap::new();
     for entity in found {
         let counts = out.entry(entity.2.clone()).or_default();
@@ -192,19 +192,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn entities_of_iob_lines_are_byte_ranges() {
-        let words = [
-            ("Zoë", "B-PER"),
-            ("Kravitz", "I-PER"),
-            ("in", "O"),
-            ("New", "I-LOC"),
-            ("York", "I-LOC"),
-            ("Rome", "B-LOC"),
-        ];
-        let s = sentence(&words);
-        assert_eq!(s.text, "Zoë Kravitz in New York Rome");
-        let named: Vec<(&str, &str)> = s.entities.iter().map(|e| (&s.text[e.0..e.1], e.2.as_str())).collect();
-        assert_eq!(named, [("Zoë Kravitz", "PER"), ("New York", "LOC"), ("Rome", "LOC")]);
+    fn types_that_the_data_does_not_mark_are_told_of() {
+        let counts = |right, found, true_ones| Counts { right, found, true_ones };
+        let told = |misc: usize| {
+            let by_type = [("PER".to_owned(), counts(90, 95, 100)), ("MISC".to_owned(), counts(0, misc, 0))].into();
+            let mut doubts = Doubts::default();
+            weigh(&by_type, 50, &mut doubts);
+            doubts
+        };
+        assert_eq!(told(3), Doubts::default());
+        assert!(told(30).forbid_keeping() && told(30).iter().any(|d| d.contains("'MISC'") && d.contains("30")));
     }
 
     #[test]

@@ -1,30 +1,15 @@
 //! Exact match and F1 of answers, as SQuAD's official script counts them (Rajpurkar et al. 2016,
 //! 2018): lower case, without punctuation and articles, the best over the reference answers.
 
-use super::lines;
 use super::measure::{Measured, Query};
+use super::squad;
 use crate::engine::Engine;
 use crate::error::UserMessage;
 use crate::tasks::Input;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
-
-/// A line of the data; without answers the text does not say.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Row {
-    pub question: String,
-    pub context: String,
-    #[serde(default)]
-    pub answers: Vec<Reference>,
-}
-
-/// An answer that a person gave.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Reference {
-    pub text: String,
-}
 
 /// What an evaluation found; shares are 0 to 1.
 #[derive(Clone, Debug, Serialize)]
@@ -42,23 +27,6 @@ pub struct QuestionEvaluation {
     pub no_answer_accuracy: Option<f64>,
 }
 
-/// Reads JSON lines of `question`, `context` and `answers: [{text}]`.
-///
-/// # Errors
-/// An unreadable file, or a line that is no such row, by its number.
-pub fn read(path: &Path) -> Result<Vec<Row>, UserMessage> {
-    let parse = |(i, line): (usize, String)| {
-        serde_json::from_str(&line).map_err(|e| {
-            UserMessage::new(
-                "The data could not be read",
-                format!("'{}': text line {}: {e}", path.display(), i + 1),
-                "Each line must be JSON: {\"question\": …, \"context\": …, \"answers\": [{\"text\": …}]}",
-            )
-        })
-    };
-    lines::read(path)?.into_iter().enumerate().map(parse).collect()
-}
-
 /// Runs every question as a request of its own. Where every question has an answer, the best place
 /// counts even if the model holds "no answer" for likelier, as the first SQuAD's rules have it.
 ///
@@ -70,18 +38,19 @@ pub fn evaluate(
     data: &Path,
     progress: impl FnMut(usize, usize),
 ) -> Result<QuestionEvaluation, UserMessage> {
-    let rows = read(data)?;
+    let rows = squad::read(data)?;
     let with_no_answer = rows.iter().any(|r| r.answers.is_empty());
+    // Lines repeat their contexts: each is kept once.
     let mut contexts: HashMap<&str, Arc<str>> = HashMap::new();
     let inputs = rows
         .iter()
         .map(|r| {
-            let context = contexts.entry(&r.context).or_insert_with(|| r.context.as_str().into());
+            let context = contexts.entry(&r.context).or_insert_with(|| Arc::clone(&r.context));
             Input::Question { question: r.question.clone(), context: Arc::clone(context) }
         })
         .collect();
     let (mut exact, mut f1) = (Vec::new(), Vec::new());
-    let measured = query.measure(engine, inputs, data, progress, |i, output| {
+    let mut measured = query.measure(engine, inputs, data, progress, |i, output| {
         let answers = output.and_then(|o| o.answers());
         let best = answers.and_then(|a| if with_no_answer { a.answer() } else { a.places.first() });
         let guess = best.map_or("", |p| p.text.as_str());
@@ -91,6 +60,7 @@ pub fn evaluate(
         f1.push(f);
         Ok(())
     })?;
+    measured.warnings.extend(&squad::doubts(&rows));
     let of = |has: bool| {
         let picked: Vec<f64> =
             rows.iter().zip(&f1).filter(|(r, _)| r.answers.is_empty() != has).map(|(_, f)| *f).collect();

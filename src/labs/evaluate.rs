@@ -1,13 +1,23 @@
 //! Accuracy on labelled data, with its confidence interval, beside latency and throughput.
 
+use super::columns;
+use super::doubts::{Doubts, counted, listed, quoted};
+use super::labels::{Labels, own};
+use super::lines;
+use super::measure::{Measured, Query};
 use crate::engine::Engine;
 use crate::error::UserMessage;
-use crate::labs::lines;
-use crate::labs::measure::{Measured, Query};
 use crate::telemetry::stats::wilson;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
+
+/// Lines below which a share says nothing about the data.
+const FEW: usize = 20;
+/// Labels that a data set can be expected to have all of.
+const FEW_LABELS: usize = 5;
+/// A label that the data lacks is told of if it makes one in so many answers.
+const ODD_ONE_IN: usize = 20;
 
 /// A labelled text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,20 +26,54 @@ pub struct Row {
     pub text: String,
 }
 
-/// Reads a TSV `label<TAB>text`. Numeric labels are positions in the model's list of labels.
+/// Labelled texts as they were read.
+#[derive(Clone, Debug, Default)]
+pub struct Labelled {
+    pub rows: Vec<Row>,
+    /// What was noticed about the file.
+    pub doubts: Doubts,
+}
+
+/// Reads a TSV `label<TAB>text`, without a first line of headings.
 ///
 /// # Errors
-/// An unreadable file, or a line without a tab, by its number.
+/// As for [`read_labelled`].
 pub fn read_rows(path: &Path) -> Result<Vec<Row>, UserMessage> {
-    let parse = |(i, line): (usize, String)| match line.split_once('\t') {
-        Some((label, text)) => Ok(Row { label: label.trim().to_owned(), text: text.to_owned() }),
-        None => Err(UserMessage::new(
-            "The data could not be read",
-            format!("'{}': text line {} has no tab", path.display(), i + 1),
-            "Each line must be: label, tab, text.",
-        )),
-    };
-    lines::read(path)?.into_iter().enumerate().map(parse).collect()
+    Ok(read_labelled(path)?.rows)
+}
+
+/// Reads a TSV `label<TAB>text`. A first line of headings is left out, and that is said.
+///
+/// # Errors
+/// An unreadable file, a line without a tab, by its number, or columns that are clearly the other way round.
+pub fn read_labelled(path: &Path) -> Result<Labelled, UserMessage> {
+    let mut out = Labelled::default();
+    for (i, line) in lines::read(path)?.iter().enumerate() {
+        let Some((label, text)) = line.split_once('\t') else {
+            return Err(UserMessage::new(
+                "The data could not be read",
+                format!("'{}': text line {} has no tab", path.display(), i + 1),
+                columns::separator_hint(line, "Each line must be: label, tab, text."),
+            ));
+        };
+        let cells: Vec<&str> = line.split('\t').collect();
+        if i == 0 && columns::are_headings(&cells, columns::Table::Labelled) {
+            if columns::label_is_last(&cells) {
+                return Err(columns::swapped(path));
+            }
+            out.doubts.doubt(columns::heading_left_out(&cells));
+            continue;
+        }
+        out.rows.push(Row { label: label.trim().to_owned(), text: text.to_owned() });
+    }
+    if columns::look_swapped(out.rows.iter().map(|r| (r.label.as_str(), r.text.as_str()))) {
+        return Err(columns::swapped(path));
+    }
+    let more = out.rows.iter().filter(|r| r.text.contains('\t')).count();
+    let lines = counted(out.rows.len(), "line");
+    let text = format!("{more} of {lines} with more than two columns: all behind the first were read as the text");
+    out.doubts.some(more, out.rows.len(), text);
+    Ok(out)
 }
 
 /// What an evaluation found.
@@ -48,7 +92,7 @@ pub struct Evaluation {
 /// Runs every row as a request of its own. `progress` gets the rows done.
 ///
 /// # Errors
-/// An empty data set, or the message with which the first request failed.
+/// An empty data set, labels none of which the model knows, or the message with which the first request failed.
 pub fn evaluate(
     engine: &Engine,
     query: Query<'_>,
@@ -58,23 +102,30 @@ pub fn evaluate(
     if crate::tasks::writes(query.task) {
         return Err(no_labels(query.task));
     }
-    let rows = read_rows(data)?;
-    let (mut gold, mut guesses) = (Vec::new(), Vec::new());
+    let Labelled { rows, doubts } = read_labelled(data)?;
+    let mut known: Option<(Labels, Vec<String>)> = None;
+    let mut guesses: Vec<String> = Vec::new();
     let inputs = rows.iter().map(|r| r.text.as_str().into()).collect();
-    let measured = query.measure(engine, inputs, data, progress, |i, output| {
-        let label = &rows[i].label;
+    let mut measured = query.measure(engine, inputs, data, progress, |_, output| {
         let Some(output) = output else {
-            gold.push(label.clone());
             guesses.push(String::new());
             return Ok(());
         };
         let Some(scores) = output.scores() else { return Err(no_labels(query.task)) };
-        let by_number = label.parse::<usize>().ok().and_then(|n| scores.scores.get(n));
-        gold.push(by_number.map_or_else(|| label.clone(), |s| s.0.clone()));
+        if known.is_none() {
+            let names: Vec<String> = scores.scores.iter().map(|s| s.0.clone()).collect();
+            known = Some((understood(&rows, &names, data)?, names));
+        }
         guesses.push(scores.top().0.to_owned());
         Ok(())
     })?;
+    let Some((labels, names)) = known else { return Err(no_labels(query.task)) };
+    let name = |label: &String| labels.of(label).map_or_else(|| label.clone(), |at| names[at].clone());
+    let gold: Vec<String> = rows.iter().map(|r| name(&r.label)).collect();
+    measured.warnings.extend(&doubts);
+    labels.tell(&names.iter().map(String::as_str).collect::<Vec<_>>(), &mut measured.warnings);
     let correct = gold.iter().zip(&guesses).filter(|(a, b)| a == b).count();
+    weigh(&gold, &guesses, &names, &mut measured.warnings);
     let f1 = f1_by_label(&gold, &guesses);
     Ok(Evaluation {
         correct,
@@ -84,6 +135,70 @@ pub fn evaluate(
         f1,
         measured,
     })
+}
+
+/// The labels of `rows` as the model's.
+///
+/// # Errors
+/// None of them is, or another column has them: then there is nothing to measure.
+fn understood(rows: &[Row], names: &[String], data: &Path) -> Result<Labels, UserMessage> {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let labels = Labels::read(rows.iter().map(|r| r.label.as_str()), &names);
+    if labels.lines_known() * 2 >= labels.lines && labels.lines_known() > 0 {
+        return Ok(labels);
+    }
+    let column = |at: usize| rows.iter().map(move |r| r.text.split('\t').nth(at).unwrap_or("").trim());
+    let most = rows.first().map_or(0, |r| r.text.split('\t').count());
+    let elsewhere = (0..most).find(|at| {
+        let there = Labels::read(column(*at), &names);
+        there.lines_known() * 10 >= there.lines * 9
+    });
+    if labels.lines_known() > 0 && elsewhere.is_none() {
+        return Ok(labels);
+    }
+    let why = labels.about_numbers().map(|w| format!("; {w}")).unwrap_or_default();
+    let why = format!(
+        "the model does not know the labels in the first column of '{}': {}{why}",
+        data.display(),
+        listed(&labels.strangers())
+    );
+    let next = match elsewhere {
+        Some(at) => format!("Column {} has labels that it knows: put it first (label, tab, text).", at + 2),
+        None => format!("It knows {}: write one of these into the first column.", own(&names)),
+    };
+    Err(UserMessage::new("Nothing was measured", why, next))
+}
+
+/// What the labels and the answers together say against the numbers.
+fn weigh(gold: &[String], guesses: &[String], names: &[String], doubts: &mut Doubts) {
+    let count = |list: &[String], name: &String| list.iter().filter(|l| *l == name).count();
+    if let Some(first) = gold.first().filter(|first| gold.iter().all(|l| l == *first)) {
+        doubts.doubt(format!(
+            "every line has the label {}: accuracy and F1 say little without lines of other labels",
+            quoted(first)
+        ));
+        return;
+    }
+    let n = gold.len();
+    if n >= FEW && gold.iter().collect::<HashSet<_>>().len() == n {
+        doubts.doubt(
+            "every line has a label of its own: the label must be the first column, without numbers of lines before it",
+        );
+    }
+    // Of many labels some are missing by chance.
+    let is_missing = |name: &&String| count(gold, name) == 0 && count(guesses, name) * ODD_ONE_IN >= n;
+    let missing: Vec<&String> = names.iter().filter(is_missing).collect();
+    if n >= FEW && names.len() <= FEW_LABELS && !missing.is_empty() {
+        let given: usize = missing.iter().map(|m| count(guesses, m)).sum();
+        doubts.doubt(format!(
+            "no line has the label {}, which the model gave {given} times: they count as wrong",
+            listed(&missing)
+        ));
+    }
+    let right = gold.iter().zip(guesses).filter(|(a, b)| a == b).count();
+    if n >= FEW && names.len() == 2 && wilson(right, n)[1] < 0.5 {
+        doubts.doubt("fewer answers are right than by guessing: are the two labels exchanged?");
+    }
 }
 
 fn no_labels(task: &str) -> UserMessage {
@@ -112,6 +227,83 @@ fn f1_by_label(gold: &[String], guesses: &[String]) -> BTreeMap<String, f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn owned(list: &[&str]) -> Vec<String> {
+        list.iter().map(|l| (*l).to_owned()).collect()
+    }
+
+    fn file(text: &str) -> Result<Labelled, UserMessage> {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("d.tsv");
+        std::fs::write(&path, text).expect("file");
+        read_labelled(&path)
+    }
+
+    #[test]
+    fn headings_and_columns_are_noticed_when_the_file_is_read() {
+        let read = file("label\ttext\npos\tA fine film.\n").expect("rows");
+        assert!(read.rows.len() == 1 && read.doubts.iter().any(|d| d.contains("first line holds")), "{read:?}");
+        assert!(file("pos\tlabel\n").expect("rows").doubts == Doubts::default());
+        let read = file("pos\tA fine film.\t17\nneg\tA dull film.\t18\n").expect("rows");
+        assert!(read.doubts.iter().any(|d| d.contains("2 of 2 lines with more than two columns")), "{read:?}");
+        for (text, said) in [
+            ("sentence\tlabel\nA fine film.\t1\n", "second the labels"),
+            ("A fine film.\tpos\nA dull film.\tneg\nSplendid acting here.\tpos\n", "second the labels"),
+            ("pos,A fine film.\n", "commas"),
+            ("pos\tA fine film.\nneg A dull film.\n", "text line 2 has no tab"),
+            ("\n \n", "no line of text"),
+        ] {
+            let error = file(text).unwrap_err().to_string();
+            assert!(error.contains(said) && error.contains("d.tsv"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn labels_that_nothing_can_be_measured_with_are_refused_with_the_models_own() {
+        let names = owned(&["negative", "positive"]);
+        let refused = |rows: &[(&str, &str)]| {
+            let row = |r: &(&str, &str)| Row { label: r.0.into(), text: r.1.into() };
+            let rows: Vec<Row> = rows.iter().map(row).collect();
+            understood(&rows, &names, Path::new("d.tsv")).err().map(|e| e.to_string())
+        };
+        assert_eq!(refused(&[("1", "A fine film."), ("negative", "x")]), None);
+        assert_eq!(refused(&[("mixed", "A film."), ("other", "x"), ("1", "x")]), None);
+        let own = "It knows 'negative', 'positive' (or the numbers 0 to 1)";
+        for (rows, said) in [
+            (&[("good", "A fine film.")][..], own),
+            (&[("1", "A fine film."), ("2", "A good film.")], "from 1"),
+            (&[("A fine film.", "positive"), ("A dull film.", "negative")], "Column 2"),
+            (&[("0", "A fine film.\tpos"), ("1", "A dull film.\tneg"), ("2", "x\tpos")], "Column 3"),
+            (&[("1", "0\tA fine film."), ("7", "1\tA dull film."), ("8", "1\tx")], "Column 2"),
+        ] {
+            let error = refused(rows).unwrap_or_else(|| panic!("{rows:?} is accepted"));
+            assert!(error.contains(said) && error.contains("d.tsv"), "{rows:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_say_nothing_are_doubted() {
+        let two = owned(&["negative", "positive"]);
+        let three = owned(&["negative", "neutral", "positive"]);
+        let told = |gold: &[&str], guesses: &[&str], names: &[String]| {
+            let mut doubts = Doubts::default();
+            weigh(&owned(&gold.repeat(10)), &owned(&guesses.repeat(10)), names, &mut doubts);
+            doubts
+        };
+        let (n, p, m) = ("negative", "positive", "neutral");
+        assert_eq!(told(&[n, p, p], &[n, p, n], &two), Doubts::default());
+        for (doubts, said) in [
+            (told(&[p], &[p], &two), "every line has the label 'positive'"),
+            (told(&[n, p, p], &[p, n, n], &two), "exchanged"),
+            (told(&[n, p, p], &[n, p, m], &three), "no line has the label 'neutral', which the model gave 10 times"),
+        ] {
+            assert!(doubts.forbid_keeping() && doubts.iter().any(|d| d.contains(said)), "{said}: {doubts:?}");
+        }
+        let own: Vec<String> = (0..20).map(|i| format!("line {i}")).collect();
+        let mut doubts = Doubts::default();
+        weigh(&own, &own, &own, &mut doubts);
+        assert!(doubts.iter().any(|d| d.contains("label of its own")));
+    }
 
     #[test]
     fn f1_matches_a_hand_count() {

@@ -1,6 +1,7 @@
 //! Labelled inputs as requests of their own, one after the other, so that latencies are those of
 //! single requests.
 
+use super::doubts::{Doubts, counted};
 use crate::engine::message::{Event, EventSink, Priority, Report, Request, Timing};
 use crate::engine::{Engine, SubmitError, wait_for_end};
 use crate::error::UserMessage;
@@ -34,7 +35,7 @@ pub struct Measured {
     pub latency_ms: Percentiles,
     pub texts_per_second: f64,
     pub load_ms: f64,
-    pub warnings: Vec<String>,
+    pub warnings: Doubts,
 }
 
 /// A stage's name, and its share of a request's time.
@@ -158,6 +159,15 @@ impl Query<'_> {
             }
             progress(i + 1, n);
         }
+        let mut warnings = Doubts::default();
+        last.warnings.iter().for_each(|w| warnings.note(w));
+        let text = format!("{} could not be analysed and count as wrong (-v tells why)", counted(failed, "input"));
+        // Half of the answers are no measurement of the model.
+        if failed * 2 >= n {
+            warnings.doubt(text)
+        } else {
+            warnings.some(failed, usize::MAX, text)
+        }
         Ok(Measured {
             task: self.task,
             model: last.model,
@@ -169,7 +179,7 @@ impl Query<'_> {
             latency_ms: percentiles(&latencies).unwrap_or_default(),
             texts_per_second: n as f64 / begun.elapsed().as_secs_f64(),
             load_ms,
-            warnings: last.warnings,
+            warnings,
         })
     }
 }

@@ -1,6 +1,7 @@
 //! What measurements say about a model, noted where the list of models shows it.
 
 use super::bench::Bench;
+use super::doubts::Doubts;
 use super::eval_entities::EntityEvaluation;
 use super::eval_questions::QuestionEvaluation;
 use super::eval_rewriting::{SummaryEvaluation, TranslationEvaluation};
@@ -19,10 +20,19 @@ pub const TOKENS: usize = 128;
 pub trait Notable {
     /// The numbers that are worth keeping.
     fn measurements(&self) -> Vec<Measurement>;
+
+    /// What was noticed about it, of a result on data.
+    fn warnings(&self) -> Option<&Doubts> {
+        None
+    }
 }
 
-/// Keeps what `result` says, in place of what was known of the same model in the same precision.
+/// Keeps what `result` says, in place of what was known of the same model in the same precision. What is doubted
+/// is not kept: a model's card would tell it without its warnings.
 pub fn keep(library: &Library, result: &dyn Notable) {
+    if result.warnings().is_some_and(Doubts::forbid_keeping) {
+        return;
+    }
     measured::note(library.measurements().as_deref(), result.measurements());
 }
 
@@ -74,11 +84,19 @@ impl Notable for Evaluation {
     fn measurements(&self) -> Vec<Measurement> {
         score(&self.measured, "accuracy", self.accuracy, self.accuracy_ci95)
     }
+
+    fn warnings(&self) -> Option<&Doubts> {
+        Some(&self.measured.warnings)
+    }
 }
 
 impl Notable for EntityEvaluation {
     fn measurements(&self) -> Vec<Measurement> {
         score(&self.measured, "F1", self.overall.f1, self.f1_ci95)
+    }
+
+    fn warnings(&self) -> Option<&Doubts> {
+        Some(&self.measured.warnings)
     }
 }
 
@@ -86,17 +104,29 @@ impl Notable for QuestionEvaluation {
     fn measurements(&self) -> Vec<Measurement> {
         score(&self.measured, "F1", self.f1, self.f1_ci95)
     }
+
+    fn warnings(&self) -> Option<&Doubts> {
+        Some(&self.measured.warnings)
+    }
 }
 
 impl Notable for TranslationEvaluation {
     fn measurements(&self) -> Vec<Measurement> {
         score(&self.measured, "BLEU", self.bleu, self.bleu_ci95)
     }
+
+    fn warnings(&self) -> Option<&Doubts> {
+        Some(&self.measured.warnings)
+    }
 }
 
 impl Notable for SummaryEvaluation {
     fn measurements(&self) -> Vec<Measurement> {
         score(&self.measured, "ROUGE-L", self.rouge.rouge_l, self.rouge_l_ci95)
+    }
+
+    fn warnings(&self) -> Option<&Doubts> {
+        Some(&self.measured.warnings)
     }
 }
 
@@ -109,11 +139,42 @@ impl Notable for Perplexity {
             ..speed(of, "perplexity", self.perplexity, self.scored)
         }]
     }
+
+    fn warnings(&self) -> Option<&Doubts> {
+        Some(&self.warnings)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::short;
+    use super::*;
+
+    struct Result(Doubts);
+
+    impl Notable for Result {
+        fn measurements(&self) -> Vec<Measurement> {
+            vec![speed(("m", "f32", "CPU"), "accuracy", 0.5, 4)]
+        }
+
+        fn warnings(&self) -> Option<&Doubts> {
+            Some(&self.0)
+        }
+    }
+
+    #[test]
+    fn what_is_doubted_is_not_kept() {
+        let folder = tempfile::tempdir().expect("folder");
+        let library = Library::default().with_registry(folder.path().join("library.json"));
+        let file = library.measurements().expect("file");
+        let mut doubts = Doubts::default();
+        doubts.doubt("no label is known");
+        keep(&library, &Result(doubts));
+        assert!(!file.exists());
+        let mut note = Doubts::default();
+        note.note("a long text was read in two parts");
+        keep(&library, &Result(note));
+        assert_eq!(measured::read(&file).len(), 1);
+    }
 
     #[test]
     fn data_sets_are_named_by_the_end_of_their_path() {

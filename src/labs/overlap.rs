@@ -183,6 +183,14 @@ impl Rouge {
         }
     }
 
+    /// Whether most letters of `text` are ones that ROUGE sees: a to z, and digits. Of a text in
+    /// another script it sees nothing, and says 0.
+    pub fn can_read(text: &str) -> bool {
+        let low = text.to_lowercase();
+        let letters = || low.chars().filter(|c| c.is_alphanumeric());
+        letters().filter(char::is_ascii_alphanumeric).count() * 2 >= letters().count()
+    }
+
     /// The best of each, over several references.
     pub fn best(said: &str, references: &[String]) -> Self {
         references.iter().map(|r| Self::of(said, r)).fold(Self::default(), |a, b| Self {
@@ -222,6 +230,16 @@ mod tests {
         assert_eq!(Bleu::of("", "a", &cut).score(), 0.0);
         assert_eq!(Chrf::of("", "").score(), 0.0);
         assert_eq!(Rouge::of("", ""), Rouge::default());
+    }
+
+    #[test]
+    fn texts_that_rouge_cannot_see_are_known() {
+        for text in ["A text of 2024.", "Où est la gare ?", ""] {
+            assert!(Rouge::can_read(text), "{text}");
+        }
+        for text in ["Поезда.", "电车", "قطار"] {
+            assert!(!Rouge::can_read(text) && Rouge::of(text, text).rouge1 == 0.0, "{text}");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! How well a language model predicts a text.
 
+use super::doubts::Doubts;
+use super::lines;
 use crate::error::UserMessage;
 use crate::models::library::Library;
 use crate::nn::decoder::{CHUNK, Want};
@@ -7,11 +9,14 @@ use crate::nn::runtime::Runtime;
 use crate::tasks::language::LanguageModel;
 use crate::tasks::{Model as _, TaskError};
 use serde::Serialize;
+use serde::de::IgnoredAny;
 use std::path::Path;
 use std::time::Instant;
 
 /// Tokens per window unless asked otherwise.
 pub const WINDOW: usize = 512;
+/// Scored tokens below which a perplexity says little.
+const FEW: usize = 100;
 
 /// What a measurement found.
 #[derive(Clone, Debug, Serialize)]
@@ -32,6 +37,7 @@ pub struct Perplexity {
     pub scored: usize,
     pub tokens: usize,
     pub tokens_per_second: f64,
+    pub warnings: Doubts,
 }
 
 /// Scores the text of a file in windows without overlap.
@@ -46,10 +52,7 @@ pub fn perplexity(
     window: usize,
     mut progress: impl FnMut(usize, usize),
 ) -> Result<Perplexity, UserMessage> {
-    let text = std::fs::read_to_string(data).map_err(|e| {
-        let why = format!("'{}': {e}", data.display());
-        UserMessage::new("The file could not be read", why, "Give --data a plain text file in UTF-8.")
-    })?;
+    let text = lines::text(data)?;
     let entry = library.resolve(model, "chat")?;
     let model = LanguageModel::load(&entry, runtime, &mut |_| false)?;
     let ids = model.codec().encode(&text, false).map_err(TaskError::Prompt)?;
@@ -95,7 +98,31 @@ pub fn perplexity(
         scored: surprise.len(),
         tokens: ids.len(),
         tokens_per_second: ids.len() as f64 / seconds,
+        warnings: doubts(&text, surprise.len()),
     })
+}
+
+/// What a text, of which `scored` tokens were scored, says against a perplexity of it.
+fn doubts(text: &str, scored: usize) -> Doubts {
+    let mut out = Doubts::default();
+    if scored < FEW {
+        out.doubt(format!("{scored} tokens say little of a model: give a text of {FEW} or more"));
+    }
+    let lines = || text.lines().filter(|l| !l.trim().is_empty());
+    let count = lines().count();
+    let is_row = |l: &&str| l.trim_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(l).is_ok();
+    if serde_json::from_str::<IgnoredAny>(text).is_ok() || lines().take(100).filter(is_row).count() * 2 > count.min(100)
+    {
+        out.doubt("the file is JSON, whose quotes and names were scored with the text: write the text alone");
+    } else if count > 1 && lines().filter(|l| l.contains('\t')).count() * 10 >= count * 9 {
+        out.doubt("the lines have columns, and all were scored: write the text alone");
+    }
+    if text.contains("<unk>") || text.contains(" @-@ ") {
+        out.note(
+            "the text was cut into words for other models (<unk>, @-@): compare only with numbers on the same file",
+        );
+    }
+    out
 }
 
 /// `log(sum(exp(logits))) - logits[id]`; `None` if it is no number.
@@ -109,6 +136,21 @@ pub fn negative_log_likelihood(logits: &[f32], id: u32) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_that_are_no_prose_and_short_ones_are_told_of() {
+        assert_eq!(doubts("The train leaves.\nIt is late.\n", 500), Doubts::default());
+        for (text, scored, said) in [
+            ("The train leaves.", 4, "4 tokens"),
+            ("{\"text\": \"The train\"}\n{\"text\": \"leaves.\"}\n", 500, "JSON"),
+            ("[{\"text\":\n \"The train\"}]\n", 500, "JSON"),
+            ("1\tThe train leaves.\n0\tIt is late.\n", 500, "columns"),
+        ] {
+            let doubts = doubts(text, scored);
+            assert!(doubts.forbid_keeping() && doubts.iter().any(|d| d.contains(said)), "{text}: {doubts:?}");
+        }
+        assert!(!doubts("The <unk> leaves.", 500).forbid_keeping());
+    }
 
     #[test]
     fn even_logits_cost_the_log_of_the_vocabulary() {

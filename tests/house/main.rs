@@ -7,6 +7,7 @@ mod catalogue;
 mod chat;
 mod cli;
 mod engine;
+mod evaluations;
 mod fake;
 mod files;
 mod gguf;

@@ -4,6 +4,7 @@
 mod bins;
 mod decoders;
 mod heads;
+mod iob;
 mod language;
 mod percentiles;
 mod pooling;
