@@ -5,9 +5,10 @@ use super::search::SearchArgs;
 use super::{Common, follow, print_noted, progress_bar, task_id};
 use crate::error::UserMessage;
 use crate::labs::eval_entities::{self, EntityEvaluation};
+use crate::labs::eval_kinds::Agreement;
 use crate::labs::eval_questions::{self, QuestionEvaluation};
 use crate::labs::eval_rewriting::{self, SummaryEvaluation, TranslationEvaluation};
-use crate::labs::evaluate::{Evaluation, evaluate, read_rows};
+use crate::labs::evaluate::{Evaluation, Found, evaluate, read_rows};
 use crate::labs::measure::{Measured, Query};
 use crate::labs::perplexity::{Perplexity, WINDOW, perplexity};
 use crate::labs::summaries;
@@ -103,7 +104,10 @@ pub(super) fn run(args: &EvalArgs, common: &Common) -> Result<ExitCode, UserMess
         _ => {
             let result = evaluate(&engine, query, &args.data, follow(&bar));
             bar.finish_and_clear();
-            print_noted(common, args.json, &result?, table)?;
+            match result? {
+                Found::Labels(found) => print_noted(common, args.json, &found, table)?,
+                Found::Numbers(found) => print_noted(common, args.json, &found, number_table)?,
+            }
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -153,6 +157,16 @@ fn table(e: &Evaluation) -> String {
     let lines = vec![
         format!("accuracy    {share:.2} %   95 % interval {low:.2} to {high:.2}   ({right} right)"),
         format!("macro F1    {:.4}", e.macro_f1),
+    ];
+    frame(&e.measured, lines)
+}
+
+fn number_table(e: &Agreement) -> String {
+    let [low, high] = e.pearson_ci95;
+    let lines = vec![
+        format!("Pearson     {:.4}   95 % interval {low:.4} to {high:.4}", e.pearson),
+        format!("Spearman    {:.4}", e.spearman),
+        format!("RMSE        {:.4}", e.rmse),
     ];
     frame(&e.measured, lines)
 }

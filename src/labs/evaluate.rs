@@ -2,11 +2,13 @@
 
 use super::columns;
 use super::doubts::{Doubts, counted, listed, quoted};
+use super::eval_kinds::{self, Agreement};
 use super::labels::{Labels, own};
 use super::lines;
 use super::measure::{Measured, Query};
 use crate::engine::Engine;
 use crate::error::UserMessage;
+use crate::tasks::output::ScoreKind;
 use crate::telemetry::stats::wilson;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
@@ -89,6 +91,13 @@ pub struct Evaluation {
     pub f1: BTreeMap<String, f64>,
 }
 
+/// What was found: of labels how many are right, of numbers how near they are.
+#[derive(Clone, Debug)]
+pub enum Found {
+    Labels(Evaluation),
+    Numbers(Agreement),
+}
+
 /// Runs every row as a request of its own. `progress` gets the rows done.
 ///
 /// # Errors
@@ -98,52 +107,59 @@ pub fn evaluate(
     query: Query<'_>,
     data: &Path,
     progress: impl FnMut(usize, usize),
-) -> Result<Evaluation, UserMessage> {
+) -> Result<Found, UserMessage> {
     if crate::tasks::writes(query.task) {
         return Err(no_labels(query.task));
     }
     let Labelled { rows, doubts } = read_labelled(data)?;
     let mut known: Option<(Labels, Vec<String>)> = None;
-    let mut guesses: Vec<String> = Vec::new();
+    let (mut guesses, mut numbers): (Vec<String>, Vec<Option<f64>>) = (Vec::new(), Vec::new());
+    let (mut several, mut are_numbers) = (false, false);
     let inputs = rows.iter().map(|r| r.text.as_str().into()).collect();
     let mut measured = query.measure(engine, inputs, data, progress, |_, output| {
         let Some(output) = output else {
             guesses.push(String::new());
+            numbers.push(None);
             return Ok(());
         };
         let Some(scores) = output.scores() else { return Err(no_labels(query.task)) };
-        if known.is_none() {
-            let names: Vec<String> = scores.scores.iter().map(|s| s.0.clone()).collect();
-            known = Some((understood(&rows, &names, data)?, names));
+        numbers.push(Some(scores.top().1));
+        are_numbers = scores.kind == ScoreKind::Number;
+        several = scores.kind == ScoreKind::Each && scores.scores.len() > 1;
+        if known.is_none() && !are_numbers {
+            let names = eval_kinds::names(scores);
+            known = Some((understood(&rows, (&names, several), data)?, names));
         }
-        guesses.push(scores.top().0.to_owned());
+        guesses.push(eval_kinds::decide(scores));
         Ok(())
     })?;
-    let Some((labels, names)) = known else { return Err(no_labels(query.task)) };
-    let name = |label: &String| labels.of(label).map_or_else(|| label.clone(), |at| names[at].clone());
-    let gold: Vec<String> = rows.iter().map(|r| name(&r.label)).collect();
     measured.warnings.extend(&doubts);
+    if are_numbers {
+        return eval_kinds::agreement(&rows, &numbers, measured, data).map(Found::Numbers);
+    }
+    let Some((labels, names)) = known else { return Err(no_labels(query.task)) };
+    let gold: Vec<String> = rows.iter().map(|r| eval_kinds::meant(&r.label, several, &labels, &names)).collect();
     labels.tell(&names.iter().map(String::as_str).collect::<Vec<_>>(), &mut measured.warnings);
     let correct = gold.iter().zip(&guesses).filter(|(a, b)| a == b).count();
     weigh(&gold, &guesses, &names, &mut measured.warnings);
-    let f1 = f1_by_label(&gold, &guesses);
-    Ok(Evaluation {
+    let f1 = if several { f1_of(&names, &gold, &guesses, true) } else { f1_by_label(&gold, &guesses) };
+    Ok(Found::Labels(Evaluation {
         correct,
         accuracy: correct as f64 / rows.len() as f64,
         accuracy_ci95: wilson(correct, rows.len()),
         macro_f1: f1.values().sum::<f64>() / f1.len().max(1) as f64,
         f1,
         measured,
-    })
+    }))
 }
 
 /// The labels of `rows` as the model's.
 ///
 /// # Errors
 /// None of them is, or another column has them: then there is nothing to measure.
-fn understood(rows: &[Row], names: &[String], data: &Path) -> Result<Labels, UserMessage> {
+fn understood(rows: &[Row], (names, several): (&[String], bool), data: &Path) -> Result<Labels, UserMessage> {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let labels = Labels::read(rows.iter().map(|r| r.label.as_str()), &names);
+    let labels = Labels::read(rows.iter().flat_map(|r| eval_kinds::parts(&r.label, several)), &names);
     if labels.lines_known() * 2 >= labels.lines && labels.lines_known() > 0 {
         return Ok(labels);
     }
@@ -211,11 +227,17 @@ fn no_labels(task: &str) -> UserMessage {
 
 /// F1 of each label that occurs in `gold`.
 fn f1_by_label(gold: &[String], guesses: &[String]) -> BTreeMap<String, f64> {
+    f1_of(gold, gold, guesses, false)
+}
+
+/// F1 of each of `labels`; of one text `several` may hold.
+fn f1_of(labels: &[String], gold: &[String], guesses: &[String], several: bool) -> BTreeMap<String, f64> {
     let mut result = BTreeMap::new();
-    for label in gold {
+    for label in labels {
         result.entry(label.clone()).or_insert_with(|| {
+            let has = |all: &str| eval_kinds::has(all, label, several);
             let count = |f: &dyn Fn(bool, bool) -> bool| {
-                gold.iter().zip(guesses).filter(|(g, p)| f(*g == label, *p == label)).count() as f64
+                gold.iter().zip(guesses).filter(|(g, p)| f(has(g), has(p))).count() as f64
             };
             let (both, gold_only, guess_only) = (count(&|g, p| g && p), count(&|g, p| g && !p), count(&|g, p| !g && p));
             if both == 0.0 { 0.0 } else { 2.0 * both / (2.0 * both + gold_only + guess_only) }
@@ -264,7 +286,7 @@ mod tests {
         let refused = |rows: &[(&str, &str)]| {
             let row = |r: &(&str, &str)| Row { label: r.0.into(), text: r.1.into() };
             let rows: Vec<Row> = rows.iter().map(row).collect();
-            understood(&rows, &names, Path::new("d.tsv")).err().map(|e| e.to_string())
+            understood(&rows, (&names, false), Path::new("d.tsv")).err().map(|e| e.to_string())
         };
         assert_eq!(refused(&[("1", "A fine film."), ("negative", "x")]), None);
         assert_eq!(refused(&[("mixed", "A film."), ("other", "x"), ("1", "x")]), None);

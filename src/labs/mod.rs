@@ -7,6 +7,7 @@ mod columns;
 pub mod conll;
 pub mod doubts;
 pub mod eval_entities;
+pub mod eval_kinds;
 pub mod eval_questions;
 pub mod eval_rewriting;
 pub mod evaluate;

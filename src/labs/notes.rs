@@ -3,6 +3,7 @@
 use super::bench::Bench;
 use super::doubts::Doubts;
 use super::eval_entities::EntityEvaluation;
+use super::eval_kinds::Agreement;
 use super::eval_questions::QuestionEvaluation;
 use super::eval_rewriting::{SummaryEvaluation, TranslationEvaluation};
 use super::evaluate::Evaluation;
@@ -83,6 +84,16 @@ impl Notable for RewritingBench {
 impl Notable for Evaluation {
     fn measurements(&self) -> Vec<Measurement> {
         score(&self.measured, "accuracy", self.accuracy, self.accuracy_ci95)
+    }
+
+    fn warnings(&self) -> Option<&Doubts> {
+        Some(&self.measured.warnings)
+    }
+}
+
+impl Notable for Agreement {
+    fn measurements(&self) -> Vec<Measurement> {
+        score(&self.measured, "Pearson", self.pearson, self.pearson_ci95)
     }
 
     fn warnings(&self) -> Option<&Doubts> {

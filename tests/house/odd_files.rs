@@ -364,6 +364,22 @@ fn one_output_is_a_probability_or_a_number_and_never_a_certainty() {
         let answer: Value = serde_json::from_str(&stdout(&run)).expect("JSON");
         answer["output"].clone()
     };
+    let measure = |json: &Value, data: &str| -> (bool, String) {
+        std::fs::write(&config, json.to_string()).expect("written");
+        let file = folder.path().join("data.tsv");
+        std::fs::write(&file, data).expect("written");
+        let file = file.display().to_string();
+        let run = glossa(&["eval", "sentiment", "--json", "--model", &path, "--data", &file]);
+        (run.status.success(), format!("{}{}", stdout(&run), stderr(&run)))
+    };
+    json["problem_type"] = json!("regression");
+    let (fine, said) = measure(&json, "0.5\tthe man\n1.5\tin an inn\n2\tthin\n-1\tthe hen\n");
+    assert!(fine && said.contains("\"pearson\"") && said.contains("\"rmse\""), "{said}");
+    let (fine, said) = measure(&json, "good\tthe man\nbad\tin an inn\n");
+    assert!(!fine && said.contains("begins with no number"), "{said}");
+    json["problem_type"] = Value::Null;
+    let (fine, said) = measure(&json, "0\tthe man\n1\tin an inn\ntoxic\tthin\n");
+    assert!(fine && said.contains("\"accuracy\"") && said.contains("toxic"), "{said}");
     json["problem_type"] = json!("regression");
     let number = ask(&json);
     assert_eq!(number["kind"], "number");
