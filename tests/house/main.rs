@@ -21,5 +21,6 @@ mod odd_boards;
 mod odd_files;
 mod reading;
 mod rewriting;
+mod sentences;
 mod shipped;
 mod soak;
