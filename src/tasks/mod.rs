@@ -375,7 +375,7 @@ impl From<TaskError> for UserMessage {
                 Self::new("There is nothing to analyse", why, "Type or paste a sentence, then press Run.")
             }
             TaskError::Unread(_) => Self::new(
-                "The model cannot read this text",
+                "The model cannot read this",
                 why,
                 "Write it in words of the model's language, or choose a model that knows these.",
             ),

@@ -142,3 +142,12 @@ pub fn all_events(events: &Receiver<Event>) -> Vec<Event> {
     assert!(events.recv_timeout(Duration::from_millis(30)).is_err(), "nothing follows the end");
     all
 }
+
+/// A copy of a fixture's folder.
+pub fn copy(name: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("folder");
+    for file in std::fs::read_dir(fixture(name)).expect("fixture").flatten() {
+        std::fs::copy(file.path(), folder.path().join(file.file_name())).expect("copied");
+    }
+    folder
+}

@@ -204,7 +204,6 @@ fn forged_headers_are_refused_with_what_is_wrong() {
         (model().say("tokenizer.ggml.pre", "chameleon").bytes(), "pre-tokenizer 'chameleon'"),
         (model().raw("tokenizer.ggml.merges", 9, texts(&["ab"])).bytes(), "no pair"),
         (model().raw("tokenizer.ggml.merges", 9, texts(&["a z"])).bytes(), "vocabulary"),
-        (model().say("tokenizer.chat_template", "{% if %}").bytes(), "chat template"),
         (model().bytes(), "token_embd.weight"),
     ];
     for (file, part) in cases {

@@ -18,6 +18,7 @@ mod models;
 mod models_cli;
 mod mutated;
 mod odd_boards;
+mod odd_checkpoints;
 mod odd_files;
 mod reading;
 mod rewriting;

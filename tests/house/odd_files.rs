@@ -2,7 +2,7 @@
 //! refused by name.
 
 use crate::cli::{self, stderr, stdout};
-use crate::fake::fixture;
+use crate::fake::{copy, fixture};
 use candle_core::quantized::gguf_file::{Content, Value as Gguf, write};
 use glossa::models::codec::{Codec, PromptError};
 use glossa::models::gguf::Gguf as File;
@@ -122,14 +122,6 @@ fn ends_in_generation_config_count() {
     assert_eq!((config.ends, config.eos, config.beams, config.banned[0]), (vec![0, 9], 0, 3, 5));
 }
 
-fn copy(name: &str) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().expect("folder");
-    for file in std::fs::read_dir(fixture(name)).expect("fixture").flatten() {
-        std::fs::copy(file.path(), folder.path().join(file.file_name())).expect("copied");
-    }
-    folder
-}
-
 #[test]
 fn a_template_that_cannot_be_read_ends_chat_and_nothing_else() {
     let forged = forge("llama", &[("tokenizer.chat_template", text("{% if %}"))]);
@@ -238,167 +230,4 @@ fn keys_that_may_change_the_mathematics_are_refused_by_name() {
     ] {
         config(&[(key, Some(value))]).unwrap_or_else(|why| panic!("{key}: {why}"));
     }
-}
-
-/// What both generations of transformers write by default, and a key of each that nobody knows.
-#[test]
-fn configurations_of_transformers_4_and_5_are_read_and_unknown_keys_are_not() {
-    let text = std::fs::read_to_string(fixture("configs.json")).expect("configs.json");
-    let all: Vec<Value> = serde_json::from_str(&text).expect("configurations");
-    assert!(all.len() >= 16);
-    for config in all {
-        let kind = config["model_type"].as_str().expect("a type").to_owned();
-        let read = |json: &Value| match kind.as_str() {
-            "t5" | "mt5" | "marian" => seq2seq::config::Config::from_json(json).map(drop).map_err(|e| e.to_string()),
-            "gpt2" => Config::from_json(json).map(drop).map_err(|e| e.to_string()),
-            _ => glossa::nn::bert::config::Config::from_json(json).map(drop).map_err(|e| e.to_string()),
-        };
-        let version = config["transformers_version"].clone();
-        read(&config).unwrap_or_else(|why| panic!("{kind} of {version}: {why}"));
-        for (key, value) in [
-            ("use_magic_norm", json!(false)),
-            ("quantization_config", json!({"bits": 4})),
-            ("auto_map", json!({"AutoModel": "x.Y"})),
-        ] {
-            let mut odd = config.clone();
-            odd[key] = value;
-            assert!(read(&odd).expect_err(key).contains(key), "{kind} {key}");
-            odd[key] = Value::Null;
-            read(&odd).unwrap_or_else(|why| panic!("{kind} {key}: {why}"));
-        }
-    }
-}
-
-/// T5 as transformers 5 saves an untied one: two words of the configuration differ, nothing else does.
-#[test]
-fn t5_means_the_same_in_both_generations() {
-    let entry = ModelEntry::open(&fixture("seq2seq-t5-gated")).expect("folder");
-    let old = entry.read_config().expect("config");
-    assert_eq!(old["tie_word_embeddings"], false);
-    let mut new = old.clone();
-    (new["tie_word_embeddings"], new["scale_decoder_outputs"]) = (json!(true), json!(false));
-    let read = |json: &Value| seq2seq::config::Config::from_json(json).expect("config");
-    assert_eq!((read(&new).logit_scale, read(&new).own_output), (read(&old).logit_scale, read(&old).own_output));
-    assert_eq!((read(&old).logit_scale, read(&old).own_output), (1.0, true));
-    new["scale_decoder_outputs"] = json!(true);
-    assert!(read(&new).logit_scale < 1.0 && read(&new).own_output);
-    for (key, value) in [("dense_act_fn", json!("relu")), ("is_gated_act", json!(false))] {
-        let mut odd = old.clone();
-        odd[key] = value;
-        assert!(seq2seq::config::Config::from_json(&odd).unwrap_err().to_string().contains(key));
-    }
-}
-
-#[test]
-fn a_shorter_context_than_gpt2s_table_works() {
-    let path = fixture("decoder-gpt2").display().to_string();
-    let run = glossa(&[
-        "run",
-        "generate",
-        "--model",
-        &path,
-        "--context",
-        "40",
-        "--max-tokens",
-        "6",
-        "--temperature",
-        "0",
-        "the man",
-    ]);
-    assert!(run.status.success(), "{}", stderr(&run));
-    let whole = glossa(&["run", "generate", "--model", &path, "--max-tokens", "6", "--temperature", "0", "the man"]);
-    assert_eq!(stdout(&run), stdout(&whole));
-}
-
-#[test]
-fn arguments_out_of_range_are_refused_with_the_range() {
-    for (flag, value, range) in [
-        ("--repetition-penalty", "1e-40", "0.1 to 10"),
-        ("--repetition-penalty", "inf", "0.1 to 10"),
-        ("--temperature", "nan", "0 to 100"),
-        ("--top-p", "1.5", "0 to 1"),
-        ("--min-p", "-1", "0 to 1"),
-        ("--length-penalty", "11", "-10 to 10"),
-    ] {
-        let run = glossa(&["run", "generate", &format!("{flag}={value}"), "the"]);
-        assert!(run.status.code() == Some(2) && stderr(&run).contains(range), "{flag} {value}: {}", stderr(&run));
-    }
-}
-
-#[test]
-fn one_output_is_a_probability_or_a_number_and_never_a_certainty() {
-    let folder = copy("distilbert-tiny");
-    let (config, weights) = (folder.path().join("config.json"), folder.path().join("model.safetensors"));
-    let content = std::fs::read(&weights).expect("weights");
-    let all = safetensors::SafeTensors::deserialize(&content).expect("tensors");
-    // The classifier's first row alone.
-    let first = |name: &str| {
-        let tensor = all.tensor(name).expect(name);
-        let rows = tensor.shape()[0];
-        let (mut shape, size) = (tensor.shape().to_vec(), tensor.data().len() / rows);
-        shape[0] = 1;
-        (tensor.dtype(), shape, tensor.data()[..size].to_vec())
-    };
-    let cut: Vec<(String, (safetensors::Dtype, Vec<usize>, Vec<u8>))> = all
-        .names()
-        .into_iter()
-        .map(|name| {
-            let tensor = all.tensor(name).expect(name);
-            let own = name.starts_with("classifier.");
-            (
-                name.to_owned(),
-                if own { first(name) } else { (tensor.dtype(), tensor.shape().to_vec(), tensor.data().to_vec()) },
-            )
-        })
-        .collect();
-    let views =
-        cut.iter().map(|(n, (d, s, b))| (n, safetensors::tensor::TensorView::new(*d, s.clone(), b).expect("view")));
-    std::fs::write(&weights, safetensors::serialize(views, None).expect("serialized")).expect("written");
-    let mut json: Value = serde_json::from_str(&std::fs::read_to_string(&config).expect("config")).expect("JSON");
-    (json["id2label"], json["label2id"]) = (json!({"0": "toxic"}), json!({"toxic": 0}));
-    let path = folder.path().display().to_string();
-    let ask = |json: &Value| -> Value {
-        std::fs::write(&config, json.to_string()).expect("written");
-        let run = glossa(&["run", "classify", "--json", "--model", &path, "the man"]);
-        assert!(run.status.success(), "{}", stderr(&run));
-        let answer: Value = serde_json::from_str(&stdout(&run)).expect("JSON");
-        answer["output"].clone()
-    };
-    let measure = |json: &Value, data: &str| -> (bool, String) {
-        std::fs::write(&config, json.to_string()).expect("written");
-        let file = folder.path().join("data.tsv");
-        std::fs::write(&file, data).expect("written");
-        let file = file.display().to_string();
-        let run = glossa(&["eval", "sentiment", "--json", "--model", &path, "--data", &file]);
-        (run.status.success(), format!("{}{}", stdout(&run), stderr(&run)))
-    };
-    json["problem_type"] = json!("regression");
-    let (fine, said) = measure(&json, "0.5\tthe man\n1.5\tin an inn\n2\tthin\n-1\tthe hen\n");
-    assert!(fine && said.contains("\"pearson\"") && said.contains("\"rmse\""), "{said}");
-    let (fine, said) = measure(&json, "good\tthe man\nbad\tin an inn\n");
-    assert!(!fine && said.contains("begins with no number"), "{said}");
-    json["problem_type"] = Value::Null;
-    let (fine, said) = measure(&json, "0\tthe man\n1\tin an inn\ntoxic\tthin\n");
-    assert!(fine && said.contains("\"accuracy\"") && said.contains("toxic"), "{said}");
-    json["problem_type"] = json!("regression");
-    let number = ask(&json);
-    assert_eq!(number["kind"], "number");
-    let logit = number["scores"]["toxic"].as_f64().expect("a number");
-    json["problem_type"] = Value::Null;
-    let share = ask(&json);
-    let p = share["scores"]["toxic"].as_f64().expect("a probability");
-    assert_eq!(share["kind"], "sigmoid");
-    assert!((p - 1.0 / (1.0 + (-logit).exp())).abs() < 1e-4 && p < 0.9999, "{p} of {logit}");
-    json["sbert_ce_default_activation_function"] = json!("torch.nn.modules.linear.Identity");
-    assert_eq!(ask(&json)["scores"]["toxic"].as_f64(), Some(logit));
-}
-
-#[test]
-fn a_text_that_the_model_cannot_read_gets_no_percentage() {
-    for text in ["🙂🙂", "𓀀𓀁"] {
-        let run = glossa(&["run", "sentiment", text]);
-        assert!(!run.status.success() && stderr(&run).contains("knows none of"), "{}{}", stdout(&run), stderr(&run));
-    }
-    let run = glossa(&["run", "sentiment", "I love it 🙂"]);
-    assert!(run.status.success() && stdout(&run).starts_with("positive"), "{}", stderr(&run));
 }

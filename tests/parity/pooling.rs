@@ -37,15 +37,18 @@ fn put(path: &Path, content: &[u8]) {
     std::fs::write(path, content).expect("file");
 }
 
+/// A shape, and float32 numbers as bytes.
+type Numbers = (Vec<usize>, Vec<u8>);
+
 fn tensors(all: &BTreeMap<String, Value>) -> Vec<u8> {
-    let flat = |value: &Value| -> (Vec<usize>, Vec<u8>) {
+    let flat = |value: &Value| -> Numbers {
         let rows = value.as_array().expect("a list");
         let inner = rows[0].as_array().map(Vec::len);
         let shape = [rows.len()].into_iter().chain(inner).collect();
         let numbers = rows.iter().flat_map(|r| r.as_array().cloned().unwrap_or_else(|| vec![r.clone()]));
         (shape, numbers.flat_map(|n| (n.as_f64().expect("a number") as f32).to_le_bytes()).collect())
     };
-    let kept: Vec<(&String, (Vec<usize>, Vec<u8>))> = all.iter().map(|(n, v)| (n, flat(v))).collect();
+    let kept: Vec<(&String, Numbers)> = all.iter().map(|(n, v)| (n, flat(v))).collect();
     let views =
         kept.iter().map(|(n, (shape, bytes))| (*n, TensorView::new(Dtype::F32, shape.clone(), bytes).expect("view")));
     safetensors::serialize(views, None).expect("safetensors")
