@@ -7,7 +7,7 @@ use crate::models::weights::Weights;
 use crate::nn::bert::config::Config;
 use crate::nn::bert::{Encoder, HeadKind, Sequence};
 use crate::nn::runtime::Runtime;
-use crate::tasks::TaskError;
+use crate::tasks::{Need, TaskError};
 use crate::telemetry::stats::{Percentiles, percentiles};
 use serde::Serialize;
 use std::time::{Duration, Instant};
@@ -66,7 +66,7 @@ pub fn run(
     let task = crate::tasks::find(plan.task);
     let kind = task.as_ref().and_then(|t| t.head()).unwrap_or(HeadKind::Classify);
     let entry = library.resolve(plan.model, task.as_ref().map_or(plan.task, |t| t.model_task()))?;
-    let here = |source| TaskError::Checkpoint { dir: entry.dir.display().to_string(), source };
+    let here = |source| TaskError::checkpoint(&entry, Need::Encoder(kind), source);
     let config = Config::from_json(&entry.read_config()?).map_err(here)?;
     let weights = Weights::open(&entry.weights)?;
     let blocks = prepare(&entry, &weights, runtime.kept(), &mut |_| false)?;

@@ -7,7 +7,7 @@ use crate::models::library::Library;
 use crate::models::sentencepiece::PairTokenizer;
 use crate::models::tokenizer::TextTokenizer;
 use crate::nn::seq2seq::config::Config;
-use crate::tasks::TaskError;
+use crate::tasks::{Need, TaskError};
 use std::ops::Range;
 
 /// A tokenizer of either kind.
@@ -45,7 +45,7 @@ impl Pieces {
             return Ok(Self::Language(Box::new(Codec::gpt2(&entry.tokenizer, Vec::new())?)));
         }
         if let Some("t5" | "mt5" | "marian") = kind.get("model_type").and_then(|v| v.as_str()) {
-            let here = |source| TaskError::Checkpoint { dir: entry.dir.display().to_string(), source };
+            let here = |source| TaskError::checkpoint(&entry, Need::Any, source);
             let config = Config::from_json(&kind).map_err(here)?;
             let tokenizer = PairTokenizer::open(&entry.tokenizer, [config.source_vocab, config.vocab])?;
             return Ok(Self::Pairs(Box::new(tokenizer), config.eos));

@@ -1,11 +1,11 @@
 //! Models that a person brings along: a folder, a GGUF file, or a zip archive of a folder.
 
-use super::ModelError;
 use super::archive::unpack;
 use super::card::Card;
 use super::entry::short_name;
 use super::library::{Library, ModelEntry};
 use super::registry::Added;
+use super::{ModelError, parts};
 use std::path::{Path, PathBuf};
 
 /// Looks at `path` without changing anything: what the model in it is, or why it cannot be used. An archive
@@ -19,8 +19,12 @@ pub fn check(path: &Path) -> Result<Card, ModelError> {
     if is_gguf && path.is_file() {
         return Card::of(&ModelEntry::from_gguf(&path));
     }
+    if !path.exists() {
+        return Err(ModelError::Missing(path));
+    }
     if !path.is_dir() {
-        return Err(ModelError::damaged(&path, "it is neither a model's folder nor a GGUF file"));
+        let next = "Name a folder with config.json, tokenizer and weights, a GGUF file, or a zip archive of a folder.";
+        return Err(ModelError::unfit(&path, "is neither a model's folder nor a GGUF file", next));
     }
     Card::of(&ModelEntry::open(&path)?)
 }
@@ -30,7 +34,7 @@ pub fn is_archive(path: &Path) -> bool {
     path.extension().is_some_and(|e| e.eq_ignore_ascii_case("zip")) && path.is_file()
 }
 
-/// A weight file or a configuration stands for its folder.
+/// A weight file or a configuration stands for its folder, a part of a GGUF model for the model.
 fn of_interest(path: &Path) -> PathBuf {
     let ending = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_lowercase();
     // Names count, not what links lead to: the hub's cache calls its files by their hashes.
@@ -43,7 +47,8 @@ fn of_interest(path: &Path) -> PathBuf {
         Some(parent) if path.is_file() && ["safetensors", "bin", "json"].contains(&ending.as_str()) => {
             parent.to_owned()
         }
-        _ => absolute,
+        // Any part stands for all.
+        _ => parts::first(&absolute),
     }
 }
 
@@ -54,8 +59,7 @@ fn of_interest(path: &Path) -> PathBuf {
 pub fn add(library: &Library, path: &Path) -> Result<Card, ModelError> {
     let (mut source, mut unpacked) = (of_interest(path), None);
     if is_archive(path) {
-        let own =
-            library.own_folder().ok_or_else(|| ModelError::damaged(path, "there is no folder to unpack it into"))?;
+        let own = library.own_folder().ok_or(ModelError::Undecided)?;
         let name = path.file_stem().and_then(|n| n.to_str()).unwrap_or("model").to_owned();
         let folder = own.join(name);
         std::fs::create_dir_all(&own).map_err(|why| ModelError::Write { path: own.clone(), why })?;
@@ -65,7 +69,7 @@ pub fn add(library: &Library, path: &Path) -> Result<Card, ModelError> {
         unpacked = Some(folder.clone());
         if let Err(error) = check(&source) {
             let _ = std::fs::remove_dir_all(&folder);
-            return Err(error);
+            return Err(nothing_in(path, &folder, error));
         }
     }
     let card = check(&source)?;
@@ -73,8 +77,8 @@ pub fn add(library: &Library, path: &Path) -> Result<Card, ModelError> {
         return Ok(card);
     }
     if source.to_str().is_none() {
-        let why = "its path is no text in UTF-8, and cannot be noted; rename it".to_owned();
-        return Err(ModelError::damaged(&source, why));
+        let why = "has a path that is no text in UTF-8, and cannot be noted";
+        return Err(ModelError::unfit(&source, why, "Rename it, or its folder."));
     }
     let name = short_name(&source.display().to_string());
     let added = Added { path: source.clone(), task: card.task.clone(), name, unpacked: unpacked.clone() };
@@ -89,6 +93,21 @@ pub fn add(library: &Library, path: &Path) -> Result<Card, ModelError> {
     }
     noted?;
     Ok(Card { id: source.display().to_string(), origin: "added", ..card })
+}
+
+/// What was wrong with an archive's content, said of the archive: what was unpacked of it is gone.
+fn nothing_in(archive: &Path, folder: &Path, error: ModelError) -> ModelError {
+    match error {
+        ModelError::Missing(path) => {
+            let inner = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
+            let next = "Pack a folder with config.json, tokenizer and weights, or a GGUF file.";
+            ModelError::unfit(archive, format!("holds no whole model: '{inner}' is missing"), next)
+        }
+        error => {
+            let why = format!("holds no model that can be used: {error}");
+            ModelError::unfit(archive, why, crate::error::UserMessage::from(error).next)
+        }
+    }
 }
 
 /// Archives often hold one folder that holds the model.

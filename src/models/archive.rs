@@ -1,6 +1,7 @@
 //! Unpacks a zip archive with a model into a folder of ours, and nothing anywhere else.
 
 use super::ModelError;
+use super::refusal::short;
 use crate::disk;
 use std::io::Read as _;
 use std::path::{Component, Path};
@@ -18,7 +19,8 @@ pub fn unpack(archive: &Path, folder: &Path) -> Result<(), ModelError> {
     let file = std::fs::File::open(archive).map_err(|e| ModelError::read(archive, e))?;
     let mut zip = zip::ZipArchive::new(file).map_err(|e| damaged(format!("it is no zip archive ({e})")))?;
     if zip.len() > MOST_FILES {
-        return Err(damaged(format!("it has {} files, a model has fewer", zip.len())));
+        let why = format!("has {} files, a model has fewer", zip.len());
+        return Err(ModelError::unfit(archive, why, "Unpack it, and add the model's folder."));
     }
     let mut total = 0u64;
     for i in 0..zip.len() {
@@ -26,15 +28,26 @@ pub fn unpack(archive: &Path, folder: &Path) -> Result<(), ModelError> {
         let is_plain = |p: &Path| p.components().all(|c| matches!(c, Component::Normal(_)));
         let name = entry.name().map_err(|e| damaged(e.to_string()))?.into_owned();
         if !is_plain(Path::new(&name)) || name.contains(['\\', '\0']) || entry.is_symlink() {
-            return Err(ModelError::Outside(folder.join(name)));
+            let why = format!("holds '{}', which leads outside of its folder: nothing was unpacked", short(&name));
+            return Err(ModelError::unfit(
+                archive,
+                why,
+                "Take the model from elsewhere: no archive of a model needs that.",
+            ));
         }
         total = total.saturating_add(entry.size());
     }
     if disk::free(folder).is_some_and(|free| total.saturating_add(64 << 20) > free) {
-        return Err(damaged(format!("it unpacks to {} MB, which the disk has no room for", total / 1_000_000)));
+        let why = format!("unpacks to {} MB, which the disk has no room for", total / 1_000_000);
+        return Err(ModelError::unfit(
+            archive,
+            why,
+            "Remove a model, or unpack it on another disk and add the folder.",
+        ));
     }
     if folder.exists() {
-        return Err(damaged(format!("'{}' exists already", folder.display())));
+        let why = format!("was unpacked before: '{}' is there already", folder.display());
+        return Err(ModelError::unfit(archive, why, "Add that folder, or give the archive another name."));
     }
     let parent = folder.parent().unwrap_or(Path::new("."));
     let place = tempfile::Builder::new().prefix(".unpacking").tempdir_in(parent);

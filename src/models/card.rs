@@ -79,7 +79,7 @@ impl Card {
                 .filter(|a| a != "GGUF")
                 .unwrap_or(found.architecture),
             origin: entry.origin.name(),
-            path: entry.gguf().map_or_else(|| entry.dir.clone(), std::path::Path::to_owned),
+            path: entry.place().to_owned(),
             bytes: files.iter().map(|f| f.1).sum(),
             files,
             parameters,

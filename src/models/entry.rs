@@ -1,10 +1,10 @@
 //! A model whose files lie on disk.
 
-use super::ModelError;
 use super::catalogue::{self, Known};
 use super::hub::Wanted;
-use super::kind;
+use super::index::{self, Index};
 use super::manifest::{Manifest, Origin as Source};
+use super::{ModelError, kind, parts};
 use std::path::{Path, PathBuf};
 
 /// How a model came here.
@@ -56,15 +56,22 @@ impl ModelEntry {
         if dir.join("manifest.json").is_file() { Self::from_manifest(dir) } else { Self::from_checkpoint(dir) }
     }
 
-    /// A GGUF file: configuration, tokenizer and weights in one.
+    /// A GGUF file: configuration, tokenizer and weights in one. Any part of one in parts stands for all.
     pub(super) fn from_gguf(path: &Path) -> Self {
-        let dir = path.parent().unwrap_or(Path::new(".")).to_owned();
-        let (id, path) = (path.display().to_string(), path.to_owned());
-        let (config, weights, origin) = (path.clone(), vec![path.clone()], Origin::Path);
+        let weights = parts::of(path);
+        let path = weights.first().map_or(path, PathBuf::as_path).to_owned();
+        // A name alone lies in the current folder, which has a name of its own in messages.
+        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
+        let (id, config, origin) = (path.display().to_string(), path.clone(), Origin::Path);
         Self { id, dir, manifest: None, config, weights, tokenizer: path, origin }
     }
 
-    /// The GGUF file that holds all of this model, if it is one.
+    /// Where it lies, for people: its GGUF file, or its folder.
+    pub fn place(&self) -> &Path {
+        self.gguf().unwrap_or(&self.dir)
+    }
+
+    /// The GGUF file that holds all of this model, or its first part, if it is one.
     pub fn gguf(&self) -> Option<&Path> {
         let is_gguf = |p: &&PathBuf| p.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf"));
         self.weights.iter().find(is_gguf).map(PathBuf::as_path)
@@ -85,14 +92,16 @@ impl ModelEntry {
             let path = Manifest::locate(dir, &file.path)?;
             match path.file_name().and_then(|n| n.to_str()) {
                 Some("tokenizer.json" | "vocab.txt" | "source.spm" | "spiece.model") => entry.tokenizer = path,
-                Some(name) if name.ends_with(".gguf") => {
-                    entry.config = path.clone();
-                    entry.tokenizer = path.clone();
-                    entry.weights.push(path);
-                }
+                Some(name) if name.ends_with(".gguf") => entry.weights.push(path),
                 Some(name) if name.ends_with(".safetensors") || name.ends_with(".bin") => entry.weights.push(path),
                 _ => {}
             }
+        }
+        if entry.gguf().is_some() {
+            // The first part has what the others lack.
+            entry.weights.sort();
+            entry.config.clone_from(&entry.weights[0]);
+            entry.tokenizer.clone_from(&entry.weights[0]);
         }
         entry.manifest = Some(manifest);
         Ok(entry)
@@ -104,16 +113,16 @@ impl ModelEntry {
         let dir = own.as_path();
         let first = |names: &[&str]| names.iter().map(|n| dir.join(n)).find(|p| p.is_file());
         let need = |names: &[&str]| first(names).ok_or_else(|| ModelError::Missing(dir.join(names[0])));
-        if first(&["config.json"]).is_none()
-            && let [path] = ggufs(dir).as_slice()
-        {
-            return Ok(Self::from_gguf(path));
+        if first(&["config.json"]).is_none() {
+            match parts::models(ggufs(dir)).as_slice() {
+                // Parts without the first.
+                [] => ggufs(dir).first().map_or(Ok(()), |any| parts::check(&parts::of(any)))?,
+                [path] => return Ok(Self::from_gguf(path)),
+                several => return Err(several_ggufs(dir, several)),
+            }
         }
         let config = need(&["config.json"])?;
-        let weights = match first(&["model.safetensors.index.json"]) {
-            Some(index) if first(&["model.safetensors"]).is_none() => shards(dir, &index)?,
-            _ => vec![need(&["model.safetensors", "pytorch_model.bin"])?],
-        };
+        let weights = weights_in(dir)?;
         // Marian's folders also have a vocab.json, which is no tokenizer by itself.
         let tokenizer = match first(&["source.spm"]) {
             Some(path) => path,
@@ -129,6 +138,8 @@ impl ModelEntry {
             Some(file) => Self::from_gguf(&snapshot.join(file)),
             None => Self::from_checkpoint(snapshot).ok()?,
         };
+        // Half a model is no model.
+        parts::check(&entry.weights).ok()?;
         let id = wanted.id();
         let known = catalogue::find(&id);
         let found = match (known, entry.gguf()) {
@@ -150,6 +161,7 @@ impl ModelEntry {
     pub(super) fn from_added(added: &super::registry::Added) -> Result<Self, ModelError> {
         let is_gguf = added.path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf"));
         let mut entry = match is_gguf {
+            // Later parts may have gone: it stays on the list, and says so when it is opened.
             true if added.path.is_file() => Self::from_gguf(&added.path),
             true => return Err(ModelError::Missing(added.path.clone())),
             false => Self::from_checkpoint(&added.path)?,
@@ -227,10 +239,10 @@ fn read_json(path: &Path) -> Result<serde_json::Value, ModelError> {
     serde_json::from_str(&text).map_err(|e| ModelError::damaged(path, e))
 }
 
-/// The last part of a path or an id, without the ending of a file.
+/// The last part of a path or an id, without the ending of a file, and without which part of one it is.
 pub(super) fn short_name(id: &str) -> String {
     let last = id.trim_end_matches('/').rsplit('/').next().unwrap_or(id);
-    last.strip_suffix(".gguf").unwrap_or(last).to_owned()
+    parts::stem(last).or_else(|| last.strip_suffix(".gguf")).unwrap_or(last).to_owned()
 }
 
 /// The languages in the name of an OPUS-MT model.
@@ -263,14 +275,44 @@ pub(super) fn ggufs_below(dir: &Path, depth: u32) -> Vec<PathBuf> {
     all
 }
 
-/// The files named in a sharded checkpoint's index.
-fn shards(dir: &Path, index: &Path) -> Result<Vec<PathBuf>, ModelError> {
-    let text = super::read_text(index, super::MOST_CONFIG)?;
-    let json: serde_json::Value = serde_json::from_str(&text).map_err(|e| ModelError::damaged(index, e))?;
-    let map = json.get("weight_map").and_then(|m| m.as_object());
-    let map = map.ok_or_else(|| ModelError::damaged(index, "no weight_map"))?;
-    let mut names: Vec<&str> = map.values().filter_map(|v| v.as_str()).collect();
-    names.sort_unstable();
-    names.dedup();
-    names.into_iter().map(|n| Manifest::locate(dir, n)).collect()
+/// The weights of a checkpoint's folder: safetensors before .bin, a whole file before one in parts, as `transformers`
+/// chooses. Parts need not be there.
+pub(super) fn weights_in(dir: &Path) -> Result<Vec<PathBuf>, ModelError> {
+    for (whole, index) in ["model.safetensors", "pytorch_model.bin"].into_iter().zip(index::NAMES) {
+        if dir.join(whole).is_file() {
+            return Ok(vec![dir.join(whole)]);
+        }
+        if dir.join(index).is_file() {
+            return Ok(Index::read(&dir.join(index))?.files());
+        }
+    }
+    Err(no_weights(dir))
+}
+
+/// What a folder has in place of weights that are read here.
+fn no_weights(dir: &Path) -> ModelError {
+    let others = [
+        ("tf_model.h5", "TensorFlow's"),
+        ("tf_model.h5.index.json", "TensorFlow's"),
+        ("flax_model.msgpack", "Flax's"),
+        ("flax_model.msgpack.index.json", "Flax's"),
+        ("adapter_model.safetensors", "an adapter's, which is a part of a model"),
+        ("adapter_model.bin", "an adapter's, which is a part of a model"),
+        ("model.onnx", "ONNX'"),
+        ("onnx", "ONNX'"),
+    ];
+    match others.into_iter().find(|(name, _)| dir.join(name).exists()) {
+        Some((name, whose)) => {
+            let why = format!("has no weights that Glossa reads: '{name}' is {whose}");
+            ModelError::unfit(dir, why, "Get model.safetensors or pytorch_model.bin of the same model beside it.")
+        }
+        None => ModelError::Missing(dir.join("model.safetensors")),
+    }
+}
+
+fn several_ggufs(dir: &Path, files: &[PathBuf]) -> ModelError {
+    let names: Vec<String> =
+        files.iter().take(6).filter_map(|f| f.file_name()).map(|n| format!("'{}'", n.display())).collect();
+    let why = format!("holds {} GGUF models: {}", files.len(), names.join(", "));
+    ModelError::unfit(dir, why, "Name one of the files.")
 }

@@ -1,11 +1,11 @@
 //! Where models are looked for, and which are there.
 
-use super::ModelError;
 use super::catalogue;
 use super::entry::ggufs_below;
 pub use super::entry::{ModelEntry, Origin};
 use super::hub::{Hub, Wanted};
 use super::registry::{Added, Registry};
+use super::{ModelError, parts};
 use std::path::{Path, PathBuf};
 
 /// The folders that models are found in, in order of preference, the hub's cache, and what was decided about
@@ -156,7 +156,7 @@ impl Library {
                     all.extend(ModelEntry::from_hub(wanted, &snapshot));
                     continue;
                 }
-                for path in ggufs_below(&snapshot, 4) {
+                for path in parts::models(ggufs_below(&snapshot, 4)) {
                     let Some(file) = path.strip_prefix(&snapshot).ok().and_then(|p| p.to_str()) else { continue };
                     let wanted = Wanted { file: Some(file.to_owned()), ..wanted.clone() };
                     all.extend(ModelEntry::from_hub(wanted, &snapshot));
@@ -182,6 +182,13 @@ impl Library {
     pub fn resolve(&self, wanted: Option<&str>, task: &str) -> Result<ModelEntry, ModelError> {
         let (models, mut errors) = self.list();
         let chosen = if wanted.is_none() { self.default_id(&models, &self.registry(), task) } else { None };
+        // As a variable gives it that is not set.
+        if wanted.is_some_and(|w| w.trim().is_empty()) {
+            return Err(ModelError::Unnamed);
+        }
+        // Any part of a model stands for all of it.
+        let whole = wanted.and_then(parts::first_name);
+        let wanted = whole.as_deref().or(wanted);
         if let Some(wanted) = wanted.or(chosen.as_deref()) {
             let known = catalogue::find(wanted);
             let same = |m: &&ModelEntry| m.id == wanted || known.is_some_and(|k| k.id == m.id);
@@ -194,11 +201,8 @@ impl Library {
             if let Some(entry) = models.iter().find(|m| Path::new(&m.id) == whole) {
                 return Ok(entry.clone());
             }
-            if path.is_dir() {
-                return ModelEntry::open(path);
-            }
-            if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf")) && path.is_file() {
-                return Ok(ModelEntry::from_gguf(path));
+            if let Some(entry) = at_path(path) {
+                return entry;
             }
             // Another revision, by the name that it was got by.
             let named = Wanted::parse(wanted).ok().filter(|w| w.revision.is_some());
@@ -222,4 +226,18 @@ impl Library {
         let wanted = wanted.map_or_else(|| format!("for {task}"), str::to_owned);
         Err(ModelError::NotFound { wanted, searched: self.roots.clone() })
     }
+}
+
+/// The model at a path: a folder, or a GGUF file, or what is there of one in parts; `None` if there is nothing.
+fn at_path(path: &Path) -> Option<Result<ModelEntry, ModelError>> {
+    if path.is_dir() {
+        return Some(ModelEntry::open(path));
+    }
+    if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf")) && path.is_file() {
+        return Some(Ok(ModelEntry::from_gguf(path)));
+    }
+    // Of a part that is missing the others are told.
+    let files = parts::of(path);
+    let is_part = files.len() > 1 && files.iter().any(|f| f.is_file());
+    is_part.then(|| parts::check(&files)).and_then(Result::err).map(Err)
 }

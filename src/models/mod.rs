@@ -11,14 +11,17 @@ mod detokenize;
 pub mod entry;
 pub mod gguf;
 pub mod hub;
+mod index;
 pub mod kind;
 pub mod library;
 pub mod manifest;
 mod mapped;
 mod marks;
 pub mod measured;
+pub mod parts;
 pub mod pickle;
 pub mod quantized;
+mod refusal;
 pub mod registry;
 pub mod removal;
 pub mod sentence;
@@ -37,6 +40,8 @@ use std::path::{Path, PathBuf};
 pub enum ModelError {
     #[error("no model '{wanted}' in {}", list(.searched))]
     NotFound { wanted: String, searched: Vec<PathBuf> },
+    #[error("the name of the model is empty")]
+    Unnamed,
     #[error("'{}' is missing", .0.display())]
     Missing(PathBuf),
     #[error("'{}' cannot be read: {why}", .path.display())]
@@ -47,6 +52,11 @@ pub enum ModelError {
     Hash(PathBuf),
     #[error("'{}' is damaged: {why}", .path.display())]
     Damaged { path: PathBuf, why: String },
+    /// Whole, and not for us; with what to do about it.
+    #[error("'{}' {why}", .path.display())]
+    Unfit { path: PathBuf, why: String, next: String },
+    #[error("{} missing: the model lies in {count} parts", lost(.missing))]
+    Parts { missing: Vec<PathBuf>, count: usize },
     #[error("'{}' is a GGUF file, which holds a language model; this task needs a checkpoint folder", .0.display())]
     Language(PathBuf),
     #[error("'{}' points outside of the models folder", .0.display())]
@@ -69,8 +79,22 @@ pub enum ModelError {
     Stopped,
 }
 
+fn quoted(paths: &[PathBuf]) -> Vec<String> {
+    paths.iter().map(|p| format!("'{}'", p.display())).collect()
+}
+
+/// The first few of the parts that are not there, with the verb that suits their number.
+fn lost(paths: &[PathBuf]) -> String {
+    const SHOWN: usize = 4;
+    let mut names = quoted(&paths[..paths.len().min(SHOWN)]).join(", ");
+    if let Some(more) = paths.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        names += &format!(" and {more} more");
+    }
+    format!("{names} {}", if paths.len() == 1 { "is" } else { "are" })
+}
+
 fn list(paths: &[PathBuf]) -> String {
-    let names: Vec<String> = paths.iter().map(|p| format!("'{}'", p.display())).collect();
+    let names = quoted(paths);
     if names.is_empty() { "any models folder (none was found)".into() } else { names.join(", ") }
 }
 
@@ -79,13 +103,15 @@ const MOST_CONFIG: u64 = 8 << 20;
 /// Most bytes of a tokenizer or a vocabulary.
 const MOST_VOCABULARY: u64 = 256 << 20;
 
-/// Reads a file that must not be larger than `most`: what is made of it is larger still.
+/// Reads a file that must not be larger than `most`: what is made of it is larger still. What only stands in for a file
+/// is told apart from one that is damaged.
 fn read_bounded(path: &Path, most: u64) -> Result<Vec<u8>, ModelError> {
-    crate::disk::read_bounded(path, most).map_err(|e| match e.get_ref() {
+    let bytes = crate::disk::read_bounded(path, most).map_err(|e| match e.get_ref() {
         // Our own words, not the system's.
         Some(why) => ModelError::damaged(path, why),
         None => ModelError::read(path, e),
-    })
+    })?;
+    refusal::stand_in(&bytes).map_or(Ok(bytes), |refusal| Err(refusal.at(path)))
 }
 
 /// The same, as text.
@@ -105,16 +131,20 @@ impl ModelError {
     fn damaged(path: &Path, why: impl ToString) -> Self {
         Self::Damaged { path: path.to_owned(), why: why.to_string() }
     }
+
+    fn unfit(path: &Path, why: impl Into<String>, next: impl Into<String>) -> Self {
+        Self::Unfit { path: path.to_owned(), why: why.into(), next: next.into() }
+    }
 }
 
 impl From<ModelError> for UserMessage {
     fn from(error: ModelError) -> Self {
         let next = match &error {
-            ModelError::NotFound { .. } => {
+            ModelError::NotFound { .. } | ModelError::Unnamed => {
                 "Name a model that 'glossa models list' shows, a folder with config.json, tokenizer and weights, or set --models DIR."
             }
             ModelError::Missing(_) => {
-                "Put the file back (of the models that came along: 'git checkout -- models'), or take the model off the list ('glossa models remove')."
+                "Check how its path is spelled, put the file back (of the models that came along: 'git checkout -- models'), or take the model off the list ('glossa models remove')."
             }
             ModelError::Read { why, .. } if why.kind() == std::io::ErrorKind::OutOfMemory => {
                 "Close other programs, or give this one more memory (a container's limit, ulimit -v)."
@@ -124,6 +154,10 @@ impl From<ModelError> for UserMessage {
                 "The copy is incomplete or was changed: fetch it again ('git checkout -- models')."
             }
             ModelError::Damaged { .. } => "Fetch the file again from where it came.",
+            ModelError::Unfit { next, .. } => next,
+            ModelError::Parts { .. } => {
+                "Put all parts into one folder, under the names that they came with; 'glossa models get' gets all of them."
+            }
             ModelError::Language(_) => {
                 "Use it with chat or generate, or name a folder with config.json, tokenizer and weights."
             }

@@ -2,7 +2,7 @@
 
 use super::ModelError;
 use super::blocks::{Layered, prepare, whole, write_tensors};
-use super::gguf::Gguf;
+use super::gguf::{Gguf, is_of_parts};
 use super::library::ModelEntry;
 use super::weights::Weights;
 use crate::disk;
@@ -57,7 +57,8 @@ pub fn write(
 }
 
 fn gguf_name(path: &Path, precision: Precision, folder: &Path) -> PathBuf {
-    let stem = path.file_stem().and_then(|n| n.to_str()).unwrap_or("model");
+    let whole = path.file_name().and_then(|n| n.to_str()).and_then(super::parts::stem);
+    let stem = whole.or_else(|| path.file_stem().and_then(|n| n.to_str())).unwrap_or("model");
     folder.join(format!("{stem}-{}.gguf", precision.name()))
 }
 
@@ -123,11 +124,11 @@ fn write_gguf(from: &Path, source: &Layered<'_>, to: &Path) -> Result<(), String
     let words = |e: &dyn std::fmt::Display| e.to_string();
     let mut reader = BufReader::new(File::open(from).map_err(|e| words(&e))?);
     let content = gguf_file::Content::read(&mut reader).map_err(|e| words(&e))?;
-    // The type of a file is a hint for people; this one is a mixture.
+    // The type of a file is a hint for people; this one is a mixture, whole, and aligned as all are by themselves.
     let metadata: Vec<(&str, &Value)> = content
         .metadata
         .iter()
-        .filter(|(key, _)| *key != "general.file_type")
+        .filter(|(key, _)| !["general.file_type", "general.alignment"].contains(&key.as_str()) && !is_of_parts(key))
         .map(|(key, value)| (key.as_str(), value))
         .collect();
     let mut tensors = Vec::new();

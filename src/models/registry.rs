@@ -64,10 +64,9 @@ impl Registry {
             Found::Read(file) => (Self::understood(file).0, None),
             Found::Nothing => (Self::default(), None),
             Found::Damaged(why) => {
-                let why = format!(
-                    "{why}; models that were added are not listed, a copy of it is kept when it is next written"
-                );
-                (Self::default(), Some(ModelError::damaged(path, why)))
+                let why = format!("is damaged: {why}; models that were added are not listed");
+                let next = "Add them again: a copy of the file is kept when it is next written.";
+                (Self::default(), Some(ModelError::unfit(path, why, next)))
             }
             Found::Unreadable(why) => (Self::default(), Some(ModelError::Read { path: path.to_owned(), why })),
         }

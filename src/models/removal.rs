@@ -36,8 +36,8 @@ fn used(entry: &ModelEntry) -> Vec<PathBuf> {
     all.extend(entry.weights.iter().cloned());
     if entry.gguf().is_none() {
         all.extend(super::quantized::companions(entry));
-        let index = ["model.safetensors.index.json", "pytorch_model.bin.index.json", "modules.json"];
-        all.extend(index.into_iter().map(|name| entry.dir.join(name)).filter(|p| p.is_file()));
+        let more = super::index::NAMES.into_iter().chain(["modules.json"]);
+        all.extend(more.map(|name| entry.dir.join(name)).filter(|p| p.is_file()));
     }
     all.sort();
     all.dedup();

@@ -10,12 +10,15 @@ use crate::nn::source::TensorSource as _;
 use crate::nn::{bert, decoder, seq2seq};
 use serde_json::Value;
 
+/// What to do about a model that cannot run.
+const OTHERS: &str = "Choose one of those that 'glossa models list --all' shows, or another of their kinds.";
+
 /// Sizes of `entry`, as its configuration or its GGUF header has them.
 ///
 /// # Errors
 /// A damaged file, or an architecture that does not run here.
 pub fn shape_of(entry: &ModelEntry) -> Result<Shape, ModelError> {
-    let wrong = |e: crate::nn::NnError| ModelError::damaged(&entry.config, e);
+    let wrong = |e: crate::nn::NnError| ModelError::unfit(&entry.config, format!("cannot be used: {e}"), OTHERS);
     if let Some(path) = entry.gguf() {
         let file = Gguf::open(path)?;
         let config = decoder::config::Config::from_metadata(&file, file.vocabulary()).map_err(wrong)?;
@@ -24,13 +27,14 @@ pub fn shape_of(entry: &ModelEntry) -> Result<Shape, ModelError> {
     let json = entry.read_config()?;
     let Some(found) = kind::recognize(&json) else {
         let name = json.get("model_type").and_then(Value::as_str).unwrap_or("no model type");
-        return Err(ModelError::damaged(
-            &entry.config,
-            format!("models of the type '{}' do not run here", shown(name)),
-        ));
+        let why = format!("says that this is a model of the type '{}', which does not run here", shown(name));
+        return Err(ModelError::unfit(&entry.config, why, OTHERS));
     };
     match found.task {
-        "chat" => Ok(of_decoder(&decoder::config::Config::from_json(&json).map_err(wrong)?, false)),
+        "chat" => {
+            let config = decoder::config::Config::from_json(&json).map_err(wrong)?;
+            Ok(of_decoder(&config, !config.tied))
+        }
         "abstractive" | "translate" => {
             let c = seq2seq::config::Config::from_json(&json).map_err(wrong)?;
             Ok(Shape {

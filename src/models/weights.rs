@@ -1,7 +1,9 @@
 //! Opens weight files as named tensors: safetensors and PyTorch's .bin (parsed, not run), both mapped.
 
 use super::ModelError;
+use super::index::Index;
 use super::mapped::{check_whole, map};
+use super::refusal::{short, something_else};
 use crate::nn::NnError;
 use crate::nn::source::{Dtype, RawTensor, TensorSource};
 use safetensors::SafeTensors;
@@ -12,6 +14,9 @@ use std::sync::Arc;
 /// Longest header that is read; the largest models have some hundred kilobytes.
 const MAX_HEADER: usize = 25_000_000;
 
+/// What to do about element types that are not read here.
+const FLOATS: &str = "Choose a copy of the model in F32, F16 or BF16, or update Glossa.";
+
 /// The tensors of one or several files. Of two with one name the earlier file's counts.
 #[derive(Default)]
 pub struct Weights {
@@ -21,20 +26,38 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Opens all of `paths`.
+    /// Opens all of `paths`. Where an index of them lies beside them, each tensor must be where it says, and nowhere else.
     ///
     /// # Errors
-    /// A file that is missing, cut short or damaged.
+    /// A file that is missing, cut short or damaged, or one that is not what the index says.
     pub fn open(paths: &[PathBuf]) -> Result<Self, ModelError> {
-        let mut all = Self::default();
+        let index = Index::of(paths)?;
+        index.as_ref().map_or(Ok(()), Index::present)?;
+        let (mut all, mut found) = (Self::default(), Vec::new());
         for path in paths {
-            if path.extension().is_some_and(|e| e == "bin") {
-                all.add_pickle(path)?;
-            } else {
-                all.add_safetensors(path)?;
+            let one = Self::one(path)?;
+            if index.is_some() {
+                found.push((path.clone(), one.tensors.keys().chain(one.others.keys()).cloned().collect()));
+            }
+            for (name, tensor) in one.tensors {
+                all.tensors.entry(name).or_insert(tensor);
+            }
+            for (name, dtype) in one.others {
+                all.others.entry(name).or_insert(dtype);
             }
         }
+        index.map_or(Ok(()), |index| index.check(&found))?;
         Ok(all)
+    }
+
+    fn one(path: &Path) -> Result<Self, ModelError> {
+        if path.extension().is_some_and(|e| e == "bin") {
+            let super::pickle::Read { tensors, others } = super::pickle::read(path)?;
+            return Ok(Self { tensors, others });
+        }
+        let mut one = Self::default();
+        one.add_safetensors(path)?;
+        Ok(one)
     }
 
     /// Tensors that are in memory already.
@@ -73,36 +96,14 @@ impl Weights {
         }
         Ok(())
     }
-
-    fn add_pickle(&mut self, path: &Path) -> Result<(), ModelError> {
-        let read = super::pickle::read(path)?;
-        for (name, tensor) in read.tensors {
-            self.tensors.entry(name).or_insert(tensor);
-        }
-        for (name, dtype) in read.others {
-            self.others.entry(name).or_insert(dtype);
-        }
-        Ok(())
-    }
 }
 
 /// A matrix in ggml's blocks, as our small models keep them: `NAME.q5_1`, bytes `[rows, bytes of a row]`.
 /// Its name, type and shape.
 fn in_blocks<'a>(name: &'a str, view: &safetensors::tensor::TensorView<'_>) -> Option<(&'a str, Dtype, Vec<usize>)> {
     let (name, suffix) = name.rsplit_once('.')?;
-    let known = [
-        Dtype::Q4_0,
-        Dtype::Q4_1,
-        Dtype::Q5_0,
-        Dtype::Q5_1,
-        Dtype::Q8_0,
-        Dtype::Q2K,
-        Dtype::Q3K,
-        Dtype::Q4K,
-        Dtype::Q5K,
-        Dtype::Q6K,
-    ];
-    let dtype = known.into_iter().find(|d| d.name().eq_ignore_ascii_case(suffix))?;
+    let mut known = Dtype::ALL.into_iter().filter(|d| d.form().is_some());
+    let dtype = known.find(|d| d.name().eq_ignore_ascii_case(suffix))?;
     let (safetensors::Dtype::U8, &[rows, width]) = (view.dtype(), view.shape()) else { return None };
     let (elements, bytes) = dtype.block();
     Some((name, dtype, vec![rows, width / bytes * elements]))
@@ -113,22 +114,37 @@ fn in_blocks<'a>(name: &'a str, view: &safetensors::tensor::TensorView<'_>) -> O
 struct Extent {
     #[serde(default)]
     data_offsets: Option<[u64; 2]>,
+    #[serde(default)]
+    dtype: Option<String>,
 }
 
-/// Says in words what `safetensors` would call an incomplete buffer.
+/// Whether `safetensors` has a name for an element type; newer files may have others.
+fn is_known(dtype: &str) -> bool {
+    serde_json::from_value::<safetensors::Dtype>(dtype.into()).is_ok()
+}
+
+/// Says in words what `safetensors` would call an incomplete buffer, or an invalid header.
 fn check_length(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
+    let other = |why: String| something_else(bytes).map_or_else(|| ModelError::damaged(path, why), |r| r.at(path));
     let Some(first) = bytes.first_chunk::<8>() else {
-        return Err(ModelError::damaged(path, format!("only {} bytes long", bytes.len())));
+        return Err(other(format!("only {} bytes long", bytes.len())));
     };
     let header = usize::try_from(u64::from_le_bytes(*first)).unwrap_or(usize::MAX);
     if header > MAX_HEADER {
-        return Err(ModelError::damaged(path, "its header is no safetensors header"));
+        return Err(other("its header is no safetensors header".into()));
     }
     if header + 8 > bytes.len() {
         return Err(ModelError::damaged(path, "it ends inside its header (truncated)"));
     }
     let json: HashMap<String, Extent> = serde_json::from_slice(&bytes[8..8 + header])
         .map_err(|e| ModelError::damaged(path, format!("its header is no JSON with tensors: {e}")))?;
+    let tensors = json.iter().filter(|(name, _)| *name != "__metadata__");
+    let mut dtypes = tensors.filter_map(|(name, e)| Some((name, e.dtype.as_deref()?)));
+    if let Some((name, dtype)) = dtypes.find(|(_, dtype)| !is_known(dtype)) {
+        let (name, dtype) = (short(name), short(dtype));
+        let why = format!("keeps the tensor '{name}' as {dtype}, which Glossa does not know");
+        return Err(ModelError::unfit(path, why, FLOATS));
+    }
     let end = json.values().filter_map(|e| e.data_offsets).map(|o| o[1]).max().unwrap_or(0);
     let have = (bytes.len() - 8 - header) as u64;
     if end > have {

@@ -5,7 +5,7 @@ use super::encoder::Reading;
 use super::language::Partial;
 use super::passages::{Alternative, Passage, Passages, Rewriter};
 use super::sentences::sentences;
-use super::{Asked, Input, Model, Output, Phase, Progress, Task, TaskError, Work, ended, own};
+use super::{Asked, Input, Model, Need, Output, Phase, Progress, Task, TaskError, Work, ended, own};
 use crate::models::library::ModelEntry;
 use crate::models::sentencepiece::SourceToken;
 use crate::nn::beam::{EarlyStopping, SearchOptions};
@@ -34,7 +34,8 @@ impl Task for Abstractive {
     }
 
     fn load(&self, entry: &ModelEntry, runtime: &Runtime, progress: Progress<'_>) -> Result<Box<dyn Model>, TaskError> {
-        Ok(Box::new(Summarizer(Rewriter::open(entry, runtime, progress)?)))
+        let rewriter = Rewriter::open(entry, runtime, progress).map_err(|e| e.needing(Need::Summarizer))?;
+        Ok(Box::new(Summarizer(rewriter)))
     }
 }
 

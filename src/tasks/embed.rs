@@ -4,6 +4,7 @@
 
 use super::classify::{self, Labelled, TaughtHead};
 use super::encoder::{EncoderModel, Reading, Windows, cut, finished};
+use super::need::Need;
 use super::sentiment::Classifier;
 use super::summarize::{self, Sentences};
 use super::{Asked, Input, Model, Output, Progress, Task, TaskError, Work, own};
@@ -60,7 +61,7 @@ pub fn load(entry: &ModelEntry, runtime: &Runtime, progress: Progress<'_>) -> Re
     if has_classes(entry)? {
         return Ok(Box::new(Classifier(EncoderModel::open(entry, HeadKind::Classify, runtime, progress)?)));
     }
-    let here = |source| TaskError::Checkpoint { dir: format!("'{}'", entry.dir.display()), source };
+    let here = |source| TaskError::checkpoint(entry, Need::Encoder(HeadKind::Mean), source);
     let hidden = Config::from_json(&entry.read_config()?).map_err(here)?.hidden;
     let sentence = SentenceModel::read(&entry.dir, hidden)?;
     let model = EncoderModel::open(entry, sentence.head(), runtime, progress)?;

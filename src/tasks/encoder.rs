@@ -1,6 +1,6 @@
 //! What the tasks on encoders share: a model with its tokenizer, texts cut into windows, the step.
 
-use super::{Piece, Progress, TaskError, Work, ended, own};
+use super::{Need, Piece, Progress, TaskError, Work, ended, own};
 use crate::models::blocks::{Layered, prepare};
 use crate::models::library::ModelEntry;
 use crate::models::tokenizer::{TextTokenizer, Token};
@@ -104,10 +104,7 @@ impl EncoderModel {
         runtime: &Runtime,
         progress: Progress<'_>,
     ) -> Result<Self, TaskError> {
-        let here = |source: NnError| match source {
-            NnError::Stopped => TaskError::Stopped,
-            source => TaskError::Checkpoint { dir: format!("'{}'", entry.dir.display()), source },
-        };
+        let here = |source: NnError| TaskError::checkpoint(entry, Need::Encoder(kind), source);
         let config = Config::from_json(&entry.read_config()?).map_err(here)?;
         let tokenizer = TextTokenizer::open(&entry.tokenizer)?;
         let weights = Weights::open(&entry.weights)?;

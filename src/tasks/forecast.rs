@@ -1,7 +1,7 @@
 //! What a model on disk will need in memory, by its own files, before anything of it is read.
 
-use super::TaskError;
 use super::language::DEFAULT_CONTEXT;
+use super::{Need, TaskError};
 use crate::models::gguf::Gguf;
 use crate::models::kind;
 use crate::models::library::ModelEntry;
@@ -32,7 +32,7 @@ pub fn too_large(forecast: Forecast, runtime: &Runtime) -> TaskError {
 /// # Errors
 /// What is wrong with the files.
 pub fn each(entry: &ModelEntry, runtime: &Runtime, precisions: &[Precision]) -> Result<Vec<Forecast>, TaskError> {
-    let here = |source| TaskError::Checkpoint { dir: format!("'{}'", entry.dir.display()), source };
+    let here = |source| TaskError::checkpoint(entry, Need::Any, source);
     let free = runtime.free_memory();
     let context = runtime.context.unwrap_or(DEFAULT_CONTEXT);
     let all = |one: &dyn Fn(&Target, Precision) -> Forecast| {

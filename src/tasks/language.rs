@@ -3,7 +3,7 @@
 use super::beams::Beams;
 use super::caches::{Caches, Lent};
 pub use super::generated::{FinishReason, Generated, Partial, PromptInfo, Step};
-use super::{Asked, Input, Message, Model, Options, Output, Phase, Progress, Role, TaskError, Work, ended, own};
+use super::{Asked, Input, Message, Model, Need, Options, Output, Phase, Progress, Role, TaskError, Work, ended, own};
 use crate::models::blocks::{Layered, prepare};
 use crate::models::codec::{Codec, Prompt, TextStream};
 use crate::models::gguf::Gguf;
@@ -104,7 +104,7 @@ fn open<R>(
     progress: Progress<'_>,
     then: impl FnOnce(Config, Codec, &Layered<'_>, Progress<'_>) -> Result<R, TaskError>,
 ) -> Result<R, TaskError> {
-    let here = |source: NnError| TaskError::Checkpoint { dir: format!("'{}'", entry.dir.display()), source };
+    let here = |source: NnError| TaskError::checkpoint(entry, Need::Language, source);
     if let Some(path) = entry.gguf() {
         let file = Gguf::open(path)?;
         // The architecture first: a tokenizer of a model that cannot run interests nobody.
@@ -129,10 +129,7 @@ impl LanguageModel {
     /// What is wrong with the files, [`TaskError::TooLarge`] or [`TaskError::Stopped`].
     pub fn load(entry: &ModelEntry, runtime: &Runtime, progress: Progress<'_>) -> Result<Self, TaskError> {
         open(entry, runtime.kept(), progress, |mut config, codec, source, progress| {
-            let here = |source: NnError| match source {
-                NnError::Stopped => TaskError::Stopped,
-                source => TaskError::Checkpoint { dir: format!("'{}'", entry.dir.display()), source },
-            };
+            let here = |source: NnError| TaskError::checkpoint(entry, Need::Language, source);
             config.context = config.context.min(runtime.context.unwrap_or(DEFAULT_CONTEXT)).max(1);
             let target = runtime.target();
             let forecast = forecast::decoder(&config, source, (&target, runtime.kept()), runtime.free_memory());

@@ -15,6 +15,7 @@ pub mod generate;
 pub mod generated;
 pub mod language;
 pub mod links;
+pub mod need;
 pub mod output;
 pub mod passages;
 pub mod patterns;
@@ -39,9 +40,11 @@ use crate::nn::runtime::Runtime;
 pub use crate::nn::sampling::Sampling;
 use classify::TaughtHead;
 use language::Partial;
+pub use need::Need;
 pub use output::{Output, Piece, Scores};
 use serde::{Deserialize, Serialize};
 use std::any::Any;
+use std::path::PathBuf;
 use std::sync::Arc;
 pub use structure::Structure;
 use summarize::Length;
@@ -300,8 +303,8 @@ pub enum Phase {
 pub enum TaskError {
     #[error(transparent)]
     Model(#[from] ModelError),
-    #[error("{dir}: {source}")]
-    Checkpoint { dir: String, source: NnError },
+    #[error("'{}': {source}", .place.display())]
+    Checkpoint { place: PathBuf, need: Need, source: NnError },
     #[error("{0}")]
     Nn(#[from] NnError),
     #[error("{0}")]
@@ -339,6 +342,25 @@ impl From<PromptError> for TaskError {
     }
 }
 
+impl TaskError {
+    /// Something in the files of `entry` is not as `need` asks, or its loading was stopped.
+    pub fn checkpoint(entry: &ModelEntry, need: Need, source: NnError) -> Self {
+        match source {
+            NnError::Stopped => Self::Stopped,
+            source => Self::Checkpoint { place: entry.place().to_owned(), need, source },
+        }
+    }
+
+    /// The same, of a task that needs something else than whoever opened the model thought.
+    #[must_use]
+    pub fn needing(self, need: Need) -> Self {
+        match self {
+            Self::Checkpoint { place, source, .. } => Self::Checkpoint { place, need, source },
+            other => other,
+        }
+    }
+}
+
 fn mb(bytes: usize) -> usize {
     bytes.div_ceil(1_000_000)
 }
@@ -348,11 +370,9 @@ impl From<TaskError> for UserMessage {
         let why = error.to_string();
         match error {
             TaskError::Model(e) => e.into(),
-            TaskError::Checkpoint { .. } => Self::new(
-                "The model could not be opened",
-                why,
-                "Choose a checkpoint of this task: BERT, DistilBERT or RoBERTa with the task's own head (sequence classification for sentiment, token classification for entities, question answering for qa, none for embed); a GGUF file, or a GPT-2 folder, for chat; Marian (opus-mt) or T5 for translate, T5 for abstractive.",
-            ),
+            TaskError::Checkpoint { need, source, .. } => {
+                Self::new("The model could not be opened", why, need.advice(&source))
+            }
             TaskError::TooLarge { .. } => Self::new(
                 "The model is too large for the memory that is free",
                 why,

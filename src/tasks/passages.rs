@@ -2,7 +2,7 @@
 //! texts cut into passages that are rewritten one by one, many in one step.
 
 use super::links::{Link, links};
-use super::{Progress, TaskError};
+use super::{Need, Progress, TaskError};
 use crate::models::blocks::{Layered, prepare};
 use crate::models::entry::languages_of;
 use crate::models::library::ModelEntry;
@@ -106,10 +106,7 @@ impl Rewriter {
     /// # Errors
     /// What is wrong with the files, or [`TaskError::Stopped`].
     pub fn open(entry: &ModelEntry, runtime: &Runtime, progress: Progress<'_>) -> Result<Self, TaskError> {
-        let here = |source: NnError| match source {
-            NnError::Stopped => TaskError::Stopped,
-            source => TaskError::Checkpoint { dir: format!("'{}'", entry.dir.display()), source },
-        };
+        let here = |source: NnError| TaskError::checkpoint(entry, Need::Translator, source);
         let config = Config::from_json(&entry.read_config()?).map_err(here)?;
         let tokenizer = PairTokenizer::open(&entry.tokenizer, [config.source_vocab, config.vocab])?;
         let weights = Weights::open(&entry.weights)?;

@@ -232,6 +232,12 @@ def ggufs() -> None:
     write("big-endian.gguf", b"GGUF" + struct.pack(">IQQ", 3, 1, 1) + b"\0" * 64)
     write("cut.gguf", gguf([arch], [w])[:60])
     write("nothing-at-all.gguf", b"")
+    write("split-of-many.gguf", gguf([arch, gtext("split.count") + struct.pack("<IH", 2, 65_535)], [w]))
+    write("split-count-is-no-number.gguf", gguf([arch, gtext("split.count") + struct.pack("<If", 6, float("nan"))], [w]))
+    write("split-count-is-a-word.gguf", gguf([arch, gtext("split.count") + struct.pack("<I", 8) + gtext("two")], [w]))
+    write("type-taken-back.gguf", gguf([arch], [info("w", [4, 4], kind=31)]))
+    write("lfs-pointer.gguf", b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64 + b"\nsize 12345\n")
+    write("web-page.gguf", b"<!DOCTYPE html><html><body>404</body></html>")
     write("another-magic.gguf", b"GGML" + b"\0" * 64)
 
 

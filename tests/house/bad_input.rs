@@ -113,6 +113,7 @@ fn missing_and_truncated_weights() {
                 && (said.contains("truncated")
                     || said.contains("bytes long")
                     || said.contains("damaged")
+                    || said.contains("is empty")
                     || said.contains("read")),
             "{keep}: {said}"
         );
@@ -190,4 +191,67 @@ fn no_models_folder_at_all() {
     let folder = tempfile::tempdir().expect("folder");
     let error = sentiment(&engine(folder.path()), "x").expect_err("no model").to_string();
     assert!(error.contains(&folder.path().display().to_string()) && error.contains("--models"), "{error}");
+}
+
+/// Rewrites one tensor of a safetensors file in another element type.
+fn retyped(path: &Path, name: &str, dtype: safetensors::Dtype, width: usize) {
+    let bytes = std::fs::read(path).expect("weights");
+    let all = safetensors::SafeTensors::deserialize(&bytes).expect("tensors");
+    let count: usize = all.tensor(name).expect("tensor").shape().iter().product();
+    let zeros = vec![0u8; count * width];
+    let each = all.tensors().into_iter().map(|(n, view)| {
+        let other = || safetensors::tensor::TensorView::new(dtype, view.shape().to_vec(), &zeros).expect("view");
+        if n == name { (n, other()) } else { (n, view) }
+    });
+    let each: Vec<_> = each.collect();
+    let made = safetensors::serialize(each, None).expect("written");
+    std::fs::write(path, made).expect("weights");
+}
+
+#[test]
+fn weights_in_a_type_that_is_not_read_are_named_with_it() {
+    let name = "bert.encoder.layer.0.output.dense.weight";
+    for (dtype, width, word) in [
+        (safetensors::Dtype::F8_E4M3, 1, "F8_E4M3"),
+        (safetensors::Dtype::I64, 8, "I64"),
+        (safetensors::Dtype::U8, 1, "U8"),
+    ] {
+        let folder = copy("bert-tiny");
+        retyped(&folder.path().join("model.safetensors"), name, dtype, width);
+        let said = refused(folder.path());
+        assert!(said.contains(name) && said.contains(word), "{said}");
+        assert!(said.contains(&folder.path().display().to_string()) && said.contains("F32, F16 or BF16"), "{said}");
+    }
+    // A type that is not known at all, as a later version may have.
+    let folder = copy("bert-tiny");
+    let path = folder.path().join("model.safetensors");
+    let bytes = std::fs::read(&path).expect("weights");
+    let at = bytes.windows(11).position(|w| w == b"dtype\":\"F32").expect("dtype");
+    let newer = [&bytes[..at + 8], b"F99", &bytes[at + 11..]].concat();
+    std::fs::write(&path, newer).expect("weights");
+    let said = refused(folder.path());
+    assert!(said.contains("model.safetensors' keeps the tensor 'bert.") && said.contains("F99"), "{said}");
+    assert!(said.contains("update Glossa") && !said.contains("damaged"), "{said}");
+}
+
+#[test]
+fn what_git_or_a_browser_left_instead_of_a_file_is_called_so() {
+    let pointer = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 5\n", "a".repeat(64));
+    for (fixture, files) in [
+        ("bert-tiny", &["config.json", "model.safetensors", "tokenizer.json"][..]),
+        ("bert-bin", &["pytorch_model.bin", "vocab.txt"]),
+        ("bert-bin-parts", &["pytorch_model.bin.index.json", "pytorch_model-00002-of-00002.bin"]),
+    ] {
+        for file in files {
+            for (content, words) in
+                [(pointer.as_str(), "pointer of Git LFS"), ("<!doctype html>\n<p>sign in", "page of the web")]
+            {
+                let folder = copy(fixture);
+                std::fs::write(folder.path().join(file), content).expect("file");
+                let said = refused(folder.path());
+                assert!(said.contains(&format!("{file}' is")) && said.contains(words), "{file}: {said}");
+                assert!(!said.contains("damaged"), "{said}");
+            }
+        }
+    }
 }

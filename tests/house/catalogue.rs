@@ -21,9 +21,10 @@ fn library(hub: &Hub, folder: &Path) -> Library {
 }
 
 /// The first answer of a model that is here.
-fn first_answer(library: &Library, id: &str) -> Result<(), String> {
+pub fn first_answer(library: &Library, id: &str) -> Result<(), String> {
     let entry = library.resolve(Some(id), "").map_err(|e| e.to_string())?;
-    let task = entry.task().ok_or("no task")?;
+    // One that is named by its path is not on a list that says what it is for; those here are language models.
+    let task = entry.task().unwrap_or("chat");
     let task = tasks::find(if task == "chat" { "generate" } else { task }).ok_or("no such task")?;
     let runtime = Runtime::new(DeviceChoice::Cpu, Some(2), None).map_err(|e| e.to_string())?;
     let mut model = task.load(&entry, &runtime, &mut |_| false).map_err(|e| e.to_string())?;

@@ -212,6 +212,102 @@ fn forged_headers_are_refused_with_what_is_wrong() {
     }
 }
 
+/// What is whole and not for us is not called damaged, and nobody is told to fetch it again.
+#[test]
+fn what_is_not_read_here_is_called_what_it_is() {
+    let model = Forge::model;
+    let version = |n: u32| [b"GGUF".as_slice(), &n.to_le_bytes(), &[0; 16]].concat();
+    let pointer = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 5\n", "a".repeat(64));
+    let tensors = |kinds: &[u32]| {
+        let each = kinds.iter().enumerate();
+        each.fold(model(), |f, (i, kind)| f.tensor(&format!("t{i}"), &[256], *kind, 0)).bytes()
+    };
+    let cases: Vec<(Vec<u8>, &str, &str)> = vec![
+        (tensors(&[23]), "keeps its weights as IQ4_XS, which", "Q4_K_M or Q8_0"),
+        (tensors(&[0, 20, 20, 16]), "keeps 3 of its 4 tensors as IQ4_NL (IQ4_NL, IQ2_XXS), which", "Q6_K"),
+        (tensors(&[34]), "TQ1_0", "F16"),
+        (tensors(&[39]), "MXFP4", "BF16"),
+        (tensors(&[9]), "Q8_1", "Q8_0"),
+        (tensors(&[0, 1234]), "its tensor 't1' as ggml's type 1234", "Update Glossa"),
+        (version(1), "GGUF version 1, which is too old", "newer file"),
+        (version(4), "GGUF version 4, which is newer", "Update Glossa"),
+        (version(3u32.swap_bytes()), "big-endian", "little-endian"),
+        (pointer.into_bytes(), "pointer of Git LFS", "git lfs pull"),
+        (b"<!DOCTYPE html><html>sign in</html>".to_vec(), "page of the web", "browser"),
+        (b"tjgg\x03\0\0\0".to_vec(), "ggml's old format", "GGUF"),
+        (b"PK\x03\x04".to_vec(), "zip archive", "right name"),
+        (b"hello".to_vec(), "no GGUF file", "Name a GGUF file"),
+    ];
+    for (bytes, why, next) in cases {
+        let Err(error) = Gguf::parse(Path::new("some/odd.gguf"), Arc::new(bytes)) else { panic!("{why}: it was read") };
+        let message = glossa::error::UserMessage::from(error);
+        assert!(message.why.contains("'some/odd.gguf' ") && message.why.contains(why), "{why:?}: {message}");
+        assert!(message.next.contains(next), "{next:?}: {message}");
+        assert!(!message.to_string().contains("damaged:") && !message.next.contains("from where it came"), "{message}");
+    }
+    // What is damaged is still called so.
+    let Err(error) = Gguf::parse(Path::new("odd.gguf"), Arc::new(version(3)[..10].to_vec())) else { panic!("cut") };
+    let message = glossa::error::UserMessage::from(error);
+    assert!(
+        message.why.contains("'odd.gguf' is damaged") && message.next.contains("Fetch the file again"),
+        "{message}"
+    );
+}
+
+/// A file that is named without a folder has a name in every message, and the advice is about what was asked.
+#[test]
+fn a_file_in_the_current_folder_is_named_and_no_other_task_advised() {
+    let folder = tempfile::tempdir().expect("folder");
+    let put = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).expect("file");
+    put("mamba.gguf", &Forge::model().say("general.architecture", "mamba").bytes());
+    put("words.gguf", &Forge::model().bytes());
+    put("odd.gguf", &Forge::model().tensor("w", &[32], 23, 0).bytes());
+    put("cut.gguf", &bytes("llama")[..9_000]);
+    let run = |args: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_glossa"));
+        command.current_dir(folder.path()).args(args).env("HF_HUB_OFFLINE", "1").env_remove("GLOSSA_MODELS");
+        let output = command.env("XDG_DATA_HOME", folder.path().join("data")).output().expect("run");
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        stderr(&output)
+    };
+    for name in ["mamba.gguf", "words.gguf", "odd.gguf", "cut.gguf"] {
+        for args in [
+            &["run", "chat", "--model", name, "hi"][..],
+            &["run", "generate", "--model", name, "hi"],
+            &["models", "fit", name],
+            &["models", "info", name],
+        ] {
+            // Sizes are all there: what is missing shows when it is loaded.
+            if name == "words.gguf" && args[0] == "models" {
+                continue;
+            }
+            let said = run(args);
+            assert!(said.contains(&format!("{name}'")) && !said.contains("''"), "{args:?}: {said}");
+            for other in ["classification", "Marian", "question answering", "T5"] {
+                assert!(!said.contains(other), "{args:?}: {said}");
+            }
+        }
+    }
+    for (task, own) in [
+        ("sentiment", "sequence classification"),
+        ("entities", "token classification"),
+        ("qa", "question answering"),
+        ("translate", "Marian"),
+        ("abstractive", "T5"),
+    ] {
+        let model = fixture("decoder-gpt2").display().to_string();
+        let more: &[&str] = if task == "qa" { &["--context", "a text"] } else { &[] };
+        let task = if task == "abstractive" { vec!["summarize", "--method", "abstractive"] } else { vec![task] };
+        let said = run(&[&["run"], &task[..], &["--model", &model, "a text"], more].concat());
+        assert!(said.contains("decoder-gpt2'") && said.contains(own), "{task:?}: {said}");
+        let others = ["sequence classification", "token classification", "question answering", "Marian", "GGUF"];
+        let wrong: Vec<&&str> = others.iter().filter(|o| **o != own && said.contains(**o)).collect();
+        assert!(wrong.is_empty(), "{task:?} {wrong:?}: {said}");
+    }
+    let said = run(&["run", "chat", "--model", "", "hi"]);
+    assert!(!said.contains("''"), "{said}");
+}
+
 fn write(name: &str, bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("folder");
     let path = folder.path().join(name);

@@ -41,6 +41,9 @@ fn hold(ending: &str, least: usize, open: impl Fn(&Path) -> Result<(), ModelErro
         }
         if let Err(error) = result {
             let message = UserMessage::from(error);
+            if !message.why.contains(&name) || message.next.is_empty() {
+                wrong.push(format!("{name}: it is not named, or nothing is advised: {message}"));
+            }
             if message.why.is_empty() || message.why.len() > 2_000 {
                 wrong.push(format!("{name}: the message is no message: {:?}", message.why.get(..200)));
             }

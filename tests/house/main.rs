@@ -20,6 +20,7 @@ mod mutated;
 mod odd_boards;
 mod odd_checkpoints;
 mod odd_files;
+mod parts;
 mod reading;
 mod rewriting;
 mod sentences;

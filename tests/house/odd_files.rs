@@ -10,7 +10,7 @@ use glossa::models::library::ModelEntry;
 use glossa::nn::decoder::config::Config;
 use glossa::nn::seq2seq;
 use glossa::tasks::Message;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 
 fn glossa(args: &[&str]) -> std::process::Output {

@@ -14,7 +14,7 @@ use glossa::nn::kernels::Isa;
 use glossa::nn::precision::Precision;
 use serde::Deserialize;
 
-const FAMILIES: [&str; 7] = ["llama", "qwen2", "qwen3", "phi3", "gemma3", "smollm3", "gpt2"];
+const FAMILIES: [&str; 8] = ["llama", "llama-parts", "qwen2", "qwen3", "phi3", "gemma3", "smollm3", "gpt2"];
 /// YaRN in the layouts of the families whose long-context files carry it.
 const LONG: [&str; 3] = ["qwen2-yarn", "llama-yarn", "phi3-yarn"];
 

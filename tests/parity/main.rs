@@ -10,8 +10,10 @@ mod percentiles;
 mod pooling;
 mod precisions;
 mod scores;
+mod sentinels;
 mod seq2seq;
 mod templates;
+mod tied;
 
 use candle_core::{DType, Device};
 use glossa::models::library::ModelEntry;
@@ -29,7 +31,7 @@ use std::sync::Arc;
 /// Largest difference to the reference logits that counts as equal, f32.
 const TOLERANCE: f32 = 1e-4;
 
-const CHECKPOINTS: [&str; 4] = ["bert-tiny", "bert-odd", "bert-bin", "distilbert-tiny"];
+const CHECKPOINTS: [&str; 5] = ["bert-tiny", "bert-odd", "bert-bin", "bert-bin-parts", "distilbert-tiny"];
 
 #[derive(Deserialize)]
 struct Case {

@@ -1,5 +1,6 @@
 //! A GGUF header, from bytes that nobody vouches for.
 
+use crate::models::refusal::{Refusal, another_type, other_type, short, something_else};
 use crate::nn::source::Dtype;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -26,6 +27,16 @@ pub struct TensorInfo {
     pub shape: Vec<usize>,
     /// Bytes of the file.
     pub range: Range<usize>,
+}
+
+/// The same before its type and its place were looked at.
+struct Place {
+    name: String,
+    shape: Vec<usize>,
+    /// ggml's number of its type.
+    kind: u32,
+    /// From where tensors begin.
+    offset: u64,
 }
 
 /// What a header says.
@@ -138,9 +149,9 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// ggml's numbers of the types that are known here.
-fn dtype(number: u32) -> Result<Dtype, String> {
-    Ok(match number {
+/// The type with ggml's number; `None` for one that is not read here.
+fn dtype(number: u32) -> Option<Dtype> {
+    Some(match number {
         0 => Dtype::F32,
         1 => Dtype::F16,
         2 => Dtype::Q4_0,
@@ -154,46 +165,79 @@ fn dtype(number: u32) -> Result<Dtype, String> {
         13 => Dtype::Q5K,
         14 => Dtype::Q6K,
         30 => Dtype::Bf16,
-        other => {
-            let name = match other {
-                16 => "IQ2_XXS",
-                17 => "IQ2_XS",
-                18 => "IQ3_XXS",
-                19 => "IQ1_S",
-                20 => "IQ4_NL",
-                21 => "IQ3_S",
-                22 => "IQ2_S",
-                23 => "IQ4_XS",
-                29 => "IQ1_M",
-                39 => "MXFP4",
-                _ => "number",
-            };
-            return Err(format!(
-                "the quantization {name} ({other}) is not known here; Q4_0 to Q8_0, Q2_K to Q6_K, F16, BF16 and F32 are"
-            ));
-        }
+        _ => return None,
     })
+}
+
+/// Says of a file with tensors in types that are not read here which those are, the commonest first.
+fn unread(places: &[Place]) -> Option<Refusal> {
+    let mut counts: BTreeMap<u32, u32> = BTreeMap::new();
+    for place in places.iter().filter(|p| dtype(p.kind).is_none()) {
+        *counts.entry(place.kind).or_default() += 1;
+    }
+    // A number without a name says more than its file's size: nothing else is sure of it.
+    if let Some(place) = places.iter().find(|p| dtype(p.kind).is_none() && other_type(p.kind).is_none()) {
+        let why = format!(
+            "keeps its tensor '{}' as ggml's type {}, which this version of Glossa does not know",
+            short(&place.name),
+            place.kind
+        );
+        let next =
+            format!("Update Glossa, if the file is newer; if it came damaged, fetch it again. {}", another_type());
+        return Some(Refusal::unfit(why, next));
+    }
+    let mut kinds: Vec<(u32, u32)> = counts.into_iter().collect();
+    kinds.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let names: Vec<&str> = kinds.iter().filter_map(|(kind, _)| other_type(*kind)).collect();
+    let count: u32 = kinds.iter().map(|k| k.1).sum();
+    let [first, ..] = names[..] else { return None };
+    let what = if count as usize == places.len() {
+        "its weights".into()
+    } else {
+        format!("{count} of its {} tensors", places.len())
+    };
+    let more = if names.len() > 1 { format!(" ({})", names.join(", ")) } else { String::new() };
+    Some(Refusal::unfit(format!("keeps {what} as {first}{more}, which Glossa does not read"), another_type()))
+}
+
+/// A version that is read here, or why not.
+fn version(number: u32) -> Result<(), Refusal> {
+    let swapped = number.swap_bytes();
+    match number {
+        2 | 3 => Ok(()),
+        0 | 1 => Err(Refusal::unfit(
+            format!("is GGUF version {number}, which is too old: 2 and 3 are read"),
+            "Take a newer file of the same model, or convert the model again.",
+        )),
+        // No version of the other order has its low bytes set.
+        _ if number & 0xffff == 0 && swapped < 1 << 16 => Err(Refusal::unfit(
+            "was written for big-endian machines",
+            "Take the little-endian file of the same model, as nearly all are, or convert this one (gguf-convert-endian of Python's gguf).",
+        )),
+        4..1_000 => Err(Refusal::unfit(
+            format!("is GGUF version {number}, which is newer than this version of Glossa: 2 and 3 are read"),
+            "Update Glossa, or take a file of the same model in GGUF version 3.",
+        )),
+        _ => Err(format!("GGUF version {number} cannot be").into()),
+    }
 }
 
 /// Reads a header. `bytes` is the whole file: tensors must lie inside it.
 ///
 /// # Errors
 /// What is wrong, in words.
-pub fn read(bytes: &[u8]) -> Result<Header, String> {
+pub fn read(bytes: &[u8]) -> Result<Header, Refusal> {
     let mut r = Reader { bytes, at: 0 };
     if r.take(4).is_ok_and(|magic| magic != b"GGUF") || bytes.len() < 4 {
-        return Err("it is no GGUF file".into());
+        let no_gguf =
+            || Refusal::unfit("is no GGUF file", "Name a GGUF file; if it was fetched as one, fetch it again.");
+        return Err(something_else(bytes).unwrap_or_else(no_gguf));
     }
-    match r.u32()? {
-        2 | 3 => {}
-        1 => return Err("GGUF version 1 is too old; convert the model again".into()),
-        other if other.swap_bytes() <= 3 => return Err("it was made for big-endian machines".into()),
-        other => return Err(format!("GGUF version {other} is not known here")),
-    }
+    version(r.u32()?)?;
     let tensor_count = r.count(24, "tensors")?;
     let key_count = r.count(13, "keys")?;
     if tensor_count as u64 > MOST_ENTRIES || key_count as u64 > MOST_ENTRIES {
-        return Err(format!("it claims {tensor_count} tensors and {key_count} keys, which cannot be"));
+        return Err(format!("it claims {tensor_count} tensors and {key_count} keys, which cannot be").into());
     }
     let mut metadata = BTreeMap::new();
     for _ in 0..key_count {
@@ -205,33 +249,36 @@ pub fn read(bytes: &[u8]) -> Result<Header, String> {
     let mut places = Vec::new();
     for _ in 0..tensor_count {
         let name = r.string()?;
-        let place = tensor(&mut r).map_err(|why| format!("tensor '{}': {why}", short(&name)))?;
-        places.push((name, place));
+        let (shape, kind, offset) = tensor(&mut r).map_err(|why| format!("tensor '{}': {why}", short(&name)))?;
+        places.push(Place { name, shape, kind, offset });
+    }
+    if let Some(refusal) = unread(&places) {
+        return Err(refusal);
     }
     let alignment = match metadata.get("general.alignment") {
         None => 32,
         Some(Value::Number(n)) if (1.0..=65_536.0).contains(n) && (*n as usize).is_power_of_two() => *n as usize,
-        Some(other) => return Err(format!("an alignment of {other:?} cannot be")),
+        Some(other) => return Err(format!("an alignment of {other:?} cannot be").into()),
     };
     let start = r.at.next_multiple_of(alignment);
     let mut tensors = Vec::with_capacity(places.len());
-    for (name, (shape, dtype, offset)) in places {
+    for Place { name, shape, kind, offset } in places {
         let wrong = |why: &str| format!("tensor '{}' {why}", short(&name));
+        let dtype = dtype(kind).ok_or_else(|| wrong("has an unknown type"))?;
         let size = dtype.bytes_of(&shape).ok_or_else(|| wrong("has a shape that its type cannot have"))?;
         let from = usize::try_from(offset).ok().and_then(|o| o.checked_add(start));
         let to = from.and_then(|f| f.checked_add(size)).filter(|to| *to <= bytes.len());
         let (Some(from), Some(to)) = (from, to) else {
-            return Err(wrong(&format!(
-                "ends behind the end of the file, which has {} bytes (truncated)",
-                bytes.len()
-            )));
+            let why = format!("ends behind the end of the file, which has {} bytes (truncated)", bytes.len());
+            return Err(wrong(&why).into());
         };
         tensors.push(TensorInfo { name, dtype, shape, range: from..to });
     }
     Ok(Header { metadata, tensors })
 }
 
-fn tensor(r: &mut Reader<'_>) -> Result<(Vec<usize>, Dtype, u64), String> {
+/// A tensor's shape, ggml's number of its type, and where it begins.
+fn tensor(r: &mut Reader<'_>) -> Result<(Vec<usize>, u32, u64), String> {
     let rank = r.u32()?;
     if !(1..=4).contains(&rank) {
         return Err(format!("{rank} dimensions cannot be"));
@@ -243,11 +290,5 @@ fn tensor(r: &mut Reader<'_>) -> Result<(Vec<usize>, Dtype, u64), String> {
     }
     // ggml counts the innermost first.
     shape.reverse();
-    let dtype = dtype(r.u32()?)?;
-    Ok((shape, dtype, r.u64()?))
-}
-
-/// A name from a file, short enough to show.
-fn short(name: &str) -> String {
-    name.chars().take(64).collect()
+    Ok((shape, r.u32()?, r.u64()?))
 }

@@ -1,17 +1,19 @@
 //! Opens GGUF files: metadata and named tensors, mapped, nothing copied.
 //!
 //! Format: ggml's docs/gguf.md, versions 2 and 3. Every count and length is held against the bytes
-//! that are really there before anything is allocated for it.
+//! that are really there before anything is allocated for it. A file in parts is one file here (`split.rs`).
 
 mod header;
+mod split;
 pub mod tokenizer;
 
-use super::ModelError;
 use super::mapped::{check_whole, map};
+use super::{ModelError, parts};
 use crate::nn::NnError;
 use crate::nn::decoder::config::Metadata;
 use crate::nn::source::{Bytes, RawTensor, TensorSource};
 pub use header::Value;
+pub(super) use split::is_of_parts;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,11 +26,16 @@ pub struct Gguf {
 }
 
 impl Gguf {
-    /// Maps `path` and reads its header.
+    /// Maps `path` and reads its header; of a file in parts all of them, whichever is named.
     ///
     /// # Errors
-    /// A missing, truncated or forged file, or one with a quantization that is not known here.
+    /// A missing, truncated or forged file, a part that is not there or not of this model, or a quantization that is
+    /// not known here.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
+        split::open(&parts::of(path))
+    }
+
+    fn one(path: &Path) -> Result<Self, ModelError> {
         let data = map(path)?;
         let parsed = Self::parse(path, Arc::clone(&data));
         // What looks damaged may just be gone.
@@ -36,12 +43,12 @@ impl Gguf {
         parsed
     }
 
-    /// Reads the header of a file's bytes; `path` is what to call it.
+    /// Reads the header of one file's bytes; `path` is what to call it.
     ///
     /// # Errors
     /// As [`Self::open`].
     pub fn parse(path: &Path, data: Bytes) -> Result<Self, ModelError> {
-        let header = header::read((*data).as_ref()).map_err(|why| ModelError::damaged(path, why))?;
+        let header = header::read((*data).as_ref()).map_err(|refusal| refusal.at(path))?;
         let mut tensors = HashMap::with_capacity(header.tensors.len());
         for t in header.tensors {
             let tensor = RawTensor::new(t.dtype, t.shape, Arc::clone(&data), t.range)
@@ -58,7 +65,7 @@ impl Gguf {
         self.metadata.get(key)
     }
 
-    /// Where it lies.
+    /// Where it lies; in parts, the first.
     pub fn path(&self) -> &Path {
         &self.path
     }

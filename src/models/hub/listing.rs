@@ -3,7 +3,10 @@
 use super::request::{Ask, ask};
 use super::wanted::part;
 use super::{Hub, HubError, MOST_TEXT, Progress, Wanted, Watch};
+use crate::models::index::{self, Index};
+use crate::models::parts::{self, Part};
 use serde::Deserialize;
+use std::path::Path;
 
 /// What a file's content must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -192,16 +195,55 @@ const SMALL: [&str; 12] = [
 const TOKENIZERS: [&str; 5] = ["tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "source.spm"];
 
 impl Listing {
-    /// The GGUF files in it.
+    /// The GGUF files in it; of a model in parts the first.
     pub fn ggufs(&self) -> Vec<&RemoteFile> {
-        self.files.iter().filter(|f| is_gguf(&f.path)).collect()
+        self.files.iter().filter(|f| is_gguf(&f.path) && parts::first_name(&f.path).is_none()).collect()
+    }
+
+    /// The file of this path.
+    fn file(&self, path: &str) -> Option<&RemoteFile> {
+        self.files.iter().find(|f| f.path == path)
+    }
+
+    /// A GGUF file with all others of the same model, in order.
+    fn with_parts(&self, file: &RemoteFile) -> Result<Vec<RemoteFile>, HubError> {
+        let Some(part) = Part::parse(&file.path) else { return Ok(vec![file.clone()]) };
+        let lacks = |name: String| HubError::Parts(self.repo.clone(), name);
+        part.all().map(|name| self.file(&name).cloned().ok_or_else(|| lacks(name))).collect()
+    }
+
+    /// The files that an index names, which has come and lies at `path`.
+    ///
+    /// # Errors
+    /// [`HubError::Answer`] for one that makes no sense, [`HubError::Parts`] if one of them is not here.
+    pub(super) fn named_by(&self, path: &Path) -> Result<Vec<RemoteFile>, HubError> {
+        let index = Index::read(path).map_err(|e| HubError::Answer(e.to_string()))?;
+        let name = |file: &Path| file.file_name().and_then(|n| n.to_str()).unwrap_or_default().to_owned();
+        let names = index.files().into_iter().map(|file| name(&file));
+        names.map(|n| self.file(&n).cloned().ok_or_else(|| HubError::Parts(self.repo.clone(), n))).collect()
+    }
+
+    /// The weights of a checkpoint: safetensors before .bin, a whole file before one in parts. An index comes before its
+    /// parts, and has the last word about which those are.
+    fn weights(&self) -> Vec<RemoteFile> {
+        for (whole, index) in ["model.safetensors", "pytorch_model.bin"].into_iter().zip(index::NAMES) {
+            if let Some(file) = self.file(whole) {
+                return vec![file.clone()];
+            }
+            let Some(file) = self.file(index) else { continue };
+            let (stem, ending) = whole.rsplit_once('.').unwrap_or((whole, ""));
+            let is_part = |p: &str| p.starts_with(&format!("{stem}-")) && p.ends_with(ending) && !p.contains('/');
+            let parts = self.files.iter().filter(|f| is_part(&f.path));
+            return std::iter::once(file).chain(parts).cloned().collect();
+        }
+        Vec::new()
     }
 
     /// The files that are needed, and no others: a checkpoint's configuration, tokenizer and one form of its
-    /// weights (safetensors before .bin), or one GGUF file.
+    /// weights (safetensors before .bin), or one GGUF model.
     ///
     /// # Errors
-    /// [`HubError::NotFound`], [`HubError::Choose`] or [`HubError::Nothing`].
+    /// [`HubError::NotFound`], [`HubError::Choose`], [`HubError::Parts`] or [`HubError::Nothing`].
     pub fn pick(&self, wanted: &Wanted) -> Result<Vec<RemoteFile>, HubError> {
         if let Some(file) = &wanted.file {
             // By its path, whatever its case; else by its name alone, if only one is called so.
@@ -210,19 +252,12 @@ impl Listing {
             let name = |f: &&RemoteFile| f.path.rsplit('/').next().is_some_and(|n| n.eq_ignore_ascii_case(file));
             let mut by_name = self.files.iter().filter(name);
             let found = by_path.or_else(|| by_name.next().filter(|_| by_name.next().is_none()));
-            return found.map(|f| vec![f.clone()]).ok_or_else(|| HubError::NotFound(format!("{}/{file}", self.repo)));
+            let found = found.ok_or_else(|| HubError::NotFound(format!("{}/{file}", self.repo)))?;
+            return self.with_parts(found);
         }
-        let has = |name: &str| self.files.iter().any(|f| f.path == name);
+        let has = |name: &str| self.file(name).is_some();
         if has("config.json") && TOKENIZERS.iter().any(|t| has(t)) {
-            let weights: Vec<RemoteFile> = if has("model.safetensors") {
-                self.files.iter().filter(|f| f.path == "model.safetensors").cloned().collect()
-            } else if has("model.safetensors.index.json") {
-                let is_shard = |p: &str| p.starts_with("model-") && p.ends_with(".safetensors") && !p.contains('/');
-                let fine = |f: &&RemoteFile| f.path == "model.safetensors.index.json" || is_shard(&f.path);
-                self.files.iter().filter(fine).cloned().collect()
-            } else {
-                self.files.iter().filter(|f| f.path == "pytorch_model.bin").cloned().collect()
-            };
+            let weights = self.weights();
             if !weights.is_empty() {
                 let small = self.files.iter().filter(|f| SMALL.contains(&f.path.as_str())).cloned();
                 return Ok(small.chain(weights).collect());
@@ -230,7 +265,7 @@ impl Listing {
         }
         match self.ggufs()[..] {
             [] => Err(HubError::Nothing(self.repo.clone())),
-            [only] => Ok(vec![only.clone()]),
+            [only] => self.with_parts(only),
             ref several => {
                 let names: Vec<&str> = several.iter().take(12).map(|f| f.path.as_str()).collect();
                 Err(HubError::Choose(self.repo.clone(), names.join(", ")))
@@ -270,11 +305,33 @@ mod tests {
             "model-00002-of-00002.safetensors",
         ];
         assert_eq!(picked(&shards, None).expect("files").len(), 5);
+        // The index comes before its parts, and a whole file before one in parts.
+        let bins = ["config.json", "pytorch_model-00001-of-00001.bin", "pytorch_model.bin.index.json", "vocab.txt"];
+        let names = ["config.json", "vocab.txt", "pytorch_model.bin.index.json", "pytorch_model-00001-of-00001.bin"];
+        assert_eq!(picked(&bins, None).expect("files"), names);
+        let both = [&bins[..], &["pytorch_model.bin", "model-notes.bin"]].concat();
+        assert_eq!(picked(&both, None).expect("files"), ["config.json", "vocab.txt", "pytorch_model.bin"]);
+        let both = [&bins[..], &shards[1..]].concat();
+        assert!(picked(&both, None).expect("files").iter().all(|f| !f.ends_with(".bin")), "safetensors first");
         assert_eq!(picked(&["a.gguf", "config.json"], None).expect("files"), ["a.gguf"]);
         assert!(matches!(picked(&["a.gguf", "b.gguf"], None), Err(HubError::Choose(..))));
         assert_eq!(picked(&["a.gguf", "b.gguf"], Some("B.gguf")).expect("files"), ["b.gguf"]);
         assert!(matches!(picked(&["README.md"], None), Err(HubError::Nothing(_))));
         assert!(matches!(picked(&["a.gguf"], Some("c.gguf")), Err(HubError::NotFound(_))));
+    }
+
+    #[test]
+    fn a_model_in_parts_is_one_choice_and_comes_whole() {
+        let parts = ["q4/m-00001-of-00003.gguf", "q4/m-00002-of-00003.gguf", "q4/m-00003-of-00003.gguf"];
+        assert_eq!(picked(&parts, None).expect("files"), parts);
+        for one in parts.iter().chain(&["m-00002-of-00003.GGUF"]) {
+            assert_eq!(picked(&parts, Some(one)).expect("files"), parts, "{one}");
+        }
+        let two = [&parts[..], &["m.gguf"]].concat();
+        let Err(HubError::Choose(_, names)) = picked(&two, None) else { panic!("a choice") };
+        assert_eq!(names, "q4/m-00001-of-00003.gguf, m.gguf");
+        let Err(HubError::Parts(_, name)) = picked(&parts[..2], None) else { panic!("a part that is not there") };
+        assert_eq!(name, parts[2]);
     }
 
     #[test]

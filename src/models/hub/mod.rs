@@ -15,7 +15,7 @@ mod wanted;
 pub use listing::{Found, Listing, RemoteFile, is_repo_id};
 pub use wanted::Wanted;
 
-use super::kind;
+use super::{index, kind, parts};
 use crate::disk;
 use crate::error::UserMessage;
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
@@ -58,6 +58,8 @@ pub enum HubError {
     Unfit(String, String),
     #[error("'{0}' holds several GGUF files: {1}")]
     Choose(String, String),
+    #[error("'{0}' is not whole on the hub: its part '{1}' is not there")]
+    Parts(String, String),
     #[error("'{file}' came with other content than the hub promised")]
     Hash { file: String },
     #[error("'{file}' came with more bytes than the hub promised")]
@@ -94,6 +96,7 @@ impl From<HubError> for UserMessage {
                 "Choose a model that the list or 'glossa models search' shows."
             }
             HubError::Choose(..) => "Name one of them, as owner/name/file.gguf.",
+            HubError::Parts(..) => "Choose another file of it, or another repository.",
             HubError::Hash { .. } | HubError::TooLong { .. } => "It was thrown away. Try again, or use another mirror.",
             HubError::Room { .. } => "Remove a model, or set HF_HOME to a folder on a larger disk.",
             HubError::Locked(_) => "Wait until it has ended.",
@@ -205,7 +208,7 @@ impl Hub {
             return self.here(wanted).ok_or_else(|| HubError::Offline(wanted.id()));
         }
         let listing = self.listing(wanted, watch)?;
-        let files = listing.pick(wanted)?;
+        let mut files = listing.pick(wanted)?;
         let repo = self.repo(&wanted.repo);
         let blob = |f: &RemoteFile| repo.blob_path(f.hash.name());
         let has_size = |f: &RemoteFile| std::fs::metadata(blob(f)).is_ok_and(|m| m.len() == f.size);
@@ -216,11 +219,14 @@ impl Hub {
                 std::fs::metadata(transfer::partial(&blob(f))).map_or(0, |m| m.len().min(f.size))
             }
         };
-        let total: u64 = files.iter().map(|f| f.size).sum();
-        let mut done: u64 = files.iter().map(&begun).sum();
+        let sums = |files: &[RemoteFile]| (files.iter().map(&begun).sum(), files.iter().map(|f| f.size).sum());
+        let (mut done, mut total): (u64, u64) = sums(&files);
         self.check_room(total - done.min(total))?;
         let snapshot = repo.pointer_path(&listing.commit);
-        for file in &files {
+        let mut at = 0;
+        while let Some(file) = files.get(at).cloned() {
+            let file = &file;
+            at += 1;
             let mut before = begun(file);
             if has_size(file) && !self.still_whole(file, &blob(file), (done, total), watch)? {
                 // What `verify` calls damaged is mended here.
@@ -236,6 +242,13 @@ impl Hub {
             // It comes before the weights: what does not run here is not downloaded.
             if file.path == "config.json" {
                 fits(&wanted.repo, &snapshot)?;
+            }
+            if index::NAMES.contains(&file.path.as_str()) {
+                // It says which files hold the weights, whatever they are called.
+                files.truncate(at);
+                files.extend(listing.named_by(&snapshot.join(&file.path))?);
+                (done, total) = sums(&files);
+                self.check_room(total - done.min(total))?;
             }
         }
         let reference = self.folder(&wanted.repo).join("refs").join(wanted.revision());
@@ -262,7 +275,10 @@ impl Hub {
     fn here(&self, wanted: &Wanted) -> Option<PathBuf> {
         let snapshot = self.snapshot_of(wanted)?;
         match &wanted.file {
-            Some(file) => Some(snapshot.join(file)).filter(|p| p.is_file()),
+            Some(file) => {
+                let files = parts::of(&snapshot.join(file));
+                parts::check(&files).is_ok().then(|| files.into_iter().next()).flatten()
+            }
             None => Some(snapshot),
         }
     }
@@ -277,7 +293,7 @@ impl Hub {
         }
     }
 
-    /// Compares the files of a repository, or one of its GGUF files, with the hashes that the cache names them
+    /// Compares the files of a repository, or of one of its GGUF models, with the hashes that the cache names them
     /// by; the names of those that differ. Needs no network.
     ///
     /// # Errors
@@ -287,10 +303,11 @@ impl Hub {
         let mut files = Vec::new();
         place::names_below(&snapshot, &mut files);
         files.sort();
+        let own = wanted.files();
         let mut wrong = Vec::new();
         for path in files {
             let name = path.strip_prefix(&snapshot).unwrap_or(&path).to_string_lossy().into_owned();
-            if wanted.file.as_ref().is_some_and(|f| *f != name) {
+            if own.as_ref().is_some_and(|own| !own.contains(&name)) {
                 continue;
             }
             // A file that somebody put there instead of a link has no promise to keep.

@@ -2,6 +2,8 @@
 
 use super::listing::is_hex;
 use super::{Hub, HubError, Wanted};
+use crate::models::entry::weights_in;
+use crate::models::{index, parts};
 use std::path::{Path, PathBuf};
 
 impl Hub {
@@ -62,11 +64,11 @@ impl Hub {
         all
     }
 
-    /// What belongs to a repository, or to one of its GGUF files: names in all snapshots, and the blobs behind them.
+    /// What belongs to a repository, or to one of its GGUF models: names in all snapshots, and the blobs behind them.
     pub fn files_of(&self, wanted: &Wanted) -> Vec<PathBuf> {
         let folder = self.folder(&wanted.repo);
         let root = std::fs::canonicalize(&folder).unwrap_or_else(|_| folder.clone());
-        let Some(file) = &wanted.file else {
+        let Some(own) = wanted.files() else {
             let mut all = Vec::new();
             names_below(&folder, &mut all);
             return all;
@@ -74,7 +76,7 @@ impl Hub {
         let snapshots = folder.join("snapshots");
         let is_same = |link: &PathBuf| {
             let inner = link.strip_prefix(&snapshots).ok().map(|p| p.components().skip(1).collect::<PathBuf>());
-            inner.is_some_and(|inner| inner == Path::new(file))
+            inner.is_some_and(|inner| own.iter().any(|file| inner == Path::new(file)))
         };
         let mut all: Vec<PathBuf> = self.links(&wanted.repo).into_iter().filter(is_same).collect();
         let blobs = all.iter().filter_map(|l| std::fs::canonicalize(l).ok()).filter(|b| b.starts_with(&root));
@@ -109,7 +111,11 @@ fn has_weights(snapshot: &Path) -> bool {
         p.extension().is_some_and(|e| e == "safetensors" || e == "bin" || e.eq_ignore_ascii_case("gguf"))
     };
     let mut weights = names.iter().filter(is_weights).peekable();
-    weights.peek().is_some() && weights.all(|p| p.is_file())
+    let is_whole = |p: &PathBuf| p.is_file() && parts::check(&parts::of(p)).is_ok();
+    let in_parts = index::NAMES.into_iter().any(|name| snapshot.join(name).is_file());
+    weights.peek().is_some()
+        && weights.all(is_whole)
+        && (!in_parts || weights_in(snapshot).and_then(|files| parts::check(&files)).is_ok())
 }
 
 fn subfolders(folder: &Path) -> Vec<PathBuf> {

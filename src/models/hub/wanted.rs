@@ -2,6 +2,7 @@
 
 use super::HubError;
 use super::listing::{is_repo_id, is_safe};
+use crate::models::parts::{Part, first_name};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 /// What to get: a repository, at which revision, and of one with GGUF files which.
@@ -62,6 +63,12 @@ impl Wanted {
         self.revision.as_deref().unwrap_or("main")
     }
 
+    /// Of one that names a GGUF file the paths of all files of that model.
+    pub fn files(&self) -> Option<Vec<String>> {
+        let file = self.file.as_ref()?;
+        Some(Part::parse(file).map_or_else(|| vec![file.clone()], |part| part.all().collect()))
+    }
+
     /// What [`Self::parse`] reads as this.
     pub fn id(&self) -> String {
         let revision = self.revision.as_ref().map(|r| format!("@{}", part(r))).unwrap_or_default();
@@ -107,7 +114,8 @@ impl Wanted {
             }
         }
         let revision = revision.filter(|r| r != "main");
-        let file = (!rest.is_empty()).then(|| rest.join("/"));
+        // Any part of a model means all of it.
+        let file = (!rest.is_empty()).then(|| rest.join("/")).map(|f| first_name(&f).unwrap_or(f));
         let is_fine =
             is_repo_id(&repo) && file.as_deref().is_none_or(is_safe) && revision.as_deref().is_none_or(is_revision);
         if is_fine { Ok(Self { repo, revision, file }) } else { Err(wrong()) }
@@ -129,6 +137,7 @@ mod tests {
         assert_eq!(parse("o/n"), of("o/n", None, None));
         assert_eq!(parse("o/n/q.gguf"), of("o/n", None, Some("q.gguf")));
         assert_eq!(parse("o/n/in ner/100%.gguf"), of("o/n", None, Some("in ner/100%.gguf")));
+        assert_eq!(parse("o/n/q-00002-of-00002.gguf"), of("o/n", None, Some("q-00001-of-00002.gguf")));
         assert_eq!(parse("o/n@v1.0/q.gguf"), of("o/n", Some("v1.0"), Some("q.gguf")));
         assert_eq!(parse(&format!("{page}/o/n")), of("o/n", None, None));
         let file = format!("{page}/o/n/resolve/main/q.gguf?download=true");

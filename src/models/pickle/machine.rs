@@ -4,6 +4,8 @@
 //! Format: Python's pickletools.py. All values live in one arena, so that neither a deep nor a circular
 //! file can exhaust the stack.
 
+use super::INSTEAD;
+use crate::models::refusal::Refusal;
 use std::collections::HashMap;
 
 /// Most values that a file may make. A checkpoint makes some dozens for each tensor.
@@ -82,7 +84,7 @@ impl<'a> Machine<'a> {
     ///
     /// # Errors
     /// What is wrong, in words.
-    pub fn read(bytes: &'a [u8], at: usize) -> Result<(Self, Ref, usize), String> {
+    pub fn read(bytes: &'a [u8], at: usize) -> Result<(Self, Ref, usize), Refusal> {
         let mut machine =
             Self { bytes, at, arena: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() };
         loop {
@@ -109,7 +111,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn take(&mut self, count: usize) -> Result<&'a [u8], String> {
+    fn take(&mut self, count: usize) -> Result<&'a [u8], Refusal> {
         let end = self.at.checked_add(count).filter(|e| *e <= self.bytes.len());
         let end = end.ok_or("its index ends too early (truncated)")?;
         let part = &self.bytes[self.at..end];
@@ -117,21 +119,21 @@ impl<'a> Machine<'a> {
         Ok(part)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], String> {
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Refusal> {
         let mut out = [0; N];
         out.copy_from_slice(self.take(N)?);
         Ok(out)
     }
 
-    fn byte(&mut self) -> Result<u8, String> {
+    fn byte(&mut self) -> Result<u8, Refusal> {
         Ok(self.array::<1>()?[0])
     }
 
-    fn u32(&mut self) -> Result<u32, String> {
+    fn u32(&mut self) -> Result<u32, Refusal> {
         Ok(u32::from_le_bytes(self.array()?))
     }
 
-    fn line(&mut self) -> Result<&'a str, String> {
+    fn line(&mut self) -> Result<&'a str, Refusal> {
         let rest = &self.bytes[self.at..];
         let length = rest.iter().take(4096).position(|b| *b == b'\n').ok_or("a name in its index has no end")?;
         let line = std::str::from_utf8(&rest[..length]).map_err(|_| "a name in its index is no text")?;
@@ -139,7 +141,7 @@ impl<'a> Machine<'a> {
         Ok(line)
     }
 
-    fn push(&mut self, node: Node) -> Result<(), String> {
+    fn push(&mut self, node: Node) -> Result<(), Refusal> {
         if self.arena.len() >= MOST_VALUES {
             return Err("its index has more values than any checkpoint needs".into());
         }
@@ -148,7 +150,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn pop(&mut self) -> Result<Ref, String> {
+    fn pop(&mut self) -> Result<Ref, Refusal> {
         let floor = self.marks.last().copied().unwrap_or(0);
         if self.stack.len() <= floor {
             return Err("its index is no valid pickle (nothing to take)".into());
@@ -157,21 +159,21 @@ impl<'a> Machine<'a> {
     }
 
     /// The values since the last mark.
-    fn since_mark(&mut self) -> Result<Vec<Ref>, String> {
+    fn since_mark(&mut self) -> Result<Vec<Ref>, Refusal> {
         let from = self.marks.pop().ok_or("its index is no valid pickle (no mark)")?;
         Ok(self.stack.split_off(from.min(self.stack.len())))
     }
 
-    fn top(&self) -> Result<Ref, String> {
+    fn top(&self) -> Result<Ref, Refusal> {
         self.stack.last().copied().ok_or_else(|| "its index is no valid pickle (empty)".into())
     }
 
-    fn string(&mut self, length: usize) -> Result<(), String> {
+    fn string(&mut self, length: usize) -> Result<(), Refusal> {
         let text = String::from_utf8_lossy(self.take(length)?).into_owned();
         self.push(Node::Text(text))
     }
 
-    fn step(&mut self, op: u8) -> Result<(), String> {
+    fn step(&mut self, op: u8) -> Result<(), Refusal> {
         match op {
             0x80 => drop(self.byte()?),
             0x95 => drop(self.take(8)?),
@@ -242,12 +244,15 @@ impl<'a> Machine<'a> {
             b'Q' => self.persistent()?,
             b'R' | 0x81 => self.call()?,
             b'b' => drop(self.pop()?),
-            other => return Err(format!("its index has the instruction {other:#04x}, which no checkpoint needs")),
+            other => {
+                let why = format!("has the instruction {other:#04x} in its index, which no checkpoint needs");
+                return Err(Refusal::unfit(why, INSTEAD));
+            }
         }
         Ok(())
     }
 
-    fn long(&mut self) -> Result<(), String> {
+    fn long(&mut self) -> Result<(), Refusal> {
         let length = usize::from(self.byte()?);
         let bytes = self.take(length)?;
         let mut value = [if bytes.last().is_some_and(|b| b & 0x80 != 0) { 0xff } else { 0 }; 8];
@@ -256,7 +261,7 @@ impl<'a> Machine<'a> {
         self.push(if length > 8 { Node::Other } else { Node::Int(i64::from_le_bytes(value)) })
     }
 
-    fn memorize(&mut self, op: u8) -> Result<(), String> {
+    fn memorize(&mut self, op: u8) -> Result<(), Refusal> {
         let index = match op {
             b'q' => u32::from(self.byte()?),
             b'r' => self.u32()?,
@@ -267,7 +272,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn tuple(&mut self, op: u8) -> Result<(), String> {
+    fn tuple(&mut self, op: u8) -> Result<(), Refusal> {
         let items = match op {
             b')' => Vec::new(),
             b't' => self.since_mark()?,
@@ -283,7 +288,7 @@ impl<'a> Machine<'a> {
         self.push(Node::Tuple(items))
     }
 
-    fn append(&mut self, op: u8) -> Result<(), String> {
+    fn append(&mut self, op: u8) -> Result<(), Refusal> {
         let items = if op == b'e' { self.since_mark()? } else { vec![self.pop()?] };
         let list = self.top()?;
         match self.arena.get_mut(list as usize) {
@@ -293,7 +298,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn set(&mut self, op: u8) -> Result<(), String> {
+    fn set(&mut self, op: u8) -> Result<(), Refusal> {
         let items = if op == b'u' {
             self.since_mark()?
         } else {
@@ -309,7 +314,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn global(&mut self, op: u8) -> Result<(), String> {
+    fn global(&mut self, op: u8) -> Result<(), Refusal> {
         let name = if op == b'c' {
             let module = self.line()?;
             format!("{module}.{}", self.line()?)
@@ -318,20 +323,22 @@ impl<'a> Machine<'a> {
             let part = |index| self.text(index).ok_or("a name in its index is no text");
             let (module, name) = (part(module)?, part(name)?);
             if module.len() + name.len() > MOST_NAME {
-                return Err("it asks to run something with an endless name: nothing of it was run".into());
+                let why = "asks to run something with an endless name: nothing of it was run";
+                return Err(Refusal::unfit(why, INSTEAD));
             }
             format!("{module}.{name}")
         };
         let is_storage = name.strip_prefix("torch.").is_some_and(|n| !n.contains('.') && n.ends_with("Storage"));
         if !is_storage && !KNOWN.contains(&name.as_str()) {
             let shown: String = name.chars().take(80).collect();
-            return Err(format!("it asks to run '{shown}', which weights do not need: nothing of it was run"));
+            let why = format!("asks to run '{shown}', which weights do not need: nothing of it was run");
+            return Err(Refusal::unfit(why, INSTEAD));
         }
         self.push(Node::Global(name))
     }
 
     /// `('storage', class, key, device, elements)`
-    fn persistent(&mut self) -> Result<(), String> {
+    fn persistent(&mut self) -> Result<(), Refusal> {
         let wrong = "a storage in its index is not described as torch does it";
         let id = self.pop()?;
         let Node::Tuple(parts) = self.node(id) else { return Err(wrong.into()) };
@@ -350,7 +357,7 @@ impl<'a> Machine<'a> {
     }
 
     /// What the known functions would make.
-    fn call(&mut self) -> Result<(), String> {
+    fn call(&mut self) -> Result<(), Refusal> {
         let (arguments, function) = (self.pop()?, self.pop()?);
         let Node::Global(name) = self.node(function) else {
             return Err("its index calls what is no function".into());
@@ -370,14 +377,14 @@ impl<'a> Machine<'a> {
     }
 
     /// `(storage, offset, shape, strides, …)`
-    fn tensor(&self, arguments: &[Ref]) -> Result<Node, String> {
+    fn tensor(&self, arguments: &[Ref]) -> Result<Node, Refusal> {
         let numbers = |index: Ref| match self.node(index) {
             Node::Tuple(all) if all.len() <= MOST_DIMENSIONS => {
                 all.iter().map(|i| self.int(*i)).collect::<Option<Vec<i64>>>()
             }
             _ => None,
         };
-        let wrong = || "a tensor in its index is not described as torch does it".to_owned();
+        let wrong = || Refusal::from("a tensor in its index is not described as torch does it");
         let [storage, offset, shape, strides, ..] = *arguments else { return Err(wrong()) };
         match (self.node(storage), self.int(offset), numbers(shape), numbers(strides)) {
             (Node::Storage(storage), Some(offset), Some(shape), Some(strides)) if shape.len() == strides.len() => {

@@ -8,6 +8,7 @@ mod machine;
 
 use super::ModelError;
 use super::mapped::{check_whole, map};
+use super::refusal::{Refusal, something_else};
 use crate::nn::source::{Bytes, Dtype, RawTensor};
 use machine::{Machine, Node, Ref, Storage, Tensor};
 use std::collections::HashMap;
@@ -22,6 +23,9 @@ const MOST_INDEX: u64 = 64 << 20;
 const MOST_FILES: usize = 100_000;
 /// Dictionaries in dictionaries that tensors are looked for in (`state_dict`, `model`).
 const MOST_DEPTH: u32 = 3;
+
+/// What to do about a file that holds more than numbers: PyTorch would run it.
+const INSTEAD: &str = "Take the same model as safetensors, or a file with nothing but its weights (a state_dict). PyTorch would run what is in this one.";
 
 /// A file's tensors, and the names of those of types that no model computes with.
 #[derive(Default)]
@@ -42,15 +46,15 @@ pub fn read(path: &Path) -> Result<Read, ModelError> {
     let is_zip = (*data).as_ref().starts_with(b"PK");
     let result = if is_zip { read_zip(&data) } else { read_legacy(&data) };
     check_whole(path, &data)?;
-    result.map_err(|why| ModelError::damaged(path, why))
+    result.map_err(|refusal| refusal.at(path))
 }
 
-fn read_zip(data: &Bytes) -> Result<Read, String> {
+fn read_zip(data: &Bytes) -> Result<Read, Refusal> {
     let bytes = (**data).as_ref();
     let wrong = |e: zip::result::ZipError| format!("it is no PyTorch archive ({e})");
     let mut archive = zip::ZipArchive::new(std::io::Cursor::new(bytes)).map_err(wrong)?;
     if archive.len() > MOST_FILES {
-        return Err(format!("it claims {} files", archive.len()));
+        return Err(format!("it claims {} files", archive.len()).into());
     }
     let (mut index, mut places, mut big_endian) = (None, HashMap::new(), false);
     for i in 0..archive.len() {
@@ -71,7 +75,8 @@ fn read_zip(data: &Bytes) -> Result<Read, String> {
             big_endian = word.trim() == "big";
         } else if let Some(key) = inner.strip_prefix("data/") {
             if file.compression() != zip::CompressionMethod::Stored {
-                return Err(format!("its file '{name}' is compressed, which PyTorch never does"));
+                let why = format!("was packed again: its file '{name}' is compressed, which PyTorch never does");
+                return Err(Refusal::unfit(why, "Save it again with torch.save, or take the model as safetensors."));
             }
             let from = file.data_start().and_then(|s| usize::try_from(s).ok());
             let size = usize::try_from(file.size()).ok();
@@ -81,7 +86,8 @@ fn read_zip(data: &Bytes) -> Result<Read, String> {
         }
     }
     if big_endian {
-        return Err("it was written on a big-endian machine".into());
+        let next = "Save it again on a machine of the usual order, or take the model as safetensors.";
+        return Err(Refusal::unfit("was written on a big-endian machine", next));
     }
     let index = index.ok_or("it holds no index (data.pkl)")?;
     let (machine, top, _) = Machine::read(&index, 0)?;
@@ -89,10 +95,11 @@ fn read_zip(data: &Bytes) -> Result<Read, String> {
 }
 
 /// Magic number, protocol, system, tensors, keys: five pickles; then each storage's count and numbers.
-fn read_legacy(data: &Bytes) -> Result<Read, String> {
+fn read_legacy(data: &Bytes) -> Result<Read, Refusal> {
     let bytes = (**data).as_ref();
     if bytes.first() != Some(&0x80) {
-        return Err("it is neither a PyTorch archive nor an old PyTorch file".into());
+        let no_torch = "it is neither a PyTorch archive nor an old PyTorch file";
+        return Err(something_else(bytes).unwrap_or_else(|| no_torch.into()));
     }
     let mut at = 0;
     for _ in 0..3 {
@@ -114,7 +121,7 @@ fn read_legacy(data: &Bytes) -> Result<Read, String> {
         let count = i64::from_le_bytes(*count.ok_or("it ends between two storages (truncated)")?);
         let width = match kinds.get(key) {
             Some(storage) => width(&storage.kind),
-            None => return Err(format!("its storage '{key}' belongs to no tensor")),
+            None => return Err(format!("its storage '{key}' belongs to no tensor").into()),
         };
         let size = usize::try_from(count).ok().and_then(|c| c.checked_mul(width));
         let end = size.and_then(|s| (at + 8).checked_add(s)).filter(|e| *e <= bytes.len());
@@ -146,8 +153,8 @@ fn walk(
     machine: &Machine<'_>,
     (at, prefix, depth): (Ref, &str, u32),
     left: &mut usize,
-    each: &mut dyn FnMut(&str, &Tensor) -> Result<(), String>,
-) -> Result<(), String> {
+    each: &mut dyn FnMut(&str, &Tensor) -> Result<(), Refusal>,
+) -> Result<(), Refusal> {
     let Node::Dict(items) = machine.node(at) else { return Ok(()) };
     for (key, value) in items {
         let cost = 64 + prefix.len() + machine.text(*key).map_or(0, str::len);
@@ -172,7 +179,7 @@ fn collect(
     top: Ref,
     data: &Bytes,
     places: &HashMap<String, Range<usize>>,
-) -> Result<Read, String> {
+) -> Result<Read, Refusal> {
     let mut read = Read::default();
     let mut left = budget((**data).as_ref().len());
     // Copies of views that are not in order: a checkpoint has no more of them than numbers.
@@ -192,7 +199,8 @@ fn collect(
         Ok(())
     })?;
     if read.tensors.is_empty() && read.others.is_empty() {
-        return Err("it holds no tensors".into());
+        let next = "Name the file with the model's weights (a state_dict), not an optimizer's or a trainer's.";
+        return Err(Refusal::unfit("holds no tensors", next));
     }
     Ok(read)
 }

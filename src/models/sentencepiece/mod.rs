@@ -3,12 +3,14 @@
 
 pub(super) mod pairs;
 mod proto;
+mod sentinels;
 
 use super::ModelError;
 use super::careful::caught;
 use super::tokenizer::{read_json, trimmed};
 use pairs::{merges, vocabulary};
 use proto::{Kind, Proto};
+use sentinels::Sentinels;
 use std::collections::HashMap;
 use std::path::Path;
 use tokenizers::Tokenizer;
@@ -20,8 +22,6 @@ use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
 
 /// What SentencePiece writes for a space.
 const SPACE: char = '▁';
-/// Marks that T5 appends to its pieces, where nothing else is said.
-const EXTRA_IDS: usize = 100;
 
 /// Text to source ids, target ids to text.
 pub struct PairTokenizer {
@@ -78,18 +78,24 @@ impl PairTokenizer {
     fn t5(path: &Path, bytes: &[u8], vocab: [usize; 2]) -> Result<Self, ModelError> {
         let proto = Proto::parse(bytes).map_err(|e| ModelError::damaged(path, e))?;
         check_size(path, proto.pieces.len(), vocab)?;
-        let source = caught(|| tokenizer(&proto)).map_err(|e| ModelError::damaged(path, e))?;
+        let sentinels = Sentinels::beside(path, vocab[0].min(vocab[1]) - proto.pieces.len());
+        let made = caught(|| {
+            let mut source = tokenizer(&proto, sentinels.legacy)?;
+            sentinels.add_to(&mut source, &proto).map(|()| source)
+        });
+        let source = made.map_err(|e| ModelError::damaged(path, e))?;
         let mut target: Vec<String> = proto.pieces.iter().map(|p| p.text.clone()).collect();
         let mut special: Vec<bool> =
             proto.pieces.iter().map(|p| matches!(p.kind, Kind::Control | Kind::Unknown)).collect();
-        target.extend((0..EXTRA_IDS).rev().map(|i| format!("<extra_id_{i}>")));
+        target.extend(sentinels.names());
         special.resize(target.len(), true);
         Ok(Self { source, source_ids: None, target, special, languages: Vec::new() })
     }
 
     fn marian(path: &Path, bytes: &[u8], vocab: [usize; 2]) -> Result<Self, ModelError> {
-        let source =
-            Proto::parse(bytes).and_then(|p| caught(|| tokenizer(&p))).map_err(|e| ModelError::damaged(path, e))?;
+        let source = Proto::parse(bytes)
+            .and_then(|p| caught(|| tokenizer(&p, true)))
+            .map_err(|e| ModelError::damaged(path, e))?;
         let beside = |name: &str| path.with_file_name(name);
         // Only its pieces are needed, and vocab.json has them; a damaged file is said all the same.
         let other = beside("target.spm");
@@ -228,14 +234,16 @@ fn plain_marks(text: &str) -> Option<(String, Vec<usize>)> {
     Some((out, map))
 }
 
+const TOGETHER: &str = "Fetch tokenizer, configuration and weights again, from one place.";
+
 /// Whether a tokenizer's ids all have a row in the model's tables.
 fn check_size(path: &Path, size: usize, vocab: [usize; 2]) -> Result<(), ModelError> {
     let most = vocab[0].min(vocab[1]);
     if size <= most {
         return Ok(());
     }
-    let why = format!("it has {size} entries, config.json says {most}: it belongs to another model");
-    Err(ModelError::damaged(path, why))
+    let why = format!("has {size} entries, config.json says {most}: it belongs to another model");
+    Err(ModelError::unfit(path, why, TOGETHER))
 }
 
 /// vocab.json, checked for ids outside of `size`.
@@ -245,14 +253,16 @@ fn checked_ids(path: &Path, size: usize) -> Result<HashMap<String, u32>, ModelEr
     let most = ids.values().max().map_or(0, |m| *m as usize + 1);
     // OPUS' converted vocabularies may be a few entries short of the padded matrix, never longer.
     if most > size || most + 64 < size {
-        let why = format!("it has ids up to {}, config.json says {size} entries", most.saturating_sub(1));
-        return Err(ModelError::damaged(path, why));
+        let last = most.saturating_sub(1);
+        let why = format!("has ids up to {last}, config.json says {size} entries: it belongs to another model");
+        return Err(ModelError::unfit(path, why, TOGETHER));
     }
     Ok(ids)
 }
 
-/// The model as `transformers` would convert it.
-fn tokenizer(proto: &Proto) -> Result<Tokenizer, String> {
+/// The model as `transformers` would convert it. `strip` says whether a space at the beginning goes: behind a mark it
+/// may be what begins a word.
+fn tokenizer(proto: &Proto, strip: bool) -> Result<Tokenizer, String> {
     let unknown = proto.pieces.iter().position(|p| p.kind == Kind::Unknown);
     let bytes = proto.pieces.iter().any(|p| p.kind == Kind::Byte);
     let mut tokenizer = match proto.model_type {
@@ -276,7 +286,7 @@ fn tokenizer(proto: &Proto) -> Result<Tokenizer, String> {
         steps.push(map.into());
     }
     if proto.remove_extra_whitespaces {
-        steps.push(Strip::new(true, true).into());
+        steps.push(Strip::new(strip, true).into());
         let several = tokenizers::normalizers::replace::ReplacePattern::Regex(" {2,}".into());
         steps.push(Replace::new(several, " ").map_err(text)?.into());
     }

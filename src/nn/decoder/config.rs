@@ -115,6 +115,8 @@ pub struct Config {
     pub window: Option<usize>,
     /// Layers of which the last sees everything; 0: all layers have the window.
     pub global_every: usize,
+    /// Whether the output layer may be the words again. Of a GGUF file only its tensors say whether it is.
+    pub tied: bool,
 }
 
 /// Values by key, as GGUF files have them.
@@ -246,6 +248,7 @@ impl Config {
             attention_scale: 1.0 / (dim as f32).sqrt(),
             window,
             global_every: if gemma { GEMMA_GLOBAL } else { 0 },
+            tied: true,
         };
         config.check()
     }
@@ -289,6 +292,7 @@ impl Config {
             attention_scale: 1.0 / (dim as f32).sqrt(),
             window: None,
             global_every: 0,
+            tied: keys.flag("tie_word_embeddings", true)?,
         };
         config.check()
     }

@@ -101,14 +101,18 @@ impl Reader<'_> {
         let c = self.config;
         let shape = [c.vocab, c.hidden];
         if self.gpt2() {
+            // Of two tables that are the same a checkpoint may carry either; an output layer of its own must be there.
+            let head = "lm_head.weight".to_owned();
+            let mut words = self.names("wte.weight");
+            words.extend(c.tied.then(|| head.clone()));
             let mut positions = self.matrix("wpe.weight", [c.positions, c.hidden])?.to_f32();
             // A shorter context was asked for.
             positions.truncate(c.context * c.hidden);
             return Ok(Ends {
-                words: self.matrix("wte.weight", shape)?,
+                words: fetch(self.source, &words, &shape)?,
                 positions,
                 norm: self.norm("ln_f")?,
-                output: None,
+                output: if c.tied { None } else { Some(fetch(self.source, &[head], &shape)?) },
                 factors: [Vec::new(), Vec::new()],
             });
         }

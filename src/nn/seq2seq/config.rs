@@ -57,6 +57,10 @@ pub struct Config {
     /// Whether the output layer may have a matrix of its own, beside the words'.
     pub own_output: bool,
     pub relative: Option<Relative>,
+    /// Whether source and target words are one table.
+    pub shared: bool,
+    /// Whether the output layer is the table of the target's words.
+    pub tied: bool,
     /// Longest source or target, in tokens.
     pub positions: usize,
     /// What a source ends with.
@@ -225,6 +229,8 @@ fn t5(keys: &Keys<'_>) -> Result<Config, NnError> {
             buckets: keys.size_or("relative_attention_num_buckets", 32)?,
             max_distance: keys.size_or("relative_attention_max_distance", 128)?,
         }),
+        shared: true,
+        tied,
         positions: T5_POSITIONS,
         eos: keys.id("eos_token_id", vocab)?.unwrap_or(1),
         ends: ends(keys, vocab, 1)?,
@@ -283,6 +289,9 @@ fn marian(keys: &Keys<'_>) -> Result<Config, NnError> {
         logit_scale: 1.0,
         own_output: !keys.flag("tie_word_embeddings", true)?,
         relative: None,
+        // Tables of different lengths cannot be one, whatever is said.
+        shared: keys.flag("share_encoder_decoder_embeddings", true)? && source_vocab == vocab,
+        tied: keys.flag("tie_word_embeddings", true)?,
         positions: keys.size_or("max_position_embeddings", 512)?,
         eos: keys.id("eos_token_id", vocab)?.unwrap_or(0),
         ends: ends(keys, vocab, 0)?,

@@ -127,20 +127,46 @@ impl Reader<'_> {
         if self.has(&name) { Ok(self.matrix(&name, shape)?.to_f32()) } else { Ok(sinusoids(shape[0], shape[1])) }
     }
 
+    /// The first of these tables that is there.
+    fn table(&self, names: &[&str], shape: [usize; 2]) -> Result<RawTensor, NnError> {
+        let all: Vec<String> = names.iter().flat_map(|n| self.names(n)).collect();
+        fetch(self.source, &all, &shape)
+    }
+
+    /// The words of the source, and of the target where those are others.
+    ///
+    /// Checkpoints carry one of the tables that are the same, or several; the first of them counts, as in `transformers`
+    /// (4.57; of the output layer alone 5.0 makes the others).
+    fn words(&self) -> Result<(RawTensor, Option<RawTensor>), NnError> {
+        let c = self.config;
+        let [encoder, decoder] = ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"];
+        if !c.shared {
+            let target = self.table(&[decoder], [c.vocab, c.hidden]);
+            return Ok((self.table(&[encoder], [c.source_vocab, c.hidden])?, Some(target?)));
+        }
+        let same = ["shared.weight", encoder, decoder, "lm_head.weight"];
+        let same = if c.tied { &same[..] } else { &same[..3] };
+        Ok((self.table(same, [c.source_vocab, c.hidden])?, None))
+    }
+
+    /// The output layer, where it is none of the tables of words.
+    fn output(&self) -> Result<Option<RawTensor>, NnError> {
+        let (c, name) = (self.config, "lm_head.weight");
+        // What transformers 5 saves says that it is tied in any case; the tensor tells.
+        let own = !c.tied || c.own_output && self.has(name);
+        // It stands outside of the model's prefix.
+        let names = [vec![name.to_owned()], self.names(name)].concat();
+        if own { fetch(self.source, &names, &[c.vocab, c.hidden]).map(Some) } else { Ok(None) }
+    }
+
     /// Embeddings, last norms, output layer.
     ///
     /// # Errors
     /// A missing tensor or a wrong shape.
     pub fn ends(&self) -> Result<Ends, NnError> {
         let c = self.config;
-        let shapes = [[c.source_vocab, c.hidden], [c.vocab, c.hidden]];
-        let either = |names: [&str; 2], shape: [usize; 2]| {
-            let all: Vec<String> = names.iter().flat_map(|n| self.names(n)).collect();
-            fetch(self.source, &all, &shape)
-        };
-        let own = |name: &str| -> Result<Option<RawTensor>, NnError> {
-            if self.has(name) { Ok(Some(self.matrix(name, shapes[1])?)) } else { Ok(None) }
-        };
+        let (source_words, target_words) = self.words()?;
+        let output = self.output()?;
         if c.family == Family::T5 {
             let table = |side: &str| {
                 let name = format!("{side}.block.0.layer.0.SelfAttention.relative_attention_bias.weight");
@@ -148,27 +174,24 @@ impl Reader<'_> {
                 Ok::<_, NnError>(self.matrix(&name, [buckets, c.decoder.heads])?.to_f32())
             };
             return Ok(Ends {
-                source_words: either(["shared.weight", "encoder.embed_tokens.weight"], shapes[0])?,
-                target_words: None,
-                // A tied checkpoint may carry a copy; only an untied one's counts.
-                output: if c.own_output { own("lm_head.weight")? } else { None },
+                source_words,
+                target_words,
+                output,
                 output_bias: Vec::new(),
                 norms: [Some(self.norm("encoder.final_layer_norm")?), Some(self.norm("decoder.final_layer_norm")?)],
                 positions: [Vec::new(), Vec::new()],
                 relative: [table("encoder")?, table("decoder")?],
             });
         }
-        let separate = !self.has("shared.weight") && self.has("decoder.embed_tokens.weight");
         let bias = if self.has("final_logits_bias") {
             fetch(self.source, &self.names("final_logits_bias"), &[1, c.vocab])?.to_f32()
         } else {
             Vec::new()
         };
-        let target_words = if separate { own("decoder.embed_tokens.weight")? } else { None };
         Ok(Ends {
-            source_words: either(["shared.weight", "encoder.embed_tokens.weight"], shapes[0])?,
-            output: if separate || c.own_output { own("lm_head.weight")? } else { None },
+            source_words,
             target_words,
+            output,
             output_bias: bias,
             norms: [None, None],
             positions: [self.positions("encoder")?, self.positions("decoder")?],
