@@ -1,6 +1,6 @@
 //! `glossa tokenize`: the pieces that a model reads, with ids and offsets.
 
-use super::{Common, write_line};
+use super::{Common, say, write_line};
 use crate::error::UserMessage;
 use crate::labs::lines;
 use crate::labs::pieces::Pieces;
@@ -44,6 +44,7 @@ pub(super) fn run(args: &TokenizeArgs, common: &Common) -> Result<ExitCode, User
             lines::read(path)?.into_iter().enumerate().map(text).collect::<Result<_, _>>()?
         }
     };
+    pieces.notes().iter().for_each(|note| say(&format!("glossa: note: {note}")));
     for text in &texts {
         let tokens = pieces.cut(text, args.special)?;
         let typed = pieces.cut_typed(text, args.special)?;

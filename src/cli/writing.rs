@@ -11,19 +11,19 @@ pub(super) struct WritingArgs {
     #[arg(long, value_name = "TEXT")]
     pub system: Option<String>,
     /// 0 always takes the likeliest token (greedy); higher is bolder
-    #[arg(long, value_name = "T", default_value_t = Sampling::default().temperature, value_parser = temperature)]
+    #[arg(long, value_name = "T", default_value_t = Sampling::default().temperature, value_parser = temperature, allow_negative_numbers = true)]
     temperature: f32,
     /// Draw from the K likeliest tokens only (0: from all)
     #[arg(long, value_name = "K", default_value_t = Sampling::default().top_k)]
     top_k: usize,
     /// Draw from the likeliest tokens that together reach this probability
-    #[arg(long, value_name = "P", default_value_t = Sampling::default().top_p, value_parser = share)]
+    #[arg(long, value_name = "P", default_value_t = Sampling::default().top_p, value_parser = share, allow_negative_numbers = true)]
     top_p: f32,
     /// Draw from tokens at least this share as likely as the likeliest
-    #[arg(long, value_name = "P", default_value_t = Sampling::default().min_p, value_parser = share)]
+    #[arg(long, value_name = "P", default_value_t = Sampling::default().min_p, value_parser = share, allow_negative_numbers = true)]
     min_p: f32,
     /// Make tokens that have occurred less likely by this factor (1: off)
-    #[arg(long, value_name = "R", default_value_t = Sampling::default().repetition_penalty, value_parser = penalty)]
+    #[arg(long, value_name = "R", default_value_t = Sampling::default().repetition_penalty, value_parser = penalty, allow_negative_numbers = true)]
     repetition_penalty: f32,
     /// The same seed gives the same text on one device
     #[arg(long, value_name = "N")]

@@ -19,6 +19,14 @@ pub enum Pieces {
 }
 
 impl Pieces {
+    /// What the reader of the pieces should know of the tokenizer's file.
+    pub fn notes(&self) -> &[String] {
+        match self {
+            Self::Language(codec) => codec.notes(),
+            Self::Words(_) | Self::Pairs(..) => &[],
+        }
+    }
+
     /// The pieces of `text` where it is somebody's message in a chat: marks that it spells are letters there. `None` where
     /// that is no other reading.
     ///

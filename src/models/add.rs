@@ -19,12 +19,11 @@ pub fn check(path: &Path) -> Result<Card, ModelError> {
     if is_gguf && path.is_file() {
         return Card::of(&ModelEntry::from_gguf(&path));
     }
-    if !path.exists() {
-        return Err(ModelError::Missing(path));
-    }
     if !path.is_dir() {
         let next = "Name a folder with config.json, tokenizer and weights, a GGUF file, or a zip archive of a folder.";
-        return Err(ModelError::unfit(&path, "is neither a model's folder nor a GGUF file", next));
+        let there = if path.exists() { "" } else { "is not there: it " };
+        let why = format!("{there}is neither a model's folder nor a GGUF file");
+        return Err(ModelError::unfit(&path, why, next));
     }
     Card::of(&ModelEntry::open(&path)?)
 }

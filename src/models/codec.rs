@@ -306,7 +306,13 @@ impl Codec {
 fn filled(template: &Template, messages: &[Message]) -> Result<(String, Vec<&'static str>), PromptError> {
     let rendered = template.render(messages);
     let told = messages.first().filter(|m| m.role == Role::System && !m.content.trim().is_empty());
-    let is_lost = |text: &String| told.is_some_and(|m| !text.contains(longest_word(&m.content)));
+    // A template that writes the same whatever it is told says nothing of it.
+    let is_lost = |text: &String| {
+        told.is_some() && {
+            let other = [&[Message::system("§")], &messages[1..]].concat();
+            template.render(&other).is_ok_and(|same| same == *text)
+        }
+    };
     if (rendered.is_err() || rendered.as_ref().is_ok_and(is_lost))
         && let Some(merged) = without_system(messages)
         && let Ok(text) = template.render(&merged)
@@ -314,11 +320,6 @@ fn filled(template: &Template, messages: &[Message]) -> Result<(String, Vec<&'st
         return Ok((text, vec![MERGED]));
     }
     rendered.map(|text| (text, Vec::new())).map_err(PromptError::Template)
-}
-
-/// The longest run of letters and digits: a template that uses a text keeps it, however it cuts and escapes.
-fn longest_word(text: &str) -> &str {
-    text.split(|c: char| !c.is_alphanumeric()).max_by_key(|w| w.len()).unwrap_or("")
 }
 
 /// The same conversation with its system text before the first message of the user's; `None` if there is no such text.
@@ -341,8 +342,15 @@ fn named_turns(messages: &[Message]) -> String {
             Role::User => "User: ",
             Role::Assistant => "Assistant: ",
         };
-        let said = message.content.replace("\nUser:", "\n User:").replace("\nAssistant:", "\n Assistant:");
-        text.push_str(&format!("{who}{said}\n"));
+        text.push_str(who);
+        for (at, line) in message.content.split_inclusive(['\n', '\r']).enumerate() {
+            let is_turn = ["User:", "Assistant:"].iter().any(|turn| line.starts_with(turn));
+            if is_turn && (at > 0 || who.is_empty()) {
+                text.push(' ');
+            }
+            text.push_str(line);
+        }
+        text.push('\n');
     }
     text.push_str("Assistant:");
     text

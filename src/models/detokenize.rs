@@ -12,6 +12,9 @@ enum Spelling {
     Pieces { strips: bool },
 }
 
+/// Stands for what is no letter.
+const REPLACED: &str = "\u{FFFD}";
+
 /// Turns ids into text.
 pub struct Detokenizer {
     spelling: Spelling,
@@ -67,13 +70,16 @@ impl Detokenizer {
                 None => stream.open.extend(piece.replace('▁', " ").as_bytes()),
             },
         }
-        let text = take_letters(&mut stream.open);
+        let text = take_letters(&mut stream.open, self.spelling);
         self.stripped(stream, text)
     }
 
     /// What is left of a letter that was never finished, as a replacement mark.
     pub fn rest(&self, stream: &TextStream) -> String {
-        String::from_utf8_lossy(&stream.open).into_owned()
+        match self.spelling {
+            Spelling::Pieces { .. } => REPLACED.repeat(stream.open.len()),
+            Spelling::Bytes => String::from_utf8_lossy(&stream.open).into_owned(),
+        }
     }
 
     fn stripped(&self, stream: &mut TextStream, text: String) -> String {
@@ -91,7 +97,7 @@ impl Detokenizer {
 
 /// The letters that `open` begins with; bytes that can be none are replaced, those of one that may still become
 /// whole stay.
-fn take_letters(open: &mut Vec<u8>) -> String {
+fn take_letters(open: &mut Vec<u8>, spelling: Spelling) -> String {
     let mut out = String::new();
     loop {
         match std::str::from_utf8(open) {
@@ -107,7 +113,8 @@ fn take_letters(open: &mut Vec<u8>) -> String {
                     open.drain(..good);
                     return out;
                 };
-                out.push('\u{FFFD}');
+                // SentencePiece has a mark for each byte, GPT-2's decoder one for what might have been a letter.
+                out.push_str(&REPLACED.repeat(if spelling == Spelling::Bytes { 1 } else { bad }));
                 open.drain(..good + bad);
             }
         }
@@ -159,8 +166,10 @@ mod tests {
         let pieces = Spelling::Pieces { strips: true };
         let (parts, rest) =
             read(pieces, &["<0xFF>", "▁x", "<0xE2>", "<0x82>", "y", "<0xC3>", "<0xC3>", "<0xA9>", "<0xF0>"]);
-        assert_eq!(parts.concat(), "\u{FFFD} x\u{FFFD}y\u{FFFD}é");
+        assert_eq!(parts.concat(), "\u{FFFD} x\u{FFFD}\u{FFFD}y\u{FFFD}é");
         assert_eq!(rest, "\u{FFFD}");
+        let (parts, rest) = read(Spelling::Bytes, &["â", "Ĥ", "a", "â", "Ĥ"]);
+        assert_eq!((parts.concat(), rest), ("\u{FFFD}a".into(), "\u{FFFD}".into()));
         // A letter that was shown stays as it was shown, whatever bytes follow.
         let (parts, _) = read(pieces, &["<0xE2>", "<0x82>", "<0xAC>", "<0x82>", "z"]);
         assert_eq!(parts, ["", "", "€", "\u{FFFD}", "z"]);

@@ -220,9 +220,9 @@ impl ModelEntry {
         if beside.is_file()
             && let (Some(config), Some(generation)) = (config.as_object_mut(), read_json(&beside)?.as_object())
         {
-            for key in GENERATION {
+            for (key, to) in GENERATION {
                 if let Some(value) = generation.get(key).filter(|v| !v.is_null()) {
-                    config.insert(key.to_owned(), value.clone());
+                    config.insert(to.to_owned(), value.clone());
                 }
             }
         }
@@ -231,8 +231,15 @@ impl ModelEntry {
 }
 
 /// What says how a model writes: newer checkpoints keep it in generation_config.json, which counts where both have it.
-const GENERATION: [&str; 6] =
-    ["eos_token_id", "decoder_start_token_id", "forced_eos_token_id", "bad_words_ids", "num_beams", "pad_token_id"];
+/// What ends a text that is written is kept apart from what a source ends with.
+const GENERATION: [(&str, &str); 6] = [
+    ("eos_token_id", crate::nn::keys::ENDS),
+    ("decoder_start_token_id", "decoder_start_token_id"),
+    ("forced_eos_token_id", "forced_eos_token_id"),
+    ("forced_bos_token_id", "forced_bos_token_id"),
+    ("bad_words_ids", "bad_words_ids"),
+    ("num_beams", "num_beams"),
+];
 
 fn read_json(path: &Path) -> Result<serde_json::Value, ModelError> {
     let text = super::read_text(path, super::MOST_CONFIG)?;

@@ -91,9 +91,8 @@ impl Marks {
             }
             match self.at(&text, at).filter(|m| m.is_control || !own) {
                 Some(mark) => {
-                    out.extend([FENCES[0]]);
-                    out.push_str(&mark.text);
-                    out.extend([FENCES[1]]);
+                    // Each letter has its own: a template may cut a text anywhere.
+                    out.extend(mark.text.chars().flat_map(|letter| [FENCES[0], letter, FENCES[1]]));
                     skip = at + mark.text.len();
                 }
                 None => out.push(letter),
@@ -109,7 +108,9 @@ impl Marks {
             if letter == FENCES[0] {
                 from.get_or_insert(text.len());
             } else if letter == FENCES[1] {
-                typed.extend(from.take().map(|start| start..text.len()));
+                // Where a template cut the beginning off, its letter stands before it all the same.
+                let start = from.take().or_else(|| text.char_indices().next_back().map(|(at, _)| at));
+                typed.extend(start.map(|start| start..text.len()));
             } else {
                 text.push(letter);
             }

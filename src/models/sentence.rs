@@ -149,6 +149,9 @@ impl SentenceModel {
                 Ok(width)
             }
             "Normalize" => {
+                if let Some(config) = read(&file)? {
+                    only(&file, &config, &[])?;
+                }
                 self.steps.push(Step::Normalize);
                 Ok(width)
             }
@@ -163,7 +166,19 @@ impl SentenceModel {
 
     fn transformer(&mut self, folder: &Path) -> Result<(), ModelError> {
         let size = |v: &Value| v.as_u64().and_then(|n| usize::try_from(n).ok());
-        if let Some(config) = read(&folder.join("sentence_bert_config.json"))? {
+        const NAMES: [&str; 7] = ["bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet"];
+        let named = NAMES.map(|name| folder.join(format!("sentence_{name}_config.json")));
+        if let Some(file) = named.iter().find(|p| p.is_file())
+            && let Some(config) = read(file)?
+        {
+            only(file, &config, &TRANSFORMER)?;
+            for (key, usual) in [("transformer_task", "feature-extraction"), ("module_output_name", "token_embeddings")]
+            {
+                if config.get(key).is_some_and(|v| !v.is_null() && v != usual) {
+                    let why = format!("'{key}' is another than {usual}, which is not known here");
+                    return Err(ModelError::Unknown { path: file.clone(), why });
+                }
+            }
             self.longest = config.get("max_seq_length").and_then(size);
             self.lowercase = config.get("do_lower_case").and_then(Value::as_bool).unwrap_or(false);
         }
@@ -242,7 +257,8 @@ impl SentenceModel {
         if inputs != width {
             return Err(ModelError::damaged(file, format!("it takes {inputs} numbers where {width} come")));
         }
-        let name = text("activation_function").unwrap_or("Tanh");
+        let is_null = config.get("activation_function").is_some_and(Value::is_null);
+        let name = text("activation_function").unwrap_or(if is_null { "Identity" } else { "Tanh" });
         let act = match name.rsplit('.').next().unwrap_or(name) {
             "Identity" => Act::Identity,
             "Tanh" => Act::Tanh,
@@ -271,15 +287,34 @@ impl SentenceModel {
         let Some(config) = read(&file)? else { return Ok(()) };
         let Some(name) = config.get("default_prompt_name").and_then(Value::as_str) else { return Ok(()) };
         let prompt = config.get("prompts").and_then(|p| p.get(name)?.as_str());
+        // Two that every model has, empty unless it says more.
+        let prompt = prompt.or_else(|| ["query", "document"].contains(&name).then_some(""));
         let missing = || ModelError::damaged(&file, format!("it has no prompt called '{}'", shown(name)));
         self.prompt = prompt.ok_or_else(missing)?.to_owned();
         Ok(())
     }
 }
 
-/// The last part of a module's type: versions put them in other packages.
+/// What sentence_bert_config.json may say.
+const TRANSFORMER: [&str; 12] = [
+    "max_seq_length",
+    "do_lower_case",
+    "transformer_task",
+    "module_output_name",
+    "modality_config",
+    "model_args",
+    "tokenizer_args",
+    "config_args",
+    "model_kwargs",
+    "processor_kwargs",
+    "config_kwargs",
+    "unpad_inputs",
+];
+
+/// The last part of a module's type: versions put them in other packages of their own. Another's is named whole.
 fn class(module: &Value) -> Option<&str> {
-    module.get("type")?.as_str()?.rsplit('.').next()
+    let name = module.get("type")?.as_str()?;
+    Some(name.strip_prefix("sentence_transformers.").and_then(|n| n.rsplit('.').next()).unwrap_or(name))
 }
 
 /// A folder inside of `dir`.

@@ -2,7 +2,7 @@
 //! Python should run it, how it was meant to draw tokens. Whatever is neither read nor listed here is refused by its name.
 
 /// Names.
-const KEYS: [&str; 83] = [
+const KEYS: [&str; 91] = [
     "_attn_implementation",
     "_attn_implementation_autoset",
     "_commit_hash",
@@ -86,12 +86,23 @@ const KEYS: [&str; 83] = [
     "output_logits",
     "renormalize_logits",
     "tags",
+    "_from_model_config",
+    "eos_token_ids",
+    "label_names",
+    "max_seq_length",
+    "n_special",
+    "predict_special_tokens",
+    "trained_on",
+    "xla_device",
 ];
 
 /// Values at which a key that could change something does not.
-const OFF: [(&str, &str); 13] = [
+const OFF: [(&str, &str); 16] = [
     ("add_cross_attention", "false"),
     ("add_final_layer_norm", "false"),
+    ("do_blenderbot_90_layernorm", "false"),
+    ("extra_pos_embeddings", "0"),
+    ("force_bos_token_to_be_generated", "false"),
     ("is_decoder", "false"),
     ("normalize_before", "false"),
     ("normalize_embedding", "false"),

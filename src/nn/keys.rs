@@ -15,6 +15,9 @@ pub const MOST_LAYERS: usize = 1_024;
 /// Most heads, and columns of a head.
 pub const MOST_HEADS: usize = 4_096;
 
+/// What generation_config.json says that a text ends with, beside what config.json says.
+pub const ENDS: &str = "generation_eos_token_id";
+
 /// A parsed config.json.
 #[derive(Clone, Copy)]
 pub struct Keys<'a>(pub &'a Value);
@@ -34,7 +37,7 @@ impl<'a> Keys<'a> {
             return Err(NnError::Config("config.json is no list of names with values".into()));
         };
         for (key, value) in all {
-            if !known.contains(&key.as_str()) && !is_harmless(key, &value.to_string()) {
+            if key != ENDS && !known.contains(&key.as_str()) && !is_harmless(key, &value.to_string()) {
                 let (key, value) = (shown(key), shown(&value.to_string()));
                 return Err(NnError::Config(format!(
                     "config.json has '{key}' ({value}), which is not known here and may change what the model computes"
@@ -100,6 +103,12 @@ impl<'a> Keys<'a> {
         let id = |v: &Value| v.as_u64().filter(|id| *id < vocabulary as u64).and_then(|id| u32::try_from(id).ok());
         let ids: Option<Vec<u32>> = all.map(id).collect();
         ids.ok_or_else(|| cannot_be(key, value, &format!("ids in the vocabulary of {vocabulary}")))
+    }
+
+    /// All tokens that end a text that is written; none if the files name none.
+    pub fn ends(self, vocabulary: usize) -> Result<Vec<u32>, NnError> {
+        let own = self.ids(ENDS, vocabulary)?;
+        if own.is_empty() { self.ids("eos_token_id", vocabulary) } else { Ok(own) }
     }
 
     /// A number.

@@ -3,7 +3,7 @@
 //! summaries are built on them and share one model in memory.
 
 use super::classify::{self, Labelled, TaughtHead};
-use super::encoder::{EncoderModel, Reading, Windows, cut, finished};
+use super::encoder::{EncoderModel, Known, Reading, Windows, cut, finished};
 use super::need::Need;
 use super::sentiment::Classifier;
 use super::summarize::{self, Sentences};
@@ -12,7 +12,6 @@ use crate::models::library::ModelEntry;
 use crate::models::sentence::SentenceModel;
 use crate::nn::bert::HeadKind;
 use crate::nn::bert::config::Config;
-use crate::nn::keys::shown;
 use crate::nn::lock;
 use crate::nn::runtime::Runtime;
 use serde::Serialize;
@@ -153,21 +152,19 @@ impl Embedder {
     /// One more text whose vector is wanted; it begins at byte `at` of what was asked about.
     fn add(&self, to: &mut Vectors, text: &str, at: usize, stop: &dyn Fn() -> bool) -> Result<(), TaskError> {
         let SentenceModel { prompt, lowercase, longest, .. } = &self.sentence;
-        let said = if *lowercase { Cow::Owned(text.to_lowercase()) } else { Cow::Borrowed(text) };
-        if said.trim().is_empty() {
+        if text.trim().is_empty() {
             return Err(TaskError::Input("the text is empty".into()));
         }
-        let whole = if prompt.is_empty() { said } else { Cow::Owned(format!("{prompt}{}", said.trim_start())) };
-        let mut tokens = self.model.any_tokens(&whole, stop)?;
+        let whole = if prompt.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(format!("{prompt}{text}")) };
+        let whole = if *lowercase { Cow::Owned(whole.to_lowercase()) } else { whole };
+        let mut tokens = self.model.tokens(&whole, stop)?;
         let rest = tokens.split_off(tokens.iter().take_while(|t| t.start < prompt.len()).count());
         let (head, mut tokens) = (tokens, rest);
         if tokens.is_empty() {
             return Err(TaskError::Input("the text has no visible characters".into()));
         }
-        // A sentence among others may be one of signs alone.
-        if self.model.are_unknown(&tokens) && !matches!(to.purpose, Purpose::Summary(_)) {
-            return Err(TaskError::Unread(shown(text.trim())));
-        }
+        // Of the last text: what comes before one to classify are labels.
+        to.windows.known = self.model.known(&whole, &tokens);
         let positions = self.model.network.config().positions;
         let room = positions.min(longest.unwrap_or(positions)).saturating_sub(2 + head.len()).max(1);
         if longest.is_some() && tokens.len() > room {
@@ -227,9 +224,7 @@ impl Embedder {
             }
             let added = self.add(to, &classify::spoken(label), 0, stop);
             added.map_err(|e| match e {
-                TaskError::Input(_) | TaskError::Unread(_) => {
-                    TaskError::Labels(format!("the label {label:?} has no visible characters that the model knows"))
-                }
+                TaskError::Input(_) => TaskError::Labels(format!("the label {label:?} has no visible characters")),
                 other => other,
             })?;
         }
@@ -241,7 +236,7 @@ impl Embedder {
     fn reading(&self, work: &Vectors) -> Reading {
         let last = work.texts.last().cloned().unwrap_or_default();
         let tokens = work.windows.windows[last.clone()].iter().map(|w| w.ids.len()).sum();
-        let mut notes = Vec::new();
+        let mut notes: Vec<String> = work.windows.known.note().into_iter().collect();
         if let (Some(all), Some(longest)) = (work.cut, self.sentence.longest) {
             notes.push(format!(
                 "this model reads {longest} tokens of a text (its max_seq_length); of {all} the rest was left out"
@@ -282,9 +277,7 @@ impl Model for Embedder {
                     }
                     self.add(&mut work, &text[range.clone()], range.start, stop)?;
                 }
-                if self.model.are_unknown(&work.windows.tokens) {
-                    return Err(TaskError::Unread(shown(text.trim())));
-                }
+                work.windows.known = self.model.known(text, &work.windows.tokens);
                 return Ok(Box::new(work));
             }
             "classify" => match &asked.options.taught {
@@ -326,6 +319,10 @@ impl Model for Embedder {
             }
             Purpose::Taught(head) => head.scores(&self.direction(&work, last), &self.id)?,
         };
+        let even = 1.0 / scores.len().max(1) as f64;
+        let is_unread = work.windows.known == Known::Nothing;
+        // Of nothing follows nothing: no label is likelier than another.
+        let scores = if is_unread { scores.into_iter().map(|(l, _)| (l, even)).collect() } else { scores };
         Ok(Output::Scores(super::Scores { scores, reading, ..super::Scores::default() }))
     }
 }

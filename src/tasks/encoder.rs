@@ -8,7 +8,6 @@ use crate::models::weights::Weights;
 use crate::nn::NnError;
 use crate::nn::bert::config::Config;
 use crate::nn::bert::{Encoder, HeadKind, Sequence};
-use crate::nn::keys::shown;
 use crate::nn::runtime::Runtime;
 use serde::Serialize;
 use std::ops::Range;
@@ -37,6 +36,31 @@ pub struct Reading {
     pub notes: Vec<String>,
 }
 
+/// How much of a text a model knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Known {
+    #[default]
+    All,
+    /// At least as many words or signs are unknown as known.
+    Half,
+    /// No word of it.
+    Nothing,
+}
+
+impl Known {
+    /// What the reader of an answer should know of it.
+    pub fn note(self) -> Option<String> {
+        let note = match self {
+            Self::All => return None,
+            Self::Half => {
+                "the model does not know half of these words and signs or more: its answer says little about the text"
+            }
+            Self::Nothing => "the model knows none of these words and signs: an answer says nothing about the text",
+        };
+        Some(note.to_owned())
+    }
+}
+
 /// A part of a text with its special tokens, as it goes through the network.
 pub struct Window {
     pub ids: Vec<u32>,
@@ -52,6 +76,8 @@ pub struct Window {
 pub struct Windows {
     pub tokens: Vec<Token>,
     pub windows: Vec<Window>,
+    /// How much of the text the model knows.
+    pub known: Known,
     /// Of the windows that are done, in order: what the head gave.
     pub outputs: Vec<Vec<f32>>,
 }
@@ -59,7 +85,7 @@ pub struct Windows {
 impl Windows {
     /// Windows that wait for their step.
     pub fn new(tokens: Vec<Token>, windows: Vec<Window>) -> Self {
-        Self { tokens, windows, outputs: Vec::new() }
+        Self { tokens, windows, known: Known::All, outputs: Vec::new() }
     }
 
     /// The window in which each token has most context on its shorter side, and where the token
@@ -115,28 +141,25 @@ impl EncoderModel {
         Ok(Self { tokenizer, network })
     }
 
-    /// The tokens of a text that must have some which the model knows.
-    ///
-    /// # Errors
-    /// As [`Self::any_tokens`]; [`TaskError::Unread`] where every one of them is the mark for unknown words.
-    pub fn tokens(&self, text: &str, stop: &dyn Fn() -> bool) -> Result<Vec<Token>, TaskError> {
-        let tokens = self.any_tokens(text, stop)?;
-        if self.are_unknown(&tokens) {
-            return Err(TaskError::Unread(shown(text.trim())));
+    /// How much of a text the model knows; `tokens` are those of `text`.
+    pub fn known(&self, text: &str, tokens: &[Token]) -> Known {
+        let is_unknown = |t: &&Token| Some(t.id) == self.tokenizer.unknown;
+        let is_word = |t: &&Token| text.get(t.start..t.end).is_some_and(|w| w.contains(char::is_alphanumeric));
+        let unknown = tokens.iter().filter(is_unknown).count();
+        let words = tokens.iter().filter(|t| !is_unknown(t) && is_word(t)).count();
+        match unknown {
+            0 => Known::All,
+            _ if words == 0 => Known::Nothing,
+            many if many >= words => Known::Half,
+            _ => Known::All,
         }
-        Ok(tokens)
-    }
-
-    /// Whether the model knows none of them.
-    pub fn are_unknown(&self, tokens: &[Token]) -> bool {
-        tokens.iter().all(|t| Some(t.id) == self.tokenizer.unknown)
     }
 
     /// The tokens of a text that must have some.
     ///
     /// # Errors
     /// [`TaskError::Input`] for a text without visible characters, [`TaskError::Stopped`].
-    pub fn any_tokens(&self, text: &str, stop: &dyn Fn() -> bool) -> Result<Vec<Token>, TaskError> {
+    pub fn tokens(&self, text: &str, stop: &dyn Fn() -> bool) -> Result<Vec<Token>, TaskError> {
         if text.trim().is_empty() {
             return Err(TaskError::Input("the text is empty".into()));
         }
@@ -160,6 +183,12 @@ impl EncoderModel {
         Window { ids, types: Vec::new(), range, head: 1 }
     }
 
+    /// `tokens` of `text` in these windows.
+    pub fn windows(&self, text: &str, tokens: Vec<Token>, windows: Vec<Window>) -> Windows {
+        let known = self.known(text, &tokens);
+        Windows { known, ..Windows::new(tokens, windows) }
+    }
+
     /// What has been read of finished work.
     pub fn reading(&self, work: &Windows) -> Reading {
         let piece = |t: &Token| Piece { text: self.tokenizer.name(t.id), id: t.id, start: t.start, end: t.end };
@@ -167,7 +196,7 @@ impl EncoderModel {
             tokens: work.tokens(),
             pieces: work.tokens.iter().take(MAX_PIECES).map(piece).collect(),
             windows: work.windows.len(),
-            notes: Vec::new(),
+            notes: work.known.note().into_iter().collect(),
         }
     }
 

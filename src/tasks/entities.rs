@@ -244,7 +244,7 @@ impl Model for Tagger {
                 window
             })
             .collect();
-        Ok(Box::new(Windows::new(tokens, windows)))
+        Ok(Box::new(self.model.windows(text, tokens, windows)))
     }
 
     fn step(&mut self, works: &mut [&mut dyn Work], max_tokens: usize) -> Result<(), TaskError> {

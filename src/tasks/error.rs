@@ -26,8 +26,6 @@ pub enum TaskError {
         mb(.forecast.available.unwrap_or(0))
     )]
     TooLarge { forecast: Forecast, context: usize },
-    #[error("the model knows none of the words or signs in '{0}': an answer would say nothing about it")]
-    Unread(String),
     #[error("{0}")]
     Prompt(String),
     #[error("the chat template in the model's file: {0}")]
@@ -105,11 +103,6 @@ impl From<TaskError> for UserMessage {
             TaskError::Input(_) => {
                 Self::new("There is nothing to analyse", why, "Type or paste a sentence, then press Run.")
             }
-            TaskError::Unread(_) => Self::new(
-                "The model cannot read this",
-                why,
-                "Write it in words of the model's language, or choose a model that knows these.",
-            ),
             TaskError::Languages(_) => Self::new(
                 "This model cannot do that",
                 why,

@@ -115,7 +115,7 @@ fn open<R>(
     }
     let json = entry.read_config()?;
     let config = Config::from_json(&json).map_err(here)?;
-    let ends = Keys(&json).ids("eos_token_id", config.vocab).map_err(here)?;
+    let ends = Keys(&json).ends(config.vocab).map_err(here)?;
     let codec = Codec::gpt2(&entry.tokenizer, ends)?;
     let weights = Weights::open(&entry.weights)?;
     let blocks = prepare(entry, &weights, kept, progress)?;

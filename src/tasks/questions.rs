@@ -169,7 +169,7 @@ impl Model for Reader {
         let overlap = if tokens.len() > LONG * room { OVERLAP[1] } else { OVERLAP[0] };
         let windows =
             cut(&tokens, room, overlap).into_iter().map(|range| self.window(&question, &tokens, range)).collect();
-        Ok(Box::new(Windows::new(tokens, windows)))
+        Ok(Box::new(self.0.windows(context, tokens, windows)))
     }
 
     fn step(&mut self, works: &mut [&mut dyn Work], max_tokens: usize) -> Result<(), TaskError> {

@@ -1,6 +1,6 @@
 //! Sentiment: is a text positive or negative? Sequence classification on BERT, DistilBERT or RoBERTa.
 
-use super::encoder::{EncoderModel, Windows, cut, finished};
+use super::encoder::{EncoderModel, Known, Windows, cut, finished};
 use super::{Asked, Input, Model, Output, Progress, Scores, Task, TaskError, Work};
 use crate::models::library::ModelEntry;
 use crate::nn::bert::config::ScoreKind;
@@ -43,6 +43,11 @@ impl Classifier {
                 *m += p * window.ids.len() as f64 / reading.tokens as f64;
             }
         }
+        if work.known == Known::Nothing && config.scores == ScoreKind::Shares {
+            // Of nothing follows nothing: no label is likelier than another.
+            let even = 1.0 / mean.len() as f64;
+            mean.fill(even);
+        }
         let scores = config.labels.iter().map(|l| display_label(l)).zip(mean).collect();
         Scores { scores, kind: config.scores, reading }
     }
@@ -56,7 +61,7 @@ impl Model for Classifier {
     fn prepare(&self, asked: &Asked<'_>, stop: &dyn Fn() -> bool) -> Result<Box<dyn Work>, TaskError> {
         let tokens = self.0.tokens(asked.input.text(), stop)?;
         let windows = cut(&tokens, self.0.room(), 0).into_iter().map(|r| self.0.window(&tokens, r)).collect();
-        Ok(Box::new(Windows::new(tokens, windows)))
+        Ok(Box::new(self.0.windows(asked.input.text(), tokens, windows)))
     }
 
     fn step(&mut self, works: &mut [&mut dyn Work], max_tokens: usize) -> Result<(), TaskError> {

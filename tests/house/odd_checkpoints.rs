@@ -169,13 +169,24 @@ fn one_output_is_a_probability_or_a_number_and_never_a_certainty() {
 }
 
 #[test]
-fn a_text_that_the_model_cannot_read_gets_no_percentage() {
-    for text in ["🙂🙂", "𓀀𓀁"] {
+fn a_text_that_the_model_cannot_read_gets_a_note_and_no_percentage() {
+    for text in ["🙂🙂", "𓀀𓀁", "😀!", "😀😀 ..."] {
         let run = glossa(&["run", "sentiment", text]);
-        assert!(!run.status.success() && stderr(&run).contains("knows none of"), "{}{}", stdout(&run), stderr(&run));
+        assert!(run.status.success() && stderr(&run).contains("note: the model knows none of"), "{}", stderr(&run));
+        assert!(stdout(&run).contains("\t0.5000\t"), "{}", stdout(&run));
+        let run = glossa(&["run", "classify", "--labels", "sport,politics,music,art", text]);
+        assert!(stdout(&run).contains("\t0.2500\t"), "{}", stdout(&run));
+        for task in ["embed", "entities"] {
+            let run = glossa(&["run", task, text]);
+            assert!(run.status.success() && stderr(&run).contains("knows none of"), "{task}: {}", stderr(&run));
+        }
     }
-    let run = glossa(&["run", "sentiment", "I love it 🙂"]);
-    assert!(run.status.success() && stdout(&run).starts_with("positive"), "{}", stderr(&run));
+    let run = glossa(&["run", "sentiment", "😀 😀 😀 good"]);
+    assert!(stderr(&run).contains("half of these"), "{}", stderr(&run));
+    for text in ["I love it 🙂", "?!", "42"] {
+        let run = glossa(&["run", "sentiment", text]);
+        assert!(run.status.success() && stderr(&run).is_empty(), "{text}: {}", stderr(&run));
+    }
 }
 
 /// Tables of positions that a checkpoint carries count, whatever the formula would give.

@@ -81,7 +81,7 @@ const USER_DEFINED: u8 = 4;
 
 /// Tokens by which models end a turn, whatever the file calls its end of text and whatever kind it says they are
 /// (llama.cpp's list for the families that run here).
-const ENDS: [&str; 16] = [
+const ENDS: [&str; 30] = [
     "<|im_end|>",
     "<|eot_id|>",
     "<|eom_id|>",
@@ -92,21 +92,39 @@ const ENDS: [&str; 16] = [
     "<|end_of_text|>",
     "<|return|>",
     "<|call|>",
+    "<|calls|>",
+    "<|flush|>",
     "<EOT>",
     "_<EOT>",
     "[EOT]",
+    "[EOS]",
+    "[e~[",
+    "<turn|>",
+    "<|tool_response>",
     "<end_of_utterance>",
     "<｜end▁of▁sentence｜>",
     "<eos>",
+    // Between files, in models of programs.
+    "<|fim_pad|>",
+    "<fim-pad>",
+    "<fim_pad>",
+    "<|fim_repo|>",
+    "<|repo_name|>",
+    "<fim-repo>",
+    "<reponame>",
+    "<|file_sep|>",
 ];
+
+/// Keys by which a file names others.
+const END_KEYS: [&str; 6] =
+    ["eos_token_id", "eot_token_id", "eom_token_id", "fim_pad_token_id", "fim_rep_token_id", "fim_sep_token_id"];
+
+/// Said of a kind that no file is damaged by.
+const UNKNOWN: &str = "is not known here";
 
 /// Said where a byte-level file names no pre-tokenizer.
 const NO_RULE: &str = "this file does not say how its tokenizer cuts words (tokenizer.ggml.pre); a general rule was \
                        taken, and answers may be worse for it: a newer conversion of the model helps";
-
-fn is_mark(kind: u8) -> bool {
-    matches!(kind, CONTROL | USER_DEFINED)
-}
 
 /// Cuts out what matches `pattern`.
 fn split(pattern: &str) -> Result<PreTokenizerWrapper, String> {
@@ -121,25 +139,33 @@ impl Gguf {
     /// # Errors
     /// A kind of tokenizer or a pre-tokenizer that is not known here, or lists that do not fit.
     pub fn codec(&self) -> Result<Codec, ModelError> {
-        caught(|| self.build()).map_err(|why| ModelError::damaged(self.path(), why))
+        caught(|| self.build()).map_err(|why| match why.contains(UNKNOWN) {
+            true => ModelError::unfit(self.path(), why, "Choose another model, or look for a newer Glossa."),
+            false => ModelError::damaged(self.path(), why),
+        })
     }
 
     fn build(&self) -> Result<Codec, String> {
         let Some(Value::Strings(tokens)) = self.value("tokenizer.ggml.tokens") else {
             return Err("it has no list of tokens (tokenizer.ggml.tokens)".into());
         };
-        let kinds: Vec<u8> = match self.value("tokenizer.ggml.token_type") {
+        let mut kinds: Vec<u8> = match self.value("tokenizer.ggml.token_type") {
             Some(Value::Numbers(kinds)) if kinds.len() == tokens.len() => kinds.iter().map(|k| *k as u8).collect(),
             Some(_) => return Err("its list of token types does not fit its tokens".into()),
             None => vec![1; tokens.len()],
         };
+        for (token, kind) in tokens.iter().zip(&mut kinds) {
+            if ENDS.contains(&token.as_str()) {
+                *kind = CONTROL;
+            }
+        }
         let kind = self.text("tokenizer.ggml.model");
         let spm = kind == Some("llama");
         let mut tokenizer = match kind {
             Some("gpt2") => self.byte_level(tokens)?,
             Some("llama") => self.sentence_pieces(tokens, &kinds)?,
             Some(other) => {
-                return Err(format!("its tokenizer '{}' is not known here ('gpt2' and 'llama' are)", shown(other)));
+                return Err(format!("its tokenizer '{}' {UNKNOWN} ('gpt2' and 'llama' are)", shown(other)));
             }
             None => return Err("it names no tokenizer (tokenizer.ggml.model)".into()),
         };
@@ -157,15 +183,18 @@ impl Gguf {
         tokenizer.add_tokens(added).map_err(|e| e.to_string())?;
         let id = |key: &str| self.token_id(key, tokens.len());
         let mut ends: Vec<u32> = Vec::new();
-        for key in ["eos_token_id", "eot_token_id", "eom_token_id"] {
+        for key in END_KEYS {
             ends.extend(id(key)?);
         }
         // Llama's ids, where a file with scores names none.
         let usual = |id: u32| (spm && (id as usize) < tokens.len()).then_some(id);
         let eos = id("eos_token_id")?.or(usual(2));
         ends.extend(eos);
-        let named = tokens.iter().enumerate().filter(|(at, t)| is_mark(kinds[*at]) && ENDS.contains(&t.as_str()));
-        ends.extend(named.map(|(at, _)| at as u32));
+        // Where there is a token that ends a whole answer, this one ends a part of it.
+        let has = |name: &str| tokens.iter().any(|t| t == name);
+        let is_part = has("<|call|>") && has("<|return|>") || has("<|calls|>") && has("<|flush|>");
+        let ends_turn = |t: &str| ENDS.contains(&t) && !(is_part && t == "<|end|>");
+        ends.extend((0..).zip(tokens).filter(|(_, t)| ends_turn(t)).map(|(at, _)| at));
         ends.sort_unstable();
         ends.dedup();
         let template = self.text("tokenizer.chat_template").map(str::to_owned);
@@ -202,8 +231,8 @@ impl Gguf {
     /// GPT-2's byte-level BPE.
     fn byte_level(&self, tokens: &[String]) -> Result<Tokenizer, String> {
         let name = self.text("tokenizer.ggml.pre").unwrap_or("default");
-        let Rule { words, whole, .. } = rule(name)
-            .ok_or_else(|| format!("its pre-tokenizer '{}' is not known here; ids would be wrong", shown(name)))?;
+        let Rule { words, whole, .. } =
+            rule(name).ok_or_else(|| format!("its pre-tokenizer '{}' {UNKNOWN}; ids would be wrong", shown(name)))?;
         let Some(Value::Strings(merges)) = self.value("tokenizer.ggml.merges") else {
             return Err("it has no list of merges (tokenizer.ggml.merges)".into());
         };

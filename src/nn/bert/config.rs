@@ -146,7 +146,15 @@ fn score_kind(keys: &Keys<'_>, labels: usize) -> Result<ScoreKind, NnError> {
             _ => Err(NnError::Config(format!("config.json asks for the unknown activation '{}'", shown(name)))),
         };
     }
-    match keys.text("problem_type")? {
+    // What transformers' pipeline is told, where the problem says nothing.
+    let asked = match (keys.text("problem_type")?, keys.text("function_to_apply")?) {
+        (None, Some(function)) if labels > 1 || function == "none" => Some(function),
+        (problem, _) => problem,
+    };
+    match asked {
+        Some("sigmoid") => Ok(ScoreKind::Each),
+        Some("softmax") => Ok(ScoreKind::Shares),
+        Some("none") => Ok(ScoreKind::Number),
         Some("regression") => Ok(ScoreKind::Number),
         Some("multi_label_classification") => Ok(ScoreKind::Each),
         Some("single_label_classification") if labels > 1 => Ok(ScoreKind::Shares),
@@ -156,7 +164,7 @@ fn score_kind(keys: &Keys<'_>, labels: usize) -> Result<ScoreKind, NnError> {
 }
 
 /// What is read of config.json.
-const KEYS: [&str; 33] = [
+const KEYS: [&str; 34] = [
     "model_type",
     "hidden_size",
     "dim",
@@ -180,6 +188,7 @@ const KEYS: [&str; 33] = [
     "id2label",
     "num_labels",
     "problem_type",
+    "function_to_apply",
     "sbert_ce_default_activation_function",
     "sentence_transformers",
     "token_types",

@@ -33,7 +33,7 @@ impl Family {
 }
 
 /// What a file may say of its architecture: what is read here, and what changes nothing.
-const KNOWN: [&str; 34] = [
+const KNOWN: [&str; 36] = [
     "context_length",
     "embedding_length",
     "block_count",
@@ -46,6 +46,10 @@ const KNOWN: [&str; 34] = [
     "attention.key_length",
     "attention.value_length",
     "attention.layer_norm_rms_epsilon",
+    // Of norms that these families do not have.
+    "attention.layer_norm_epsilon",
+    // Says nothing without experts.
+    "expert_used_count",
     "attention.causal",
     "attention.sliding_window",
     "attention.sliding_window_pattern",
@@ -71,9 +75,8 @@ const KNOWN: [&str; 34] = [
 ];
 
 /// What is known only where it does nothing: the value at which that is.
-const NEUTRAL: [(&str, f64); 14] = [
+const NEUTRAL: [(&str, f64); 13] = [
     ("expert_count", 0.0),
-    ("expert_used_count", 0.0),
     ("expert_shared_count", 0.0),
     ("nextn_predict_layers", 0.0),
     ("leading_dense_block_count", 0.0),
@@ -229,10 +232,13 @@ impl Config {
         }
         let gemma = family == Family::Gemma3;
         let window = window(&keys, family)?;
+        let layers = keys.size("block_count")?;
+        // The largest of Gemma 3 scales by its hidden columns for each head, which no key says.
+        let scaled_by = if gemma && layers == GEMMA_27B { hidden / heads } else { dim };
         let config = Self {
             family,
             hidden,
-            layers: keys.size("block_count")?,
+            layers,
             heads,
             kv_heads: keys.size_or("attention.head_count_kv", heads)?,
             head_dim: dim,
@@ -245,7 +251,7 @@ impl Config {
             rope: Some(rope(&keys, family, dim)?),
             unrotated_every: if family == Family::SmolLm3 { 4 } else { 0 },
             embedding_scale: if gemma { (hidden as f32).sqrt() } else { 1.0 },
-            attention_scale: 1.0 / (dim as f32).sqrt(),
+            attention_scale: 1.0 / (scaled_by as f32).sqrt(),
             window,
             global_every: if gemma { GEMMA_GLOBAL } else { 0 },
             tied: true,
@@ -356,6 +362,9 @@ const GPT2_KEYS: [&str; 20] = [
     "num_labels",
     "problem_type",
 ];
+
+/// Layers of Gemma 3 27B.
+const GEMMA_27B: usize = 62;
 
 /// Of so many of Gemma's layers the last sees everything.
 const GEMMA_GLOBAL: usize = 6;

@@ -135,10 +135,13 @@ fn magnitude(keys: &Keys<'_>, factor: f32, yarn: Option<Yarn>) -> Result<f32, Nn
         return Ok(1.0);
     }
     let grown = |times: f32| if factor <= 1.0 { 1.0 } else { 0.1 * times * factor.ln() + 1.0 };
-    let own = keys.float_or("rope.scaling.yarn_attn_factor", 1.0, 1e-3..=1e3)?;
+    // The model's own factor stands in place of the paper's (transformers' attention_factor).
+    if keys.has("rope.scaling.yarn_attn_factor") {
+        return keys.float_or("rope.scaling.yarn_attn_factor", 1.0, 1e-3..=1e3);
+    }
     // Files of models that were trained with another share of it name that share.
     Ok(match keys.float_or("rope.scaling.yarn_log_multiplier", 0.0, 0.0..=100.0)? {
-        0.0 => own * grown(1.0),
-        times => own * grown(1.0) / grown(times),
+        0.0 => grown(1.0),
+        times => grown(1.0) / grown(times),
     })
 }

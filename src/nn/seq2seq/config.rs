@@ -243,7 +243,7 @@ fn t5(keys: &Keys<'_>) -> Result<Config, NnError> {
 
 /// All tokens that end a target.
 fn ends(keys: &Keys<'_>, vocab: usize, otherwise: u32) -> Result<Vec<u32>, NnError> {
-    let ids = keys.ids("eos_token_id", vocab)?;
+    let ids = keys.ends(vocab)?;
     Ok(if ids.is_empty() { vec![otherwise] } else { ids })
 }
 
