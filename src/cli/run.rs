@@ -124,7 +124,8 @@ struct Open<'a> {
 }
 
 enum Printed {
-    Line(String),
+    /// An answer, with what is to be said after it.
+    Line(String, Vec<String>),
     Failure(UserMessage),
 }
 
@@ -144,14 +145,15 @@ impl Open<'_> {
             Event::Done { report, .. } => {
                 if let (Some(index), Some(output)) = (self.by_id.remove(&id), self.outputs.remove(&id)) {
                     let text = &self.texts[index];
+                    let notes = if self.args.json { Vec::new() } else { report.warnings.clone() };
                     let line = if self.args.json {
                         let record = Record::new(index as u64, text, &output, &report);
                         serde_json::to_string(&record)
                             .map_err(|e| UserMessage::new("The result could not be written", e.to_string(), ""))?
                     } else {
-                        plain(text, &output, &report.warnings, self.texts.len() == 1)
+                        plain(text, &output, self.texts.len() == 1)
                     };
-                    self.waiting.insert(index, Printed::Line(line));
+                    self.waiting.insert(index, Printed::Line(line, notes));
                 }
             }
             Event::Failed { message, .. } => {
@@ -171,7 +173,11 @@ impl Open<'_> {
         }
         while let Some(due) = self.waiting.remove(&self.next) {
             match due {
-                Printed::Line(line) => write_line(&line)?,
+                Printed::Line(line, notes) => {
+                    // After the line end: a text that streamed has none so far.
+                    write_line(&line)?;
+                    notes.iter().for_each(|note| say(&format!("glossa: note: {note}")));
+                }
                 Printed::Failure(message) => {
                     self.failures += 1;
                     say(&format!("glossa: text {}: {message}", self.next + 1));
@@ -184,10 +190,7 @@ impl Open<'_> {
 }
 
 /// An answer for people; `streamed`: a text has been seen as it came.
-fn plain(input: &Input, output: &Output, warnings: &[String], streamed: bool) -> String {
-    for warning in warnings {
-        say(&format!("glossa: note: {warning}"));
-    }
+fn plain(input: &Input, output: &Output, streamed: bool) -> String {
     let line = |text: &str| text.replace(['\n', '\t'], " ");
     match output {
         Output::Scores(scores) => {
