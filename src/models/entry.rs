@@ -5,6 +5,7 @@ use super::hub::Wanted;
 use super::index::{self, Index};
 use super::manifest::{Manifest, Origin as Source};
 use super::{ModelError, kind, parts};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// How a model came here.
@@ -211,14 +212,15 @@ impl ModelEntry {
     ///
     /// # Errors
     /// A missing or damaged file.
-    pub fn read_config(&self) -> Result<serde_json::Value, ModelError> {
+    pub fn read_config(&self) -> Result<Value, ModelError> {
         if let Some(path) = self.gguf() {
             return Err(ModelError::Language(path.to_owned()));
         }
-        let mut config = read_json(&self.config)?;
+        let mut config: Value = super::read_json(&self.config, super::MOST_CONFIG)?;
         let beside = self.config.with_file_name("generation_config.json");
         if beside.is_file()
-            && let (Some(config), Some(generation)) = (config.as_object_mut(), read_json(&beside)?.as_object())
+            && let (Some(config), Value::Object(generation)) =
+                (config.as_object_mut(), super::read_json(&beside, super::MOST_CONFIG)?)
         {
             for (key, to) in GENERATION {
                 if let Some(value) = generation.get(key).filter(|v| !v.is_null()) {
@@ -240,11 +242,6 @@ const GENERATION: [(&str, &str); 6] = [
     ("bad_words_ids", "bad_words_ids"),
     ("num_beams", "num_beams"),
 ];
-
-fn read_json(path: &Path) -> Result<serde_json::Value, ModelError> {
-    let text = super::read_text(path, super::MOST_CONFIG)?;
-    serde_json::from_str(&text).map_err(|e| ModelError::damaged(path, e))
-}
 
 /// The last part of a path or an id, without the ending of a file, and without which part of one it is.
 pub(super) fn short_name(id: &str) -> String {

@@ -63,8 +63,7 @@ impl Index {
     /// A missing or damaged file, a name that leads elsewhere, a tensor in two places.
     pub fn read(path: &Path) -> Result<Self, ModelError> {
         let damaged = |why: String| ModelError::damaged(path, why);
-        let text = super::read_text(path, MOST)?;
-        let file: File = serde_json::from_str(&text).map_err(|e| damaged(e.to_string()))?;
+        let file: File = super::read_json(path, MOST)?;
         let Pairs(pairs) = file.weight_map.unwrap_or_default();
         let mut places = BTreeMap::new();
         for (tensor, file) in pairs {

@@ -64,9 +64,7 @@ impl Manifest {
     /// # Errors
     /// A missing or damaged file.
     pub fn read(dir: &Path) -> Result<Self, ModelError> {
-        let path = dir.join("manifest.json");
-        let text = super::read_text(&path, super::MOST_CONFIG)?;
-        serde_json::from_str(&text).map_err(|e| ModelError::damaged(&path, e))
+        super::read_json(&dir.join("manifest.json"), super::MOST_CONFIG)
     }
 
     /// Where `entry` lies. A path may go one folder up (shared vocabularies), never further.

@@ -119,6 +119,11 @@ fn read_text(path: &Path, most: u64) -> Result<String, ModelError> {
     String::from_utf8(read_bounded(path, most)?).map_err(|e| ModelError::damaged(path, e))
 }
 
+/// The same, as what its JSON says.
+fn read_json<T: serde::de::DeserializeOwned>(path: &Path, most: u64) -> Result<T, ModelError> {
+    serde_json::from_str(&read_text(path, most)?).map_err(|e| ModelError::damaged(path, e))
+}
+
 impl ModelError {
     fn read(path: &Path, why: std::io::Error) -> Self {
         if why.kind() == std::io::ErrorKind::NotFound {

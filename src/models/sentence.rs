@@ -83,8 +83,7 @@ pub fn encoder_folder(dir: &Path) -> PathBuf {
 
 impl SentenceModel {
     /// Reads modules.json of `dir` and what it names; of a folder without it the pooling's own file, and then vectors
-    /// have length 1. `hidden` is the
-    /// encoder's width.
+    /// have length 1. `hidden` is the encoder's width.
     ///
     /// # Errors
     /// What is missing, damaged, or not known here, by its name.
@@ -328,8 +327,7 @@ fn read(path: &Path) -> Result<Option<Value>, ModelError> {
     if !path.is_file() {
         return Ok(None);
     }
-    let text = super::read_text(path, super::MOST_CONFIG)?;
-    serde_json::from_str(&text).map(Some).map_err(|e| ModelError::damaged(path, e))
+    super::read_json(path, super::MOST_CONFIG).map(Some)
 }
 
 fn weights(folder: &Path) -> Result<Weights, ModelError> {

@@ -15,6 +15,7 @@ use crate::nn::bert::config::Config;
 use crate::nn::lock;
 use crate::nn::runtime::Runtime;
 use serde::Serialize;
+use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -57,21 +58,21 @@ impl Task for Embed {
 /// # Errors
 /// What is wrong with the files, or [`TaskError::Stopped`].
 pub fn load(entry: &ModelEntry, runtime: &Runtime, progress: Progress<'_>) -> Result<Box<dyn Model>, TaskError> {
-    if has_classes(entry)? {
+    let config = entry.read_config()?;
+    if has_classes(&config) {
         return Ok(Box::new(Classifier(EncoderModel::open(entry, HeadKind::Classify, runtime, progress)?)));
     }
     let here = |source| TaskError::checkpoint(entry, Need::Encoder(HeadKind::Mean), source);
-    let hidden = Config::from_json(&entry.read_config()?).map_err(here)?.hidden;
+    let hidden = Config::from_json(&config).map_err(here)?.hidden;
     let sentence = SentenceModel::read(&entry.dir, hidden)?;
     let model = EncoderModel::open(entry, sentence.head(), runtime, progress)?;
     Ok(Box::new(Embedder { id: entry.id.clone(), model, sentence, labels: Mutex::default() }))
 }
 
 /// Whether the checkpoint is a trained classifier rather than an encoder of texts.
-fn has_classes(entry: &ModelEntry) -> Result<bool, TaskError> {
-    let config = entry.read_config()?;
-    let names = config.get("architectures").and_then(|a| a.as_array()).cloned().unwrap_or_default();
-    Ok(names.iter().filter_map(|n| n.as_str()).any(|n| n.ends_with("ForSequenceClassification")))
+fn has_classes(config: &Value) -> bool {
+    let names = config.get("architectures").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    names.iter().filter_map(Value::as_str).any(|n| n.ends_with("ForSequenceClassification"))
 }
 
 struct Embedder {

@@ -1,13 +1,13 @@
 //! Every model that can be had, from the hub's listing to its first answer; and what the hub's names may look like.
 
-use crate::fake::fixture;
+use crate::fake::{files_below, fixture};
 use crate::hub_server::{COMMIT, FakeHub, Fault};
 use glossa::models::hub::{Hub, Wanted};
 use glossa::models::library::Library;
 use glossa::models::{add, catalogue, removal};
 use glossa::nn::runtime::{DeviceChoice, Runtime};
 use glossa::tasks::{self, Asked, Input, Options};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 fn hub(server: &FakeHub, folder: &Path) -> Hub {
@@ -136,15 +136,6 @@ fn an_endpoint_without_a_scheme_is_named() {
     let folder = tempfile::tempdir().expect("folder");
     let error = Hub::new("hf-mirror.com", folder.path().into()).get(&Wanted::of("o/n"), &mut |_| false).unwrap_err();
     assert!(error.to_string().contains("HF_ENDPOINT is 'hf-mirror.com'"), "{error}");
-}
-
-fn files_below(dir: &Path) -> Vec<PathBuf> {
-    let mut all = Vec::new();
-    for path in std::fs::read_dir(dir).into_iter().flatten().flatten().map(|f| f.path()) {
-        if path.is_dir() && !path.is_symlink() { all.extend(files_below(&path)) } else { all.push(path) }
-    }
-    all.sort();
-    all
 }
 
 #[test]

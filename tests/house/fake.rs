@@ -151,3 +151,13 @@ pub fn copy(name: &str) -> tempfile::TempDir {
     }
     folder
 }
+
+/// All files below a folder, in order; links are not followed.
+pub fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for path in std::fs::read_dir(dir).into_iter().flatten().flatten().map(|f| f.path()) {
+        if path.is_dir() && !path.is_symlink() { all.extend(files_below(&path)) } else { all.push(path) }
+    }
+    all.sort();
+    all
+}

@@ -1,5 +1,6 @@
 //! Downloads, against a server that plays the hub and misbehaves.
 
+use crate::fake::files_below;
 use crate::hub_server::{COMMIT, FakeHub, Fault, name_of};
 use glossa::models::hub::{Hub, HubError, Progress, Wanted};
 use glossa::models::library::{Library, Origin};
@@ -33,15 +34,6 @@ fn wanted() -> Wanted {
 
 fn get(hub: &Hub) -> Result<PathBuf, HubError> {
     hub.get(&wanted(), &mut |_| false)
-}
-
-fn files_below(dir: &Path) -> Vec<PathBuf> {
-    let mut all = Vec::new();
-    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() && !path.is_symlink() { all.extend(files_below(&path)) } else { all.push(path) }
-    }
-    all
 }
 
 fn assert_whole(hub: &Hub, snapshot: &Path) {

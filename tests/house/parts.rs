@@ -2,7 +2,7 @@
 //! found, listed, added, got, kept as blocks or removed; what is missing or of another model is named.
 
 use crate::catalogue::first_answer;
-use crate::fake::fixture;
+use crate::fake::{files_below, fixture};
 use crate::hub_server::FakeHub;
 use candle_core::quantized::gguf_file::{Content, Value, write};
 use glossa::error::UserMessage;
@@ -167,15 +167,6 @@ fn parts_that_are_missing_or_of_another_model_are_named() {
     );
     said(&foreign(true, Some(22)), &["general.architecture is 'qwen2', not 'llama'"]);
     said(&foreign(false, Some(22)), &["has a tensor 'blk.", "that an earlier part has too"]);
-}
-
-fn files_below(dir: &Path) -> Vec<PathBuf> {
-    let mut all = Vec::new();
-    for path in std::fs::read_dir(dir).into_iter().flatten().flatten().map(|f| f.path()) {
-        if path.is_dir() && !path.is_symlink() { all.extend(files_below(&path)) } else { all.push(path) }
-    }
-    all.sort();
-    all
 }
 
 #[test]

@@ -248,8 +248,7 @@ fn check_size(path: &Path, size: usize, vocab: [usize; 2]) -> Result<(), ModelEr
 
 /// vocab.json, checked for ids outside of `size`.
 fn checked_ids(path: &Path, size: usize) -> Result<HashMap<String, u32>, ModelError> {
-    let text = super::read_text(path, super::MOST_VOCABULARY)?;
-    let ids: HashMap<String, u32> = serde_json::from_str(&text).map_err(|e| ModelError::damaged(path, e))?;
+    let ids: HashMap<String, u32> = super::read_json(path, super::MOST_VOCABULARY)?;
     let most = ids.values().max().map_or(0, |m| *m as usize + 1);
     // OPUS' converted vocabularies may be a few entries short of the padded matrix, never longer.
     if most > size || most + 64 < size {
