@@ -9,17 +9,13 @@ use super::usage::Usage;
 use crate::error::UserMessage;
 use crate::nn::precision::Precision;
 use crate::nn::runtime::Runtime;
-use crate::tasks::{Asked, Phase, Task, TaskError, Work};
+use crate::tasks::{Asked, Phase, STEP_TOKENS, Task, TaskError, Work};
 use crossbeam_channel::{Receiver, TryRecvError};
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
-
-/// Tokens of one forward step: about a tenth of a second on two desktop cores, so that Stop and an
-/// interactive request never wait long behind a batch.
-const STEP_TOKENS: usize = 1024;
 
 /// Inputs of one request that a turn answers without a step.
 const ANSWERS: usize = 256;

@@ -99,6 +99,20 @@ pub trait Task: Send + Sync {
     fn load(&self, entry: &ModelEntry, runtime: &Runtime, progress: Progress<'_>) -> Result<Box<dyn Model>, TaskError>;
 }
 
+/// Tokens of one forward step: about a tenth of a second on two desktop cores, so that Stop and an
+/// interactive request never wait long behind a batch.
+pub const STEP_TOKENS: usize = 1024;
+
+/// What the texts hold that a model is writing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Occupancy {
+    /// Texts that are read or written.
+    pub sequences: usize,
+    /// Pages of keys and values in use, those kept for later requests included, and all that there may be.
+    pub pages: usize,
+    pub limit: usize,
+}
+
 /// Told the share of a loading that is done (0 to 1); answers whether to stop.
 pub type Progress<'a> = &'a mut dyn FnMut(f32) -> bool;
 
@@ -118,16 +132,27 @@ pub trait Model: Send {
         None
     }
 
+    /// Tokens that a step should take at most, while `writing` texts get one more each.
+    fn budget(&self, _writing: usize) -> usize {
+        STEP_TOKENS
+    }
+
+    /// What its running texts hold, of a model that keeps keys and values in pages.
+    fn occupancy(&self) -> Option<Occupancy> {
+        None
+    }
+
     /// Tokenizes one input. `stop` is asked now and then.
     ///
     /// # Errors
     /// [`TaskError::Input`] for an input without content.
     fn prepare(&self, asked: &Asked<'_>, stop: &dyn Fn() -> bool) -> Result<Box<dyn Work>, TaskError>;
 
-    /// One forward step over some of what is left of `works`, at most about `max_tokens`.
+    /// One forward step over some of what is left of `works`, at most about `max_tokens`. A work either moves or stays as it
+    /// was. What goes wrong with one alone it keeps to itself ([`Work::failure`]); others are not disturbed.
     ///
     /// # Errors
-    /// An error of the device.
+    /// An error of the device, which all share.
     fn step(&mut self, works: &mut [&mut dyn Work], max_tokens: usize) -> Result<(), TaskError>;
 
     /// What has come since the last call, of an answer that streams.
@@ -256,12 +281,25 @@ pub trait Work: Any + Send {
     /// Input tokens, special tokens included.
     fn tokens(&self) -> usize;
 
-    /// Tokens still to be computed; 0 when finished. It falls with every step.
+    /// Tokens still to be computed; 0 when finished. It falls with every step that it takes part in.
     fn remaining(&self) -> usize;
 
     /// Tokens that the next step would take of it: what the worker fills a step with.
     fn load(&self) -> usize {
         self.remaining()
+    }
+
+    /// Allows it `tokens` of the next step; what cannot be cut so small may take more where there is room.
+    fn allow(&mut self, _tokens: usize) {}
+
+    /// Whether it waits for memory that others hold: a step would not move it.
+    fn is_waiting(&self) -> bool {
+        false
+    }
+
+    /// Why it alone failed in the last step, if it did; asked once.
+    fn failure(&mut self) -> Option<TaskError> {
+        None
     }
 
     /// What the next step will do.
