@@ -42,6 +42,8 @@ pub enum NnError {
     TokenId { id: u32, vocab: usize },
     #[error("a sequence of {tokens} tokens is longer than the model's {limit} positions")]
     TooLong { tokens: usize, limit: usize },
+    #[error("all {limit} pages for keys and values are in use")]
+    Pages { limit: usize },
     #[error("the model's file became shorter, or vanished, while it was read")]
     Cut,
     #[error("loading was stopped")]

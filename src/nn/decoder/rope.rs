@@ -1,6 +1,6 @@
 //! How a GGUF file says that positions are rotated, in every spelling that llama.cpp reads.
 
-use super::config::{Family, Keys};
+use super::metadata::{Family, Keys};
 use crate::nn::NnError;
 use crate::nn::keys::shown;
 
