@@ -188,31 +188,36 @@ unsafe fn sum_values<S: Simd, const NV: usize>(
     context: *mut f32,
 ) {
     let (width, seen) = (NV * S::LANES, &b.seen[..b.rows]);
+    let panels = cache.dim.div_ceil(width);
     let (mut at, end) = (seen[0].0, seen[b.rows - 1].1);
     while at < end {
-        // Runs of positions inside one page that the same queries see: both bounds ascend, so these are neighbours.
+        // Runs of positions that the same queries see: both bounds ascend, so these are neighbours.
         let first = seen.iter().take_while(|s| s.1 <= at).count();
         let last = seen.iter().take_while(|s| s.0 <= at).count();
-        let bounds = seen.iter().flat_map(|s| [s.0, s.1]).filter(|x| *x > at);
-        let next = bounds.fold((at / PAGE + 1) * PAGE, usize::min);
-        for panel in 0..if first < last { cache.dim.div_ceil(width) } else { 0 } {
-            // SAFETY: the caller has these weights, values and results.
-            unsafe {
-                let sums = context.add((panel * b.rows + first) * width);
-                tile_rows::<S, u16, NV>(
-                    last - first,
-                    Tile {
-                        k: next - at,
-                        a: weights.add(first * stride + at - begin),
-                        lda: stride,
-                        b: cache.values(at / PAGE, panel).add(at % PAGE * width).cast_const(),
-                        start: sums,
-                        lds: width,
-                        c: sums,
-                        ldc: width,
-                    },
-                );
+        let next = seen.iter().flat_map(|s| [s.0, s.1]).filter(|x| *x > at).fold(end, usize::min);
+        while at < next && first < last {
+            // Page by page: sums go on from where they are.
+            let k = (PAGE - at % PAGE).min(next - at);
+            for panel in 0..panels {
+                // SAFETY: the caller has these weights, values and results.
+                unsafe {
+                    let sums = context.add((panel * b.rows + first) * width);
+                    tile_rows::<S, u16, NV>(
+                        last - first,
+                        Tile {
+                            k,
+                            a: weights.add(first * stride + at - begin),
+                            lda: stride,
+                            b: cache.values(at / PAGE, panel).add(at % PAGE * width).cast_const(),
+                            start: sums,
+                            lds: width,
+                            c: sums,
+                            ldc: width,
+                        },
+                    );
+                }
             }
+            at += k;
         }
         at = next;
     }
