@@ -1,6 +1,6 @@
 //! Bidirectional attention for one sequence and one head, scores never leaving the cache.
 
-use super::gemm::{Tile, Weight, add_slice, even_blocks, tile_rows};
+use super::gemm::{Tile, add_slice, even_blocks, tile_rows};
 use super::math::exp;
 use super::simd::Simd;
 use super::{Isa, Shared, dispatch};
@@ -108,7 +108,6 @@ unsafe fn attention_body<S: Simd, const NV: usize, const MR: usize>(a: &mut Atte
                 values: values.as_ptr(),
                 value_stride: tokens * width,
                 span: tokens,
-                seen: [(0, tokens); 12],
                 out: [std::ptr::null_mut(); 12],
                 scale: a.scale,
                 bias: [std::ptr::null(); 12],
@@ -119,28 +118,26 @@ unsafe fn attention_body<S: Simd, const NV: usize, const MR: usize>(a: &mut Atte
                     block.bias[i] = a.bias.sub(first + i);
                 }
             }
-            attend_rows::<S, f32, NV>(&block, scores, context);
+            attend_rows::<S, NV>(&block, scores, context);
         }
     }
 }
 
 /// Up to twelve queries, and the packed keys and values that they attend to.
-pub(super) struct Rows<W> {
+pub(super) struct Rows {
     pub rows: usize,
     pub dim: usize,
     /// Queries, `dim` floats each.
     pub queries: *const f32,
     pub stride: usize,
     /// `[ceil(span / width)][dim][width]`
-    pub keys: *const W,
+    pub keys: *const f32,
     /// Panels of columns, `[span][width]` each.
-    pub values: *const W,
+    pub values: *const f32,
     /// Elements from one panel of values to the next.
     pub value_stride: usize,
-    /// Positions.
+    /// Positions; every query sees all of them.
     pub span: usize,
-    /// Positions that each query sees: from, and up to.
-    pub seen: [(usize, usize); 12],
     /// Where each query's context goes, `dim` floats.
     pub out: [*mut f32; 12],
     pub scale: f32,
@@ -150,11 +147,7 @@ pub(super) struct Rows<W> {
 
 /// `softmax(q · kᵀ · scale) · v` for a block of queries, scores never leaving the cache.
 #[inline(always)]
-pub(super) unsafe fn attend_rows<S: Simd, W: Weight, const NV: usize>(
-    b: &Rows<W>,
-    scores: &mut Vec<f32>,
-    context: &mut Vec<f32>,
-) {
+pub(super) unsafe fn attend_rows<S: Simd, const NV: usize>(b: &Rows, scores: &mut Vec<f32>, context: &mut Vec<f32>) {
     let width = NV * S::LANES;
     let panels = b.span.div_ceil(width);
     let padded = panels * width;
@@ -163,14 +156,15 @@ pub(super) unsafe fn attend_rows<S: Simd, W: Weight, const NV: usize>(
     // SAFETY: the caller vouches for queries, keys, values and out; the buffers are made above.
     unsafe {
         for panel in 0..panels {
-            tile_rows::<S, W, NV>(
+            tile_rows::<S, f32, NV>(
                 b.rows,
                 Tile {
                     k: b.dim,
                     a: b.queries,
                     lda: b.stride,
                     b: b.keys.add(panel * b.dim * width),
-                    bias: std::ptr::null(),
+                    start: std::ptr::null(),
+                    lds: 0,
                     c: scores.as_mut_ptr().add(panel * width),
                     ldc: padded,
                 },
@@ -179,24 +173,21 @@ pub(super) unsafe fn attend_rows<S: Simd, W: Weight, const NV: usize>(
         let mut inverse = [0f32; 12];
         for (i, inv) in inverse.iter_mut().enumerate().take(b.rows) {
             let row = scores.as_mut_ptr().add(i * padded);
-            let (from, to) = b.seen[i];
             if !b.bias[i].is_null() {
-                add_slice::<S>(row, b.bias[i], to);
+                add_slice::<S>(row, b.bias[i], b.span);
             }
-            for j in 0..from {
-                *row.add(j) = f32::NEG_INFINITY;
-            }
-            *inv = 1.0 / softmax_row::<S>(row, to, padded, b.scale);
+            *inv = 1.0 / softmax_row::<S>(row, b.span, padded, b.scale);
         }
         for panel in 0..b.dim.div_ceil(width) {
-            tile_rows::<S, W, NV>(
+            tile_rows::<S, f32, NV>(
                 b.rows,
                 Tile {
                     k: b.span,
                     a: scores.as_ptr(),
                     lda: padded,
                     b: b.values.add(panel * b.value_stride),
-                    bias: std::ptr::null(),
+                    start: std::ptr::null(),
+                    lds: 0,
                     c: context.as_mut_ptr(),
                     ldc: width,
                 },

@@ -176,23 +176,25 @@ pub(in crate::nn::kernels) struct Tile<W> {
     pub lda: usize,
     /// Panel: `k` rows of `NV` vectors.
     pub b: *const W,
-    /// Start values of the columns, or null for zero.
-    pub bias: *const f32,
+    /// What sums begin with, or null for zero: rows at stride `lds`, 0 where all rows begin alike (a bias).
+    pub start: *const f32,
+    pub lds: usize,
     /// Where to write: `MR` rows, stride `ldc`, `NV` whole vectors each.
     pub c: *mut f32,
     pub ldc: usize,
 }
 
-/// `MR × NV` vectors of `A · B + bias`, kept in registers throughout.
+/// `MR × NV` vectors of `A · B + start`, kept in registers throughout. Every sum is one chain over `k`, from first to
+/// last, whatever the number of rows: what begins with another tile's results goes on as if it had been one tile.
 #[inline(always)]
 unsafe fn tile<S: Simd, W: Weight, const MR: usize, const NV: usize>(t: Tile<W>) {
     // SAFETY: the pointers cover k columns of MR rows, k rows of the panel, MR rows of C.
     unsafe {
         let mut acc = [[S::splat(0.0); NV]; MR];
-        if !t.bias.is_null() {
-            for row in &mut acc {
+        if !t.start.is_null() {
+            for (i, row) in acc.iter_mut().enumerate() {
                 for (j, v) in row.iter_mut().enumerate() {
-                    *v = S::load(t.bias.add(j * S::LANES));
+                    *v = S::load(t.start.add(i * t.lds + j * S::LANES));
                 }
             }
         }
@@ -276,7 +278,8 @@ unsafe fn gemm_typed<S: Simd, W: Weight, const NV: usize, const MR: usize>(g: &G
                             a: g.a.add(row * g.lda),
                             lda: g.lda,
                             b: weights.add(panel * k * width),
-                            bias: g.weight.bias.as_ptr().add(column),
+                            start: g.weight.bias.as_ptr().add(column),
+                            lds: 0,
                             c: out,
                             ldc,
                         },

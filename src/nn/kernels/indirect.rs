@@ -168,7 +168,6 @@ unsafe fn source_body<S: Simd, const NV: usize, const MR: usize>(a: &mut ToSourc
                 values,
                 value_stride: tokens * width,
                 span: tokens,
-                seen: [(0, tokens); 12],
                 out: [std::ptr::null_mut(); 12],
                 scale: a.scale,
                 bias: [std::ptr::null(); 12],
@@ -176,7 +175,7 @@ unsafe fn source_body<S: Simd, const NV: usize, const MR: usize>(a: &mut ToSourc
             for (i, out) in block.out.iter_mut().enumerate().take(rows) {
                 *out = a.out.0.add((first + i) * a.stride);
             }
-            attend_rows::<S, f32, NV>(&block, scores, context);
+            attend_rows::<S, NV>(&block, scores, context);
         }
     }
 }

@@ -300,7 +300,8 @@ unsafe fn tiles_body<S: Simd, const NV: usize, const MR: usize>(t: &Tiles<'_, '_
                 a: g.a.add(row * g.lda),
                 lda: g.lda,
                 b: g.scratch.as_ptr(),
-                bias,
+                start: bias,
+                lds: 0,
                 c: out.as_mut_ptr(),
                 ldc: width,
             };
