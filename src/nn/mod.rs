@@ -50,6 +50,9 @@ pub enum NnError {
     Stopped,
     #[error("a CPU thread could not be started: {0}")]
     Threads(#[from] rayon::ThreadPoolBuildError),
+    /// One step's fault, said to everybody in it.
+    #[error("{0}")]
+    Device(String),
     #[error("the tensor library failed: {0}")]
     Candle(#[from] candle_core::Error),
 }

@@ -57,6 +57,7 @@ pub struct DeviceDecoder {
 }
 
 /// Keys and values `[kv_heads, capacity, head_dim]` of each layer, f32.
+#[derive(Default)]
 pub struct DeviceCache {
     layers: Vec<Option<(Tensor, Tensor)>>,
     /// Positions that hold something.
@@ -78,6 +79,32 @@ impl DeviceCache {
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         self.layers.iter().flatten().map(|(k, v)| (k.elem_count() + v.elem_count()) * 4).sum()
+    }
+}
+
+/// One text's part of a step.
+pub struct DeviceText<'a> {
+    pub cache: &'a mut DeviceCache,
+    pub ids: &'a [u32],
+    pub want: Want,
+}
+
+/// The rows whose logits are wanted, in the texts' order.
+fn wanted(x: &Tensor, texts: &[DeviceText<'_>]) -> Result<Option<Tensor>> {
+    let (mut first, mut parts) = (0, Vec::new());
+    for text in texts {
+        let count = text.ids.len();
+        match text.want {
+            Want::Nothing => {}
+            Want::Last => parts.push(x.narrow(0, first + count - 1, 1)?),
+            Want::All => parts.push(x.narrow(0, first, count)?),
+        }
+        first += count;
+    }
+    match &parts[..] {
+        [] => Ok(None),
+        [only] => Ok(Some(only.clone())),
+        _ => Tensor::cat(&parts, 0).map(Some),
     }
 }
 
@@ -191,23 +218,24 @@ impl DeviceDecoder {
         DeviceCache { layers: vec![None; self.config.layers], len: 0 }
     }
 
-    /// Reads `ids` after what `cache` holds; logits `[wanted rows, vocab]`.
+    /// Reads tokens of any texts, each after what its cache holds. Logits `[wanted rows, vocab]`, in the texts' order.
     ///
     /// # Errors
     /// An error of the device.
-    pub fn forward(&self, cache: &mut DeviceCache, ids: &[u32], want: Want) -> std::result::Result<Vec<f32>, NnError> {
-        let (tokens, base) = (ids.len(), cache.len);
-        let mut x = self.embed(ids, base)?;
+    pub fn forward(&self, texts: &mut [DeviceText<'_>]) -> std::result::Result<Vec<f32>, NnError> {
+        let ids: Vec<u32> = texts.iter().flat_map(|t| t.ids).copied().collect();
+        let positions: Vec<u32> = texts.iter().flat_map(|t| (t.cache.len as u32..).take(t.ids.len())).collect();
+        let (mut x, rows) = (self.embed(&ids, &positions)?, ids.len());
         let mut tables = Tables::default();
         if let Some(f) = &self.frequencies {
-            f.fill(base, tokens, &mut tables);
+            f.fill(positions.iter().map(|p| *p as usize), &mut tables);
         }
         let rotation = |table: &super::rotary::Table| -> Result<Option<(Tensor, Tensor)>> {
-            let half = table.cos().len() / tokens;
+            let half = table.cos().len() / rows;
             if half == 0 {
                 return Ok(None);
             }
-            let put = |v: &[f32]| Tensor::from_slice(v, (tokens, half), &self.device);
+            let put = |v: &[f32]| Tensor::from_slice(v, (rows, half), &self.device);
             Ok(Some((put(table.cos())?, put(table.sin())?)))
         };
         let (global, local) = (rotation(&tables.global)?, rotation(&tables.local)?);
@@ -215,7 +243,7 @@ impl DeviceDecoder {
             let rotation = if self.config.is_local(index) { &local } else { &global };
             let rotation = rotation.as_ref().filter(|_| self.config.is_rotated(index));
             let h = layer.norm_attention.forward(&x, self.config.eps)?;
-            let mut y = layer.out.forward(&self.attention(layer, &h, rotation, index, cache)?)?;
+            let mut y = layer.out.forward(&self.attention(layer, &h, rotation, index, texts)?)?;
             if let Some(post) = &layer.post_attention {
                 y = post.forward(&y, self.config.eps)?;
             }
@@ -232,12 +260,8 @@ impl DeviceDecoder {
             }
             x = (x + y)?;
         }
-        cache.len += tokens;
-        let x = match want {
-            Want::Nothing => return Ok(Vec::new()),
-            Want::Last => x.narrow(0, tokens - 1, 1)?,
-            Want::All => x,
-        };
+        texts.iter_mut().for_each(|t| t.cache.len += t.ids.len());
+        let Some(x) = wanted(&x, texts)? else { return Ok(Vec::new()) };
         let x = self.norm.forward(&x.contiguous()?, self.config.eps)?;
         let logits = match &self.output {
             Some(output) => output.forward(&x)?,
@@ -246,7 +270,7 @@ impl DeviceDecoder {
         Ok(logits.flatten_all()?.to_vec1()?)
     }
 
-    fn embed(&self, ids: &[u32], base: usize) -> Result<Tensor> {
+    fn embed(&self, ids: &[u32], at: &[u32]) -> Result<Tensor> {
         let index = Tensor::new(ids, &self.device)?;
         let x = match &self.words {
             QMatMul::Tensor(words) | QMatMul::TensorF16(words) => words.index_select(&index, 0)?,
@@ -254,24 +278,24 @@ impl DeviceDecoder {
         };
         let x = (x * f64::from(self.config.embedding_scale))?;
         match &self.positions {
-            Some(positions) => x + positions.narrow(0, base, ids.len())?,
+            Some(positions) => x + positions.index_select(&Tensor::new(at, &self.device)?, 0)?,
             None => Ok(x),
         }
     }
 
-    /// Context `[tokens, heads · head_dim]` of normalized `x` `[tokens, hidden]`.
+    /// Context `[rows, heads · head_dim]` of normalized `x` `[rows, hidden]`: of each text over its own keys and values.
     fn attention(
         &self,
         layer: &DeviceLayer,
         x: &Tensor,
         rotation: Option<&(Tensor, Tensor)>,
         index: usize,
-        cache: &mut DeviceCache,
+        texts: &mut [DeviceText<'_>],
     ) -> Result<Tensor> {
         let c = &self.config;
-        let (tokens, len) = (x.dim(0)?, cache.len + x.dim(0)?);
+        let rows = x.dim(0)?;
         let heads = |y: Tensor, heads: usize, norm: Option<&Tensor>| -> Result<Tensor> {
-            let mut y = y.reshape((tokens, heads, c.head_dim))?;
+            let mut y = y.reshape((rows, heads, c.head_dim))?;
             if let Some(gamma) = norm {
                 y = rms_norm(&y.contiguous()?, gamma, c.eps)?;
             }
@@ -279,11 +303,27 @@ impl DeviceDecoder {
         };
         let rotate = |y: Tensor| rotation.map_or(Ok(y.clone()), |(cos, sin)| self.rotate(&y, cos, sin));
         let q = rotate(heads(layer.q.forward(x)?, c.heads, layer.q_norm.as_ref())?)?;
+        let q = (q * f64::from(c.attention_scale))?;
         let k = rotate(heads(layer.k.forward(x)?, c.kv_heads, layer.k_norm.as_ref())?)?;
         let v = heads(layer.v.forward(x)?, c.kv_heads, None)?;
+        let (mut first, mut contexts) = (0, Vec::with_capacity(texts.len()));
+        for text in texts {
+            let part = |t: &Tensor| t.narrow(1, first, text.ids.len())?.contiguous();
+            let parts = [part(&q)?, part(&k)?, part(&v)?];
+            contexts.push(self.attend(parts, index, text.cache)?);
+            first += text.ids.len();
+        }
+        if let [only] = &contexts[..] { Ok(only.clone()) } else { Tensor::cat(&contexts, 0) }
+    }
+
+    /// Context `[tokens, heads · head_dim]` of one text's queries, keys and values `[heads, tokens, head_dim]`.
+    fn attend(&self, [q, k, v]: [Tensor; 3], index: usize, cache: &mut DeviceCache) -> Result<Tensor> {
+        let c = &self.config;
+        let tokens = q.dim(1)?;
+        let len = cache.len + tokens;
         let (k, v) = self.store(&mut cache.layers[index], cache.len, &k, &v)?;
         let group = c.heads / c.kv_heads;
-        let q = (q * f64::from(c.attention_scale))?.reshape((c.kv_heads, group * tokens, c.head_dim))?;
+        let q = q.reshape((c.kv_heads, group * tokens, c.head_dim))?;
         let mut scores = q.matmul(&k.transpose(1, 2)?)?;
         let window = c.window.filter(|_| c.is_local(index)).unwrap_or(usize::MAX);
         if tokens > 1 || window < len {

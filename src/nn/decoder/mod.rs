@@ -5,21 +5,30 @@
 //! two ways to run it, as with the encoders: [`cpu`] on kernels of ours, [`device`] on Candle
 //! tensors (CUDA). Both are held to the same golden logits in `tests/parity`.
 
-pub mod cache;
+mod cache;
 pub mod config;
-pub mod cpu;
-pub mod device;
+mod cpu;
+mod device;
 mod layer;
+mod metadata;
+pub mod pages;
 mod rope;
 mod rotary;
+mod shelf;
 pub mod weights;
 
 use super::NnError;
 use super::bert::Target;
 use super::source::TensorSource;
+pub use cache::Cache;
 use config::Config;
+use device::DeviceText;
+pub use pages::{Admission, PAGE, Usage, pages_of};
+use pages::Pool;
+use shelf::Shelf;
+use std::ops::Range;
 
-/// Tokens that one forward step reads at most: Stop takes effect between steps.
+/// Tokens that one forward step reads at most where nothing else is said: Stop takes effect between steps.
 pub const CHUNK: usize = 64;
 
 /// Which positions' logits a step gives.
@@ -30,17 +39,30 @@ pub enum Want {
     All,
 }
 
-enum Backend {
-    Cpu(Box<cpu::CpuDecoder>),
-    Device(Box<device::DeviceDecoder>),
+/// One text's part of a step.
+pub struct Part<'a> {
+    pub cache: &'a mut Cache,
+    /// What is read behind what the cache holds; at least one token.
+    pub ids: &'a [u32],
+    pub want: Want,
 }
 
-/// Keys and values of a running text.
-pub struct Cache(Held);
+/// What a step gave.
+pub struct Logits {
+    values: Vec<f32>,
+    parts: Vec<Result<Range<usize>, NnError>>,
+}
 
-enum Held {
-    Cpu(cache::CpuCache),
-    Device(device::DeviceCache),
+impl Logits {
+    /// Of each part, in order: logits `[wanted rows, vocab]`, or why it could not be read. The others are not touched by that.
+    pub fn parts(&self) -> impl Iterator<Item = Result<&[f32], &NnError>> {
+        self.parts.iter().map(|part| part.as_ref().map(|range| &self.values[range.clone()]))
+    }
+}
+
+enum Backend {
+    Cpu(Box<cpu::CpuDecoder>, Pool),
+    Device(Box<device::DeviceDecoder>, Shelf),
 }
 
 /// A decoder with its weights.
@@ -63,10 +85,13 @@ impl Decoder {
         let reader = weights::Reader { config: &config, source };
         let backend = match target {
             Target::Cpu { team, isa, precision } => {
-                Backend::Cpu(Box::new(cpu::CpuDecoder::load(&reader, team, isa, precision, progress)?))
+                let decoder = cpu::CpuDecoder::load(&reader, team, isa, precision, progress)?;
+                let pool = Pool::new(decoder.page_size());
+                Backend::Cpu(Box::new(decoder), pool)
             }
             Target::Device { device, .. } => {
-                Backend::Device(Box::new(device::DeviceDecoder::load(&reader, &device, progress)?))
+                let decoder = device::DeviceDecoder::load(&reader, &device, progress)?;
+                Backend::Device(Box::new(decoder), Shelf::default())
             }
         };
         source.check_whole()?;
@@ -81,42 +106,153 @@ impl Decoder {
     /// Bytes of weights held.
     pub fn bytes(&self) -> usize {
         match &self.backend {
-            Backend::Cpu(d) => d.bytes(),
-            Backend::Device(d) => d.bytes(),
+            Backend::Cpu(d, _) => d.bytes(),
+            Backend::Device(d, _) => d.bytes(),
         }
     }
 
-    /// An empty cache for this decoder.
+    /// Bytes of keys and values, of texts that are read or written and of those kept for later.
+    pub fn cache_bytes(&self) -> usize {
+        match &self.backend {
+            Backend::Cpu(_, pool) => pool.bytes(),
+            Backend::Device(_, shelf) => shelf.bytes(),
+        }
+    }
+
+    /// Allows so many pages of keys and values in all. On a device texts are not cut into pages: as many at a time as
+    /// would fill them.
+    pub fn allow_pages(&self, pages: usize) {
+        match &self.backend {
+            Backend::Cpu(_, pool) => pool.set_limit(pages),
+            Backend::Device(_, shelf) => shelf.set_limit((pages / pages_of(self.config.context)).max(1)),
+        }
+    }
+
+    /// What texts hold.
+    pub fn usage(&self) -> Usage {
+        match &self.backend {
+            Backend::Cpu(_, pool) => pool.usage(),
+            Backend::Device(_, shelf) => shelf.usage(),
+        }
+    }
+
+    /// Forgets the texts that are kept for later.
+    pub fn forget(&self) {
+        match &self.backend {
+            Backend::Cpu(_, pool) => pool.clear(),
+            Backend::Device(_, shelf) => shelf.clear(),
+        }
+    }
+
+    /// An empty cache; what is read into it is not kept for other texts.
     pub fn cache(&self) -> Cache {
-        Cache(match &self.backend {
-            Backend::Cpu(d) => Held::Cpu(d.cache()),
-            Backend::Device(d) => Held::Device(d.cache()),
-        })
+        match &self.backend {
+            Backend::Cpu(_, pool) => Cache::on_cpu(pool.table()),
+            Backend::Device(d, shelf) => Cache::on_device(shelf.text(d.cache())),
+        }
+    }
+
+    /// A cache that holds as much of the beginning of `prompt` as is known, but never its last token. It has room for
+    /// `most` tokens (at most the context), and `more` pages beside for its forks.
+    pub fn admit(&self, prompt: &[u32], most: usize, more: usize) -> Admission<Cache> {
+        let most = most.min(self.config.context);
+        match &self.backend {
+            Backend::Cpu(_, pool) => match pool.admit(prompt, most, more) {
+                Admission::Ready(table) => Admission::Ready(Cache::on_cpu(table)),
+                Admission::Wait => Admission::Wait,
+                Admission::Never { needed, limit } => Admission::Never { needed, limit },
+            },
+            Backend::Device(d, shelf) => match shelf.admit(prompt, || d.cache()) {
+                Some(text) => Admission::Ready(Cache::on_device(text)),
+                None => Admission::Wait,
+            },
+        }
     }
 
     /// Reads `ids` after what `cache` holds. Logits `[rows, vocab]`, as many rows as `want` says.
     ///
     /// # Errors
-    /// [`NnError::TokenId`] or [`NnError::TooLong`], an error of the device, or a cache of another
+    /// [`NnError::TokenId`] or [`NnError::TooLong`], an error of the device, too few pages, or a cache of another
     /// decoder ([`NnError::Config`]).
     pub fn forward(&self, cache: &mut Cache, ids: &[u32], want: Want) -> Result<Vec<f32>, NnError> {
+        let mut logits = self.step(&mut [Part { cache, ids, want }]);
+        logits.parts.remove(0).map(|_| logits.values)
+    }
+
+    /// Reads tokens of any texts in one pass. On a CPU a text's numbers do not depend, to the bit, on the others, nor on
+    /// how its tokens are spread over steps.
+    pub fn step(&self, parts: &mut [Part<'_>]) -> Logits {
+        let mut checked: Vec<Result<(), NnError>> = parts.iter_mut().map(|part| self.check(part)).collect();
+        let good = parts.iter_mut().zip(&checked).filter(|(_, c)| c.is_ok()).map(|(p, _)| p);
+        let result = match &self.backend {
+            Backend::Cpu(d, _) => Ok(self.on_cpu(d, good.collect())),
+            Backend::Device(d, _) => self.on_device(d, good.collect()),
+        };
+        let values = result.unwrap_or_else(|error| {
+            // A device's fault is everybody's.
+            let said = error.to_string();
+            checked.iter_mut().filter(|c| c.is_ok()).for_each(|c| *c = Err(NnError::Device(said.clone())));
+            Vec::new()
+        });
+        let mut at = 0;
+        let place = |(checked, part): (Result<(), NnError>, &Part<'_>)| {
+            checked.map(|()| {
+                let from = at;
+                at += part.want.rows(part.ids.len()) * self.config.vocab;
+                from..at
+            })
+        };
+        let parts = checked.into_iter().zip(parts.iter()).map(place).collect();
+        Logits { values, parts }
+    }
+
+    fn on_cpu(&self, decoder: &cpu::CpuDecoder, mut parts: Vec<&mut Part<'_>>) -> Vec<f32> {
+        if parts.is_empty() {
+            return Vec::new();
+        }
+        let text = |p: &&mut Part<'_>| {
+            let (at, pages) = p.cache.table().map_or((0, Vec::new()), |t| (t.tokens().len(), t.pointers()));
+            (at, pages)
+        };
+        let places: Vec<_> = parts.iter().map(text).collect();
+        let texts = parts.iter().zip(places).map(|(p, (at, pages))| (p.ids, at, p.want, pages));
+        let logits = decoder.forward(texts);
+        for part in &mut parts {
+            let ids = part.ids;
+            if let Some(table) = part.cache.table_mut() {
+                table.extend(ids);
+            }
+        }
+        logits
+    }
+
+    fn on_device(&self, decoder: &device::DeviceDecoder, parts: Vec<&mut Part<'_>>) -> Result<Vec<f32>, NnError> {
+        let mut texts: Vec<DeviceText<'_>> = Vec::with_capacity(parts.len());
+        for part in parts {
+            let (ids, want) = (part.ids, part.want);
+            texts.extend(part.cache.on_device_mut(ids).map(|cache| DeviceText { cache, ids, want }));
+        }
+        if texts.is_empty() { Ok(Vec::new()) } else { decoder.forward(&mut texts) }
+    }
+
+    /// Whether a part can be read; makes room for it.
+    fn check(&self, part: &mut Part<'_>) -> Result<(), NnError> {
         let c = &self.config;
-        let tokens = cache.len() + ids.len();
-        if tokens > c.context || ids.is_empty() {
+        let tokens = part.cache.len() + part.ids.len();
+        if tokens > c.context || part.ids.is_empty() {
             return Err(NnError::TooLong { tokens, limit: c.context });
         }
-        if let Some(&id) = ids.iter().find(|id| **id as usize >= c.vocab) {
+        if let Some(&id) = part.ids.iter().find(|id| **id as usize >= c.vocab) {
             return Err(NnError::TokenId { id, vocab: c.vocab });
         }
-        match (&self.backend, &mut cache.0) {
-            (Backend::Cpu(d), Held::Cpu(cache)) => Ok(d.forward(cache, ids, want)),
-            (Backend::Device(d), Held::Device(cache)) => d.forward(cache, ids, want),
-            _ => Err(NnError::Config("the cache belongs to another device".into())),
+        let count = part.ids.len();
+        match (&self.backend, part.cache.table_mut()) {
+            (Backend::Cpu(_, pool), Some(table)) if table.is_of(pool) => table.reserve(count),
+            (Backend::Device(..), None) => Ok(()),
+            _ => Err(NnError::Config("the cache belongs to another model or device".into())),
         }
     }
-}
 
-impl Decoder {
     /// Reads `ids` in steps of [`CHUNK`]; logits `[vocab]` of the last.
     ///
     /// # Errors
@@ -130,44 +266,13 @@ impl Decoder {
     }
 }
 
-impl Cache {
-    /// Tokens held.
-    pub fn len(&self) -> usize {
-        match &self.0 {
-            Held::Cpu(c) => c.len,
-            Held::Device(c) => c.len,
-        }
-    }
-
-    /// A copy that goes its own way.
-    ///
-    /// # Errors
-    /// An error of the device, such as out of memory.
-    pub fn fork(&self) -> Result<Self, NnError> {
-        Ok(Self(match &self.0 {
-            Held::Cpu(c) => Held::Cpu(c.clone()),
-            Held::Device(c) => Held::Device(c.fork()?),
-        }))
-    }
-
-    /// Whether nothing is held.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Forgets all but the first `len` tokens.
-    pub fn truncate(&mut self, len: usize) {
-        match &mut self.0 {
-            Held::Cpu(c) => c.len = c.len.min(len),
-            Held::Device(c) => c.len = c.len.min(len),
-        }
-    }
-
-    /// Bytes held.
-    pub fn bytes(&self) -> usize {
-        match &self.0 {
-            Held::Cpu(c) => c.bytes(),
-            Held::Device(c) => c.bytes(),
+impl Want {
+    /// Rows of logits, of so many tokens.
+    fn rows(self, tokens: usize) -> usize {
+        match self {
+            Self::Nothing => 0,
+            Self::Last => tokens.min(1),
+            Self::All => tokens,
         }
     }
 }

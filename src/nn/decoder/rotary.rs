@@ -1,4 +1,4 @@
-//! Rotary position embedding: tables for a run of positions, and the rotation of one head.
+//! Rotary position embedding: tables for the rows of a step, and the rotation of one head.
 
 use super::config::{Config, Rope};
 
@@ -10,7 +10,7 @@ pub struct Frequencies {
     magnitude: f32,
 }
 
-/// Cosines and sines `[tokens, dim / 2]` of a run of positions.
+/// Cosines and sines `[rows, dim / 2]`.
 #[derive(Default)]
 pub struct Table {
     cos: Vec<f32>,
@@ -35,13 +35,13 @@ impl Frequencies {
         Some(Self { global, local, interleaved: rope.interleaved, magnitude: rope.magnitude })
     }
 
-    /// Fills `tables` for `count` positions from `first` on.
-    pub fn fill(&self, first: usize, count: usize, tables: &mut Tables) {
+    /// Fills `tables` for these positions, one row each.
+    pub fn fill(&self, positions: impl Iterator<Item = usize> + Clone, tables: &mut Tables) {
         for (table, frequencies) in [(&mut tables.global, &self.global), (&mut tables.local, &self.local)] {
             table.half = frequencies.len();
             table.cos.clear();
             table.sin.clear();
-            for position in first..first + count {
+            for position in positions.clone() {
                 for f in frequencies {
                     let (sin, cos) = (position as f32 * f).sin_cos();
                     table.cos.push(cos * self.magnitude);
@@ -58,17 +58,17 @@ impl Frequencies {
 }
 
 impl Table {
-    /// Cosines, `[tokens · half]`.
+    /// Cosines, `[rows · half]`.
     pub fn cos(&self) -> &[f32] {
         &self.cos
     }
 
-    /// Sines, `[tokens · half]`.
+    /// Sines, `[rows · half]`.
     pub fn sin(&self) -> &[f32] {
         &self.sin
     }
 
-    /// Rotates one head of the run's token `index`, in place.
+    /// Rotates one head of row `index`, in place.
     pub fn rotate(&self, index: usize, head: &mut [f32], interleaved: bool) {
         let range = index * self.half..(index + 1) * self.half;
         let pairs = self.cos[range.clone()].iter().zip(&self.sin[range]);

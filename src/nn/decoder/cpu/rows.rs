@@ -1,6 +1,6 @@
 //! Which rows a step has: tokens of any texts, at any positions, and who attends to what.
 
-use super::Want;
+use crate::nn::decoder::Want;
 use std::ops::Range;
 
 /// Query rows (tokens times heads that share keys) that one unit of attention takes.

@@ -101,6 +101,11 @@ impl Pool {
 }
 
 impl Table {
+    /// Whether its pages are `pool`'s.
+    pub fn is_of(&self, pool: &Pool) -> bool {
+        Arc::ptr_eq(&self.pool.0, &pool.0)
+    }
+
     /// The tokens that it holds.
     pub fn tokens(&self) -> &[u32] {
         &self.tokens
