@@ -5,8 +5,7 @@ use super::evaluate::Row;
 use super::labels::Labels;
 use super::measure::Measured;
 use crate::error::UserMessage;
-use crate::tasks::Scores;
-use crate::tasks::output::ScoreKind;
+use crate::tasks::{ScoreKind, Scores};
 use serde::Serialize;
 use std::path::Path;
 

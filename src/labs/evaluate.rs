@@ -8,7 +8,7 @@ use super::lines;
 use super::measure::{Measured, Query};
 use crate::engine::Engine;
 use crate::error::UserMessage;
-use crate::tasks::output::ScoreKind;
+use crate::tasks::ScoreKind;
 use crate::telemetry::stats::wilson;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};

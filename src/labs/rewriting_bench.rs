@@ -7,7 +7,7 @@ use crate::nn::beam::SearchOptions;
 use crate::nn::runtime::Runtime;
 use crate::nn::seq2seq::Model;
 use crate::tasks::TaskError;
-use crate::tasks::passages::Rewriter;
+use crate::tasks::rewriting::passages::Rewriter;
 use crate::telemetry::stats::{Percentiles, percentiles};
 use serde::Serialize;
 use std::time::Instant;

@@ -11,7 +11,7 @@ use crate::app::widgets::{chips, explain, failure, millis, note, primary, second
 use crate::engine::Ticket;
 use crate::engine::message::{Event, ItemResult, Report, Request, RequestId};
 use crate::error::UserMessage;
-use crate::tasks::encoder::Reading;
+use crate::tasks::Reading;
 use egui::{RichText, Ui};
 use std::path::{Path, PathBuf};
 use std::time::Instant;

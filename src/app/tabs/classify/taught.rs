@@ -11,7 +11,7 @@ use crate::engine::message::{Event, Priority, Request};
 use crate::error::UserMessage;
 use crate::labs::evaluate::{Row, read_rows};
 use crate::labs::teach::{self, Lesson};
-use crate::tasks::classify::TaughtHead;
+use crate::tasks::TaughtHead;
 use egui::{RichText, TextEdit, Ui};
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use crate::app::tabs::{Cx, Tab as _};
 use crate::app::theme::{Palette, card, size, strong};
 use crate::app::widgets::gauge::number;
 use crate::app::widgets::{bars, chips, note};
-use crate::tasks::output::ScoreKind;
+use crate::tasks::ScoreKind;
 use egui::{FontId, ScrollArea, TextEdit, Ui};
 
 /// Labels whose bars are shown; JSON has all.
@@ -111,10 +111,11 @@ fn scores_ui(ui: &mut Ui, p: &Palette, answer: &Answer, taught: &[String]) {
         ui.set_width(ui.available_width());
         ui.label(strong(shown(answer.scores.top().0), size::TITLE));
         for (label, share) in order.iter().take(BARS) {
-            let color = match taught.iter().position(|l| l == label).filter(|_| answer.options.taught.is_some()) {
-                Some(index) => super::map::color(p, index),
-                None => p.accent,
-            };
+            let color =
+                match taught.iter().position(|l| l == label).filter(|_| answer.options.classify.taught.is_some()) {
+                    Some(index) => super::map::color(p, index),
+                    None => p.accent,
+                };
             match answer.scores.kind {
                 ScoreKind::Number => {
                     ui.label(format!("{}  {}", shown(label), number(*share)));

@@ -8,7 +8,7 @@ use crate::app::theme::{Palette, card, ink, size, strong};
 use crate::app::widgets::gauge::percent;
 use crate::app::widgets::marked::{Mark, marked, window};
 use crate::app::widgets::{bars, chips, note, secondary};
-use crate::tasks::entities::Entity;
+use crate::tasks::Entity;
 use egui::{Align2, Color32, FontId, Layout, Margin, Rect, ScrollArea, Sense, Ui, vec2};
 
 /// Rows of the table that are drawn; the CSV has all.

@@ -8,7 +8,7 @@ use crate::app::theme::{Palette, card, figures, size, strong};
 use crate::app::widgets::gauge::percent;
 use crate::app::widgets::marked::{Mark, marked};
 use crate::app::widgets::{bars, chips, explain, note, secondary};
-use crate::tasks::questions::Place;
+use crate::tasks::Place;
 use egui::{FontId, Margin, RichText, ScrollArea, Sense, TextEdit, Ui, vec2};
 
 /// Places less likely than this are not shown.

@@ -7,7 +7,7 @@ use crate::app::tabs::asking::{buttons, cost_ui, pieces_ui, quiet_card, run_stop
 use crate::app::theme::{Palette, card, figures, size};
 use crate::app::widgets::gauge::{figure, gauge};
 use crate::app::widgets::{chips, millis, note, secondary};
-use crate::tasks::output::ScoreKind;
+use crate::tasks::ScoreKind;
 use egui::{Color32, Layout, Margin, RichText, ScrollArea, Sense, Ui, vec2};
 
 /// Width of the stage from which gauge and words stand side by side.

@@ -9,9 +9,8 @@ use crate::app::theme::{Palette, card, figures, size};
 use crate::app::widgets::icons::{self, Icon};
 use crate::app::widgets::marked::{Mark, pointed};
 use crate::app::widgets::{chips, explain, millis, note, secondary, titled};
-use crate::tasks::Structure;
-use crate::tasks::links::Link;
-use crate::tasks::translate::{language_name, pair_name};
+use crate::tasks::rewriting::languages::{language_name, pair_name};
+use crate::tasks::{Link, Structure};
 use egui::{Align, Button, ComboBox, Label, Layout, RichText, ScrollArea, Ui, vec2};
 
 /// Width of the stage from which source and translation stand side by side.
@@ -267,7 +266,7 @@ impl TranslateTab {
 
 /// Every sentence can be pointed at; none is lit by itself.
 fn marks(p: &Palette, answer: &Answer) -> Vec<Mark> {
-    let one = |s: &crate::tasks::translate::Sentence| Mark {
+    let one = |s: &crate::tasks::Sentence| Mark {
         range: s.target.clone(),
         color: p.accent,
         strength: 0.0,

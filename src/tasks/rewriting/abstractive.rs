@@ -1,16 +1,16 @@
 //! Abstractive summaries by T5: the text in windows of whole sentences, each summarized, and what
 //! came out summarized again until it is one piece.
 
-use super::encoder::Reading;
-use super::language::Partial;
-use super::passages::{Alternative, Passage, Passages, Rewriter};
-use super::sentences::sentences;
-use super::{Asked, Input, Model, Need, Output, Phase, Progress, Task, TaskError, Work, ended, own};
+use super::passages::{Passage, Passages, Rewriter};
 use crate::models::library::ModelEntry;
 use crate::models::sentencepiece::SourceToken;
 use crate::nn::beam::{EarlyStopping, SearchOptions};
 use crate::nn::runtime::Runtime;
-use serde::Serialize;
+use crate::tasks::contract::{
+    Alternative, Asked, Digest, Input, Model, Need, Output, Partial, Phase, Progress, Reading, Task, TaskError, Work,
+    ended, own,
+};
+use crate::tasks::text::sentences::sentences;
 
 /// What T5 was taught to be told before a text that it shall summarize.
 const PREFIX: &str = "summarize:";
@@ -36,44 +36,6 @@ impl Task for Abstractive {
     fn load(&self, entry: &ModelEntry, runtime: &Runtime, progress: Progress<'_>) -> Result<Box<dyn Model>, TaskError> {
         let rewriter = Rewriter::open(entry, runtime, progress).map_err(|e| e.needing(Need::Summarizer))?;
         Ok(Box::new(Summarizer(rewriter)))
-    }
-}
-
-/// A summary in the model's own words.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Digest {
-    /// Best first, at least one.
-    pub alternatives: Vec<Alternative>,
-    pub reading: Reading,
-    /// Tokens written, in all passes.
-    pub tokens: usize,
-    /// Times that the text, or what was left of it, was gone through.
-    pub passes: usize,
-    /// Whether the last one ended by itself.
-    pub ended: bool,
-}
-
-impl Digest {
-    /// The best summary.
-    pub fn text(&self) -> &str {
-        self.alternatives.first().map_or("", |a| &a.text)
-    }
-
-    /// What the reader should know.
-    pub fn warnings(&self) -> Vec<String> {
-        let mut out = Vec::new();
-        if self.reading.windows > 1 {
-            let passes = self.passes - 1;
-            let again = if passes == 1 { "once more".to_owned() } else { format!("{passes} times more") };
-            out.push(format!(
-                "a long text ({} tokens) was summarized in {} parts, and what came out {again}",
-                self.reading.tokens, self.reading.windows
-            ));
-        }
-        if !self.ended {
-            out.push("the model did not end by itself; the summary was cut at its greatest length".into());
-        }
-        out
     }
 }
 
