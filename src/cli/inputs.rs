@@ -4,8 +4,8 @@
 use super::{progress_bar, say};
 use crate::engine::Engine;
 use crate::error::UserMessage;
-use crate::labs::evaluate::read_labelled;
 use crate::labs::extract::Wanted;
+use crate::labs::labelled::read_labelled;
 use crate::labs::{lines, teach};
 use crate::tasks::{Input, Length, Options, Structure, TaughtHead};
 use clap::{Args, ValueEnum};

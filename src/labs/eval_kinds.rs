@@ -1,7 +1,7 @@
 //! Models whose scores are no shares of one whole: each label a question of its own, or a number.
 
 use super::doubts::{Doubts, counted};
-use super::evaluate::Row;
+use super::labelled::Row;
 use super::labels::Labels;
 use super::measure::Measured;
 use crate::error::UserMessage;

@@ -1,7 +1,7 @@
 //! Teaching a head: examples are embedded by the engine, then a logistic regression is fitted on the
 //! embeddings. Here too: how well it holds when an example is left out, and the examples on a plane.
 
-use super::evaluate::{Row, read_rows};
+use super::labelled::{Row, read_rows};
 use super::measure::Query;
 use crate::disk;
 use crate::engine::Engine;

@@ -9,7 +9,7 @@ use crate::app::widgets::file_picker::{FilePicker, Picked, Purpose};
 use crate::app::widgets::{explain, failure, note, primary, secondary};
 use crate::engine::message::{Event, Priority, Request};
 use crate::error::UserMessage;
-use crate::labs::evaluate::{Row, read_rows};
+use crate::labs::labelled::{Row, read_rows};
 use crate::labs::teach::{self, Lesson};
 use crate::tasks::TaughtHead;
 use egui::{RichText, TextEdit, Ui};
