@@ -15,7 +15,7 @@ pub use contract::*;
 pub use reading::options::{ClassifyOptions, Length, SummaryOptions};
 use reading::{embed, entities, questions, sentiment};
 pub use rewriting::options::TranslateOptions;
-use rewriting::{abstractive, translate};
+use rewriting::tasks;
 pub use text::structure::Structure;
 pub use writing::options::WritingOptions;
 use writing::{chat, generate};
@@ -27,8 +27,8 @@ pub fn all() -> Vec<Box<dyn Task>> {
         Box::new(entities::EntitiesTask),
         Box::new(questions::Questions),
         Box::new(embed::SUMMARIZE),
-        Box::new(abstractive::Abstractive),
-        Box::new(translate::Translate),
+        Box::new(tasks::ABSTRACTIVE),
+        Box::new(tasks::TRANSLATE),
         Box::new(embed::CLASSIFY),
         Box::new(embed::EMBED),
         Box::new(generate::Generate),

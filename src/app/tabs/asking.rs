@@ -190,6 +190,26 @@ pub fn warnings_ui(ui: &mut Ui, p: &Palette, report: &Report) {
     }
 }
 
+/// What stands below an answer: the report's warnings and, if they are wanted, the pieces that the model read.
+pub fn reading_ui(ui: &mut Ui, p: &Palette, report: &Report, pieces: Option<&Reading>) {
+    warnings_ui(ui, p, report);
+    if let Some(reading) = pieces {
+        pieces_ui(ui, p, reading);
+    }
+}
+
+/// A chip for each example (name, text). The one that is pressed becomes `text`, to be run.
+pub fn examples(ui: &mut Ui, p: &Palette, all: &[(&str, &str)], text: &mut String) -> Option<UiCommand> {
+    let mut chosen = None;
+    for (name, example) in all {
+        if chips::choice(ui, p, name).clicked() {
+            *text = (*example).to_owned();
+            chosen = Some(UiCommand::Run);
+        }
+    }
+    chosen
+}
+
 /// Buttons for commands; the one that was pressed.
 pub fn buttons(ui: &mut Ui, p: &Palette, commands: &[UiCommand]) -> Option<UiCommand> {
     let pressed = |c: &UiCommand, ui: &mut Ui| secondary(ui, p, c.text(), "").on_hover_text(c.tooltip()).clicked();

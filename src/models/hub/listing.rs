@@ -3,6 +3,7 @@
 use super::names::{is_gguf, is_hex, is_safe, part};
 use super::request::{Ask, ask};
 use super::{Hub, HubError, MOST_TEXT, Progress, Wanted, Watch};
+use crate::models::companions::COMPANIONS;
 use crate::models::index::{self, Index};
 use crate::models::parts::{self, Part};
 use serde::Deserialize;
@@ -145,22 +146,6 @@ fn read(repo: &str, text: &str) -> Result<Listing, HubError> {
     Ok(Listing { repo: repo.to_owned(), commit: info.sha.to_lowercase(), files, licence, pipeline: info.pipeline })
 }
 
-/// Files that say how to read a text, and what the model is.
-const SMALL: [&str; 12] = [
-    "config.json",
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "source.spm",
-    "target.spm",
-    "spiece.model",
-];
-
 /// Any of these tells how a text becomes numbers.
 const TOKENIZERS: [&str; 5] = ["tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "source.spm"];
 
@@ -229,7 +214,7 @@ impl Listing {
         if has("config.json") && TOKENIZERS.iter().any(|t| has(t)) {
             let weights = self.weights();
             if !weights.is_empty() {
-                let small = self.files.iter().filter(|f| SMALL.contains(&f.path.as_str())).cloned();
+                let small = self.files.iter().filter(|f| COMPANIONS.contains(&f.path.as_str())).cloned();
                 return Ok(small.chain(weights).collect());
             }
         }

@@ -2,13 +2,10 @@
 //! came out summarized again until it is one piece.
 
 use super::passages::{Passage, Passages, Rewriter};
-use crate::models::library::ModelEntry;
 use crate::models::sentencepiece::SourceToken;
 use crate::nn::beam::{EarlyStopping, SearchOptions};
-use crate::nn::runtime::Runtime;
 use crate::tasks::contract::{
-    Alternative, Asked, Digest, Input, Model, Need, Output, Partial, Phase, Progress, Reading, Task, TaskError, Work,
-    ended, own,
+    Alternative, Asked, Digest, Input, Model, Output, Partial, Phase, Reading, TaskError, Work, ended, own,
 };
 use crate::tasks::text::sentences::sentences;
 
@@ -21,26 +18,8 @@ const MAX_PASSES: usize = 4;
 /// Windows that one text may have: about 200,000 words.
 const MAX_WINDOWS: usize = 600;
 
-/// The task.
-pub struct Abstractive;
-
-impl Task for Abstractive {
-    fn id(&self) -> &'static str {
-        "abstractive"
-    }
-
-    fn writes(&self) -> bool {
-        true
-    }
-
-    fn load(&self, entry: &ModelEntry, runtime: &Runtime, progress: Progress<'_>) -> Result<Box<dyn Model>, TaskError> {
-        let rewriter = Rewriter::open(entry, runtime, progress).map_err(|e| e.needing(Need::Summarizer))?;
-        Ok(Box::new(Summarizer(rewriter)))
-    }
-}
-
 /// An encoder-decoder that summarizes.
-pub struct Summarizer(Rewriter);
+pub struct Summarizer(pub(super) Rewriter);
 
 /// A text on its way.
 struct Summarizing {
@@ -192,7 +171,7 @@ impl Model for Summarizer {
         // Only the last pass is worth reading.
         let last = work.passages.len() == 1;
         let passages = if last { self.0.grown(&mut work.passages) } else { Vec::new() };
-        (tokens > 0 || !passages.is_empty()).then(|| Partial { passages, tokens, ..Partial::default() })
+        Partial::of_passages(passages, tokens)
     }
 
     fn finish(&self, _: &Input, work: Box<dyn Work>) -> Result<Output, TaskError> {

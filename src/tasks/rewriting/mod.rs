@@ -5,4 +5,5 @@ pub mod languages;
 mod links;
 pub mod options;
 pub mod passages;
+pub mod tasks;
 pub mod translate;

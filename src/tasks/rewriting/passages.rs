@@ -78,12 +78,12 @@ pub struct Passages {
 }
 
 impl Rewriter {
-    /// Opens a T5 or Marian folder.
+    /// Opens a T5 or Marian folder; `need` is what whoever asks wants of it.
     ///
     /// # Errors
     /// What is wrong with the files, or [`TaskError::Stopped`].
-    pub fn open(entry: &ModelEntry, runtime: &Runtime, progress: Progress<'_>) -> Result<Self, TaskError> {
-        let here = |source: NnError| TaskError::checkpoint(entry, Need::Translator, source);
+    pub fn open(entry: &ModelEntry, need: Need, runtime: &Runtime, progress: Progress<'_>) -> Result<Self, TaskError> {
+        let here = |source: NnError| TaskError::checkpoint(entry, need, source);
         let config = Config::from_json(&entry.read_config()?).map_err(here)?;
         let tokenizer = PairTokenizer::open(&entry.tokenizer, [config.source_vocab, config.vocab])?;
         let weights = Weights::open(&entry.weights)?;

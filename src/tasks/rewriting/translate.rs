@@ -2,36 +2,16 @@
 
 use super::languages::{language_name, pair_name};
 use super::passages::{Passages, Rewriter};
-use crate::models::library::ModelEntry;
 use crate::nn::beam::SearchOptions;
-use crate::nn::runtime::Runtime;
 use crate::tasks::contract::{
-    Asked, Input, Model, Output, Partial, Phase, Progress, Reading, Sentence, Task, TaskError, Translated, Work, ended,
-    own,
+    Asked, Input, Model, Output, Partial, Phase, Reading, Sentence, TaskError, Translated, Work, ended, own,
 };
 
 /// Most sentences that one text may have.
 const MAX_SENTENCES: usize = 20_000;
 
-/// The task.
-pub struct Translate;
-
-impl Task for Translate {
-    fn id(&self) -> &'static str {
-        "translate"
-    }
-
-    fn writes(&self) -> bool {
-        true
-    }
-
-    fn load(&self, entry: &ModelEntry, runtime: &Runtime, progress: Progress<'_>) -> Result<Box<dyn Model>, TaskError> {
-        Ok(Box::new(Translator(Rewriter::open(entry, runtime, progress)?)))
-    }
-}
-
 /// An encoder-decoder that translates.
-pub struct Translator(Rewriter);
+pub struct Translator(pub(super) Rewriter);
 
 /// A text on its way.
 struct Translating {
@@ -165,7 +145,7 @@ impl Model for Translator {
         let work = own::<Translating>(work)?;
         let passages = self.0.grown(&mut work.passages);
         let tokens = work.passages.take_fresh();
-        (tokens > 0 || !passages.is_empty()).then(|| Partial { passages, tokens, ..Partial::default() })
+        Partial::of_passages(passages, tokens)
     }
 
     fn finish(&self, input: &Input, work: Box<dyn Work>) -> Result<Output, TaskError> {

@@ -3,12 +3,12 @@
 use super::bridge::bridge;
 use super::{Answer, BEAMS, EXAMPLES, TranslateTab, pairs};
 use crate::app::command::UiCommand;
-use crate::app::tabs::asking::{buttons, quiet_card, run_stop, warnings_ui};
+use crate::app::tabs::asking::{buttons, examples, quiet_card, run_stop, warnings_ui};
 use crate::app::tabs::{Cx, Tab as _};
 use crate::app::theme::{Palette, card, figures, size};
 use crate::app::widgets::icons::{self, Icon};
 use crate::app::widgets::marked::{Mark, pointed};
-use crate::app::widgets::{chips, explain, millis, note, secondary, titled};
+use crate::app::widgets::{explain, millis, note, secondary, titled};
 use crate::tasks::rewriting::languages::{language_name, pair_name};
 use crate::tasks::{Link, Structure};
 use egui::{Align, Button, ComboBox, Label, Layout, RichText, ScrollArea, Ui, vec2};
@@ -167,12 +167,9 @@ impl TranslateTab {
             if secondary(ui, p, "File…", "").on_hover_text(hover).clicked() {
                 self.editor.choose();
             }
-            for (name, text) in EXAMPLES {
-                if chips::choice(ui, p, name).clicked() {
-                    self.editor.text = text.to_owned();
-                    self.editor.file = None;
-                    chosen = Some(UiCommand::Run);
-                }
+            if let Some(run) = examples(ui, p, &EXAMPLES, &mut self.editor.text) {
+                self.editor.file = None;
+                chosen = Some(run);
             }
         });
         ui.horizontal_wrapped(|ui| {
