@@ -5,8 +5,7 @@ use super::models::panic_message;
 use super::queue;
 use super::trace::Trace;
 use crate::error::UserMessage;
-use crate::tasks::language::Partial;
-use crate::tasks::{Model, Phase, Work};
+use crate::tasks::{Model, Partial, Phase, Work};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 

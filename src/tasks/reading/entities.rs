@@ -1,13 +1,12 @@
 //! Named entities: which stretches of a text name a person, a place, an organisation? Token
 //! classification with IOB labels (Ramshaw & Marcus 1995; Tjong Kim Sang & De Meulder 2003).
 
-use super::encoder::{EncoderModel, Reading, Windows, cut, finished, whole_letters};
-use super::{Asked, Input, Model, Output, Progress, Task, TaskError, Work};
+use super::encoder::{EncoderModel, Windows, cut, finished, whole_letters};
 use crate::models::library::ModelEntry;
 use crate::models::tokenizer::Token;
 use crate::nn::bert::{HeadKind, softmax};
 use crate::nn::runtime::Runtime;
-use serde::Serialize;
+use crate::tasks::contract::{Asked, Entities, Entity, Input, Model, Output, Progress, Task, TaskError, Work};
 
 /// Tokens of text in a window: attention to a few sentences, as the models were trained.
 const ROOM: usize = 192;
@@ -20,29 +19,6 @@ const BROKEN: f64 = 1.5;
 
 /// The task.
 pub struct EntitiesTask;
-
-/// The entities of a text, in order.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Entities {
-    pub entities: Vec<Entity>,
-    /// All types that the model knows.
-    pub kinds: Vec<String>,
-    pub reading: Reading,
-}
-
-/// A stretch of the text.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Entity {
-    pub text: String,
-    pub kind: String,
-    /// Bytes of the text, on letters' boundaries.
-    pub start: usize,
-    pub end: usize,
-    /// Mean probability of the type over the words.
-    pub score: f64,
-    /// The same for each type, and for "none" last.
-    pub by_kind: Vec<(String, f64)>,
-}
 
 impl Task for EntitiesTask {
     fn id(&self) -> &'static str {

@@ -1,9 +1,9 @@
 //! Chat: the model's next turn of a conversation.
 
 use super::language::LanguageModel;
-use super::{Model, Progress, Task, TaskError};
 use crate::models::library::ModelEntry;
 use crate::nn::runtime::Runtime;
+use crate::tasks::contract::{Model, Progress, Task, TaskError};
 
 /// The task.
 pub struct Chat;

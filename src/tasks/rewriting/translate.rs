@@ -1,113 +1,17 @@
 //! Translation: sentence by sentence, in one batch, with everything between sentences kept.
 
-use super::encoder::Reading;
-use super::language::Partial;
-use super::passages::{Passages, Rewriter, Rewritten};
-use super::{Asked, Input, Model, Output, Phase, Progress, Task, TaskError, Work, ended, own};
-use crate::models::library::ModelEntry;
+use super::languages::{language_name, pair_name};
+use super::passages::{Passages, Rewriter};
 use crate::nn::beam::SearchOptions;
-use crate::nn::runtime::Runtime;
-use serde::Serialize;
-use std::ops::Range;
+use crate::tasks::contract::{
+    Asked, Input, Model, Output, Partial, Phase, Reading, Sentence, TaskError, Translated, Work, ended, own,
+};
 
 /// Most sentences that one text may have.
 const MAX_SENTENCES: usize = 20_000;
 
-/// Languages by code, as people call them, and as T5 does.
-pub const LANGUAGES: [(&str, &str); 14] = [
-    ("en", "English"),
-    ("fr", "French"),
-    ("de", "German"),
-    ("ro", "Romanian"),
-    ("es", "Spanish"),
-    ("it", "Italian"),
-    ("nl", "Dutch"),
-    ("pt", "Portuguese"),
-    ("pl", "Polish"),
-    ("ru", "Russian"),
-    ("uk", "Ukrainian"),
-    ("zh", "Chinese"),
-    ("ja", "Japanese"),
-    ("ar", "Arabic"),
-];
-
-/// What people call the language of `code`.
-pub fn language_name(code: &str) -> &str {
-    LANGUAGES.iter().find(|l| l.0 == code).map_or(code, |l| l.1)
-}
-
-/// A pair of languages as people call it.
-pub fn pair_name(from: &str, to: &str) -> String {
-    format!("{} → {}", language_name(from), language_name(to))
-}
-
-/// Source and target of a translation model, by its task and languages.
-pub fn pair_of<'a>(task: &str, languages: &'a [String]) -> Option<(&'a str, &'a str)> {
-    match languages {
-        [from, to] if task == "translate" => Some((from, to)),
-        _ => None,
-    }
-}
-
-/// The task.
-pub struct Translate;
-
-impl Task for Translate {
-    fn id(&self) -> &'static str {
-        "translate"
-    }
-
-    fn writes(&self) -> bool {
-        true
-    }
-
-    fn load(&self, entry: &ModelEntry, runtime: &Runtime, progress: Progress<'_>) -> Result<Box<dyn Model>, TaskError> {
-        Ok(Box::new(Translator(Rewriter::open(entry, runtime, progress)?)))
-    }
-}
-
-/// A sentence with its translation.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Sentence {
-    /// Bytes of the source text.
-    pub source: Range<usize>,
-    /// Bytes of the translated text.
-    pub target: Range<usize>,
-    pub rewritten: Rewritten,
-}
-
-/// A translated text.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Translated {
-    pub text: String,
-    pub sentences: Vec<Sentence>,
-    pub reading: Reading,
-    /// Tokens written.
-    pub tokens: usize,
-}
-
-impl Translated {
-    /// The mean of the sentences' scores, weighted by length.
-    pub fn score(&self) -> f64 {
-        let each = || self.sentences.iter().map(|s| (&s.rewritten, s.rewritten.tokens as f64));
-        let total: f64 = each().map(|(_, n)| n).sum();
-        let sum: f64 = each().filter_map(|(r, n)| Some(f64::from(r.alternatives.first()?.score) * n)).sum();
-        if total > 0.0 { sum / total } else { 0.0 }
-    }
-
-    /// What the reader should know.
-    pub fn warnings(&self) -> Vec<String> {
-        let cut = self.sentences.iter().filter(|s| !s.rewritten.ended).count();
-        if cut == 0 {
-            return Vec::new();
-        }
-        let what = if cut == 1 { "one sentence".to_owned() } else { format!("{cut} sentences") };
-        vec![format!("the model did not end {what} by itself; what it wrote was cut at the greatest length")]
-    }
-}
-
 /// An encoder-decoder that translates.
-pub struct Translator(Rewriter);
+pub struct Translator(pub(super) Rewriter);
 
 /// A text on its way.
 struct Translating {
@@ -194,8 +98,8 @@ impl Model for Translator {
             return Err(TaskError::Input("a translation takes a text".into()));
         };
         let options = asked.options;
-        let prefix = self.prefix(&options.from, &options.to)?;
-        let places = options.structure.passages(text);
+        let prefix = self.prefix(&options.translate.from, &options.translate.to)?;
+        let places = options.translate.structure.passages(text);
         if places.is_empty() && text.trim().is_empty() {
             return Err(TaskError::Input("the text is empty".into()));
         }
@@ -222,7 +126,7 @@ impl Model for Translator {
                 (rest, from) = (later, later.first().map_or(to, |t| t.start));
             }
         }
-        let passages = Passages::new(all, options.align);
+        let passages = Passages::new(all, options.translate.align);
         let input_tokens = passages.tokens();
         Ok(Box::new(Translating { passages, input_tokens }))
     }
@@ -241,7 +145,7 @@ impl Model for Translator {
         let work = own::<Translating>(work)?;
         let passages = self.0.grown(&mut work.passages);
         let tokens = work.passages.take_fresh();
-        (tokens > 0 || !passages.is_empty()).then(|| Partial { passages, tokens, ..Partial::default() })
+        Partial::of_passages(passages, tokens)
     }
 
     fn finish(&self, input: &Input, work: Box<dyn Work>) -> Result<Output, TaskError> {

@@ -1,8 +1,7 @@
 //! What translation and abstractive summaries share: an encoder-decoder with its tokenizer, and
 //! texts cut into passages that are rewritten one by one, many in one step.
 
-use super::links::{Link, links};
-use super::{Need, Progress, TaskError};
+use super::links::links;
 use crate::models::blocks::{Layered, prepare};
 use crate::models::entry::languages_of;
 use crate::models::library::ModelEntry;
@@ -16,7 +15,7 @@ use crate::nn::seq2seq::Model as Network;
 use crate::nn::seq2seq::config::{Config, Family};
 use crate::nn::seq2seq::job::Job;
 use crate::nn::source::TensorSource as _;
-use serde::Serialize;
+use crate::tasks::contract::{Alternative, Need, Progress, Rewritten, TaskError};
 use std::ops::Range;
 
 /// Rows (hypotheses of all passages) that one step takes at most.
@@ -31,28 +30,6 @@ pub struct Rewriter {
     pub network: Network,
     pub tokenizer: PairTokenizer,
     precision: Option<&'static str>,
-}
-
-/// One way to say a passage.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Alternative {
-    pub text: String,
-    /// Log-probability over length to the power of the length penalty.
-    pub score: f32,
-}
-
-/// A passage that has been rewritten.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Rewritten {
-    /// Best first, at least one.
-    pub alternatives: Vec<Alternative>,
-    /// Which words of the source the best one's words look at. Source bytes count from the beginning of the
-    /// whole text, target bytes from the beginning of this passage's best alternative.
-    pub links: Vec<Link>,
-    /// Target tokens of the best, its end included.
-    pub tokens: usize,
-    /// Whether the best ended by itself rather than by its length.
-    pub ended: bool,
 }
 
 /// A passage on its way.
@@ -101,12 +78,12 @@ pub struct Passages {
 }
 
 impl Rewriter {
-    /// Opens a T5 or Marian folder.
+    /// Opens a T5 or Marian folder; `need` is what whoever asks wants of it.
     ///
     /// # Errors
     /// What is wrong with the files, or [`TaskError::Stopped`].
-    pub fn open(entry: &ModelEntry, runtime: &Runtime, progress: Progress<'_>) -> Result<Self, TaskError> {
-        let here = |source: NnError| TaskError::checkpoint(entry, Need::Translator, source);
+    pub fn open(entry: &ModelEntry, need: Need, runtime: &Runtime, progress: Progress<'_>) -> Result<Self, TaskError> {
+        let here = |source: NnError| TaskError::checkpoint(entry, need, source);
         let config = Config::from_json(&entry.read_config()?).map_err(here)?;
         let tokenizer = PairTokenizer::open(&entry.tokenizer, [config.source_vocab, config.vocab])?;
         let weights = Weights::open(&entry.weights)?;

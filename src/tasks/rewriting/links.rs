@@ -4,22 +4,11 @@
 //! al. 2019, arXiv:1909.02074).
 
 use crate::models::sentencepiece::{PairTokenizer, SourceToken};
-use serde::Serialize;
+use crate::tasks::contract::Link;
 use std::ops::Range;
 
 /// Share of a target word's attention from which a source word is linked to it.
 const LEAST: f32 = 0.2;
-
-/// Two words that belong together.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Link {
-    /// Bytes of the source text.
-    pub source: Range<usize>,
-    /// Bytes of the translation.
-    pub target: Range<usize>,
-    /// Share of the target word's attention, 0 to 1.
-    pub weight: f32,
-}
 
 /// Words of the source: places, and the indices of their tokens.
 fn source_words(tokens: &[SourceToken]) -> Vec<(Range<usize>, Vec<usize>)> {

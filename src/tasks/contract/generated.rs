@@ -57,6 +57,13 @@ pub struct Partial {
     pub tokens: usize,
 }
 
+impl Partial {
+    /// Of a text that is rewritten passage by passage, if anything has come.
+    pub fn of_passages(passages: Vec<(usize, String)>, tokens: usize) -> Option<Self> {
+        (tokens > 0 || !passages.is_empty()).then(|| Self { passages, tokens, ..Self::default() })
+    }
+}
+
 /// A written text.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Generated {

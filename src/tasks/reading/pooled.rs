@@ -36,7 +36,7 @@ impl SentenceModel {
     pub fn finished(&self, mut vector: Vec<f32>) -> Vec<f32> {
         for step in &self.steps {
             vector = match step {
-                Step::Normalize => super::embed::normalized(vector),
+                Step::Normalize => super::vectors::normalized(vector),
                 Step::Dense { weight, bias, act } => dense(&vector, weight, bias, *act),
                 Step::LayerNorm { gamma, beta } => layer_norm(&vector, gamma, beta),
             };

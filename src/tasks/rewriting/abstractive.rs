@@ -1,16 +1,13 @@
 //! Abstractive summaries by T5: the text in windows of whole sentences, each summarized, and what
 //! came out summarized again until it is one piece.
 
-use super::encoder::Reading;
-use super::language::Partial;
-use super::passages::{Alternative, Passage, Passages, Rewriter};
-use super::sentences::sentences;
-use super::{Asked, Input, Model, Need, Output, Phase, Progress, Task, TaskError, Work, ended, own};
-use crate::models::library::ModelEntry;
+use super::passages::{Passage, Passages, Rewriter};
 use crate::models::sentencepiece::SourceToken;
 use crate::nn::beam::{EarlyStopping, SearchOptions};
-use crate::nn::runtime::Runtime;
-use serde::Serialize;
+use crate::tasks::contract::{
+    Alternative, Asked, Digest, Input, Model, Output, Partial, Phase, Reading, TaskError, Work, ended, own,
+};
+use crate::tasks::text::sentences::sentences;
 
 /// What T5 was taught to be told before a text that it shall summarize.
 const PREFIX: &str = "summarize:";
@@ -21,64 +18,8 @@ const MAX_PASSES: usize = 4;
 /// Windows that one text may have: about 200,000 words.
 const MAX_WINDOWS: usize = 600;
 
-/// The task.
-pub struct Abstractive;
-
-impl Task for Abstractive {
-    fn id(&self) -> &'static str {
-        "abstractive"
-    }
-
-    fn writes(&self) -> bool {
-        true
-    }
-
-    fn load(&self, entry: &ModelEntry, runtime: &Runtime, progress: Progress<'_>) -> Result<Box<dyn Model>, TaskError> {
-        let rewriter = Rewriter::open(entry, runtime, progress).map_err(|e| e.needing(Need::Summarizer))?;
-        Ok(Box::new(Summarizer(rewriter)))
-    }
-}
-
-/// A summary in the model's own words.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Digest {
-    /// Best first, at least one.
-    pub alternatives: Vec<Alternative>,
-    pub reading: Reading,
-    /// Tokens written, in all passes.
-    pub tokens: usize,
-    /// Times that the text, or what was left of it, was gone through.
-    pub passes: usize,
-    /// Whether the last one ended by itself.
-    pub ended: bool,
-}
-
-impl Digest {
-    /// The best summary.
-    pub fn text(&self) -> &str {
-        self.alternatives.first().map_or("", |a| &a.text)
-    }
-
-    /// What the reader should know.
-    pub fn warnings(&self) -> Vec<String> {
-        let mut out = Vec::new();
-        if self.reading.windows > 1 {
-            let passes = self.passes - 1;
-            let again = if passes == 1 { "once more".to_owned() } else { format!("{passes} times more") };
-            out.push(format!(
-                "a long text ({} tokens) was summarized in {} parts, and what came out {again}",
-                self.reading.tokens, self.reading.windows
-            ));
-        }
-        if !self.ended {
-            out.push("the model did not end by itself; the summary was cut at its greatest length".into());
-        }
-        out
-    }
-}
-
 /// An encoder-decoder that summarizes.
-pub struct Summarizer(Rewriter);
+pub struct Summarizer(pub(super) Rewriter);
 
 /// A text on its way.
 struct Summarizing {
@@ -230,7 +171,7 @@ impl Model for Summarizer {
         // Only the last pass is worth reading.
         let last = work.passages.len() == 1;
         let passages = if last { self.0.grown(&mut work.passages) } else { Vec::new() };
-        (tokens > 0 || !passages.is_empty()).then(|| Partial { passages, tokens, ..Partial::default() })
+        Partial::of_passages(passages, tokens)
     }
 
     fn finish(&self, _: &Input, work: Box<dyn Work>) -> Result<Output, TaskError> {

@@ -3,11 +3,11 @@
 //! Each hypothesis has its keys and values. One that goes on alone takes its parent's as they are;
 //! only where two go on from one are they copied.
 
-use super::TaskError;
 use crate::nn::beam::{Rules, Search, SearchOptions};
 use crate::nn::decoder::{Cache, Decoder, Want};
 use crate::nn::kernels::Isa;
 use crate::nn::kernels::rank::rank;
+use crate::tasks::contract::TaskError;
 
 /// A search on its way.
 pub struct Beams {

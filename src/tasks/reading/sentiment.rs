@@ -1,11 +1,11 @@
 //! Sentiment: is a text positive or negative? Sequence classification on BERT, DistilBERT or RoBERTa.
 
 use super::encoder::{EncoderModel, Known, Windows, cut, finished};
-use super::{Asked, Input, Model, Output, Progress, Scores, Task, TaskError, Work};
 use crate::models::library::ModelEntry;
 use crate::nn::bert::config::ScoreKind;
 use crate::nn::bert::{HeadKind, softmax};
 use crate::nn::runtime::Runtime;
+use crate::tasks::contract::{Asked, Input, Model, Output, Progress, Scores, Task, TaskError, Work};
 
 /// The task.
 pub struct Sentiment;

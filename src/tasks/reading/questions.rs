@@ -1,13 +1,12 @@
 //! Questions about a text: extractive question answering (Rajpurkar et al. 2016; with "no answer"
 //! 2018). The model gives each token a probability of beginning and of ending the answer.
 
-use super::encoder::{EncoderModel, Reading, Window, Windows, cut, finished, whole_letters};
-use super::{Asked, Input, Model, Output, Progress, Task, TaskError, Work};
+use super::encoder::{EncoderModel, Window, Windows, cut, finished, whole_letters};
 use crate::models::library::ModelEntry;
 use crate::models::tokenizer::Token;
 use crate::nn::bert::{HeadKind, softmax};
 use crate::nn::runtime::Runtime;
-use serde::Serialize;
+use crate::tasks::contract::{Answers, Asked, Input, Model, Output, Place, Progress, Task, TaskError, Work};
 use std::ops::Range;
 
 /// Tokens in a window, question included; SQuAD's models are trained at this length.
@@ -25,36 +24,6 @@ const LISTED: usize = 5;
 
 /// The task.
 pub struct Questions;
-
-/// The answer to one question.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Answers {
-    /// The likeliest places, best first, none inside another's; at least one.
-    pub places: Vec<Place>,
-    /// Probability that the text does not say.
-    pub no_answer: f64,
-    /// Whether the text more likely says than not.
-    pub answered: bool,
-    pub reading: Reading,
-}
-
-/// A stretch of the text.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Place {
-    pub text: String,
-    /// Bytes of the text, on letters' boundaries.
-    pub start: usize,
-    pub end: usize,
-    /// Probability that the answer begins and ends just there, within its window.
-    pub score: f64,
-}
-
-impl Answers {
-    /// The answer, if the text has one.
-    pub fn answer(&self) -> Option<&Place> {
-        self.places.first().filter(|_| self.answered)
-    }
-}
 
 impl Task for Questions {
     fn id(&self) -> &'static str {

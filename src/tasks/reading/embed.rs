@@ -2,19 +2,21 @@
 //! alike in meaning lie near each other. Classification by likeness, taught heads and extractive
 //! summaries are built on them and share one model in memory.
 
-use super::classify::{self, Labelled, TaughtHead};
-use super::encoder::{EncoderModel, Known, Reading, Windows, cut, finished};
-use super::need::Need;
+use super::classify;
+use super::encoder::{EncoderModel, Known, Windows, cut, finished};
 use super::sentiment::Classifier;
 use super::summarize::{self, Sentences};
-use super::{Asked, Input, Model, Output, Progress, Task, TaskError, Work, own};
+use super::vectors::normalized;
 use crate::models::library::ModelEntry;
 use crate::models::sentence::SentenceModel;
 use crate::nn::bert::HeadKind;
 use crate::nn::bert::config::Config;
 use crate::nn::lock;
 use crate::nn::runtime::Runtime;
-use serde::Serialize;
+use crate::tasks::contract::{
+    Asked, Embedding, Input, Labelled, Model, Need, Output, Progress, Reading, Scores, Task, TaskError, TaughtHead,
+    Work, own,
+};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -28,20 +30,23 @@ const SEEN: usize = 20_000;
 const NO_POOLING: &str = "this folder does not say how a text becomes one vector (modules.json, 1_Pooling); the mean of \
                           its tokens was taken, which is wrong for models that were trained another way";
 
-/// The task.
-pub struct Embed;
+/// A task on sentence embeddings, by its id; all of them share one model in memory.
+pub struct OnEmbeddings(&'static str);
 
-/// A text's place in the space of meanings.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Embedding {
-    /// `[width]`, as the model's own modules make it: of length 1 where they say so.
-    pub vector: Vec<f32>,
-    pub reading: Reading,
-}
+/// The vector itself.
+pub const EMBED: OnEmbeddings = OnEmbeddings("embed");
+/// Labels of one's own, by likeness or by a taught head.
+pub const CLASSIFY: OnEmbeddings = OnEmbeddings("classify");
+/// The most central sentences.
+pub const SUMMARIZE: OnEmbeddings = OnEmbeddings("summarize");
 
-impl Task for Embed {
+impl Task for OnEmbeddings {
     fn id(&self) -> &'static str {
-        "embed"
+        self.0
+    }
+
+    fn model_task(&self) -> &'static str {
+        EMBED.0
     }
 
     fn head(&self) -> Option<HeadKind> {
@@ -135,20 +140,6 @@ impl Vectors {
     }
 }
 
-/// `v` scaled to length 1.
-pub fn normalized(mut v: Vec<f32>) -> Vec<f32> {
-    let length = v.iter().map(|x| x * x).sum::<f32>().sqrt();
-    if length > 0.0 {
-        v.iter_mut().for_each(|x| *x /= length);
-    }
-    v
-}
-
-/// The cosine of two vectors of length 1.
-pub fn cosine(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
-
 impl Embedder {
     /// One more text whose vector is wanted; it begins at byte `at` of what was asked about.
     fn add(&self, to: &mut Vectors, text: &str, at: usize, stop: &dyn Fn() -> bool) -> Result<(), TaskError> {
@@ -215,7 +206,7 @@ impl Embedder {
     }
 
     fn labels(&self, asked: &Asked<'_>, to: &mut Vectors, stop: &dyn Fn() -> bool) -> Result<(), TaskError> {
-        let labels = classify::distinct(&asked.options.labels)?;
+        let labels = classify::distinct(&asked.options.classify.labels)?;
         let seen = lock(&self.labels);
         let fresh: Vec<String> = labels.iter().filter(|l| !seen.contains_key(*l)).cloned().collect();
         drop(seen);
@@ -268,8 +259,8 @@ impl Model for Embedder {
         let mut work = Vectors::new();
         let text = asked.input.text();
         match asked.task {
-            "summarize" => {
-                let sentences = Sentences::of(text, &asked.options.length)?;
+            id if id == SUMMARIZE.0 => {
+                let sentences = Sentences::of(text, &asked.options.summarize.length)?;
                 let ranges: Vec<Range<usize>> = sentences.ranges().collect();
                 work.purpose = Purpose::Summary(sentences);
                 for range in ranges {
@@ -281,7 +272,7 @@ impl Model for Embedder {
                 work.windows.known = self.model.known(text, &work.windows.tokens);
                 return Ok(Box::new(work));
             }
-            "classify" => match &asked.options.taught {
+            id if id == CLASSIFY.0 => match &asked.options.classify.taught {
                 Some(head) => work.purpose = Purpose::Taught(Arc::clone(head)),
                 None => self.labels(asked, &mut work, stop)?,
             },
@@ -324,6 +315,6 @@ impl Model for Embedder {
         let is_unread = work.windows.known == Known::Nothing;
         // Of nothing follows nothing: no label is likelier than another.
         let scores = if is_unread { scores.into_iter().map(|(l, _)| (l, even)).collect() } else { scores };
-        Ok(Output::Scores(super::Scores { scores, reading, ..super::Scores::default() }))
+        Ok(Output::Scores(Scores { scores, reading, ..Scores::default() }))
     }
 }

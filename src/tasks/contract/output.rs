@@ -1,14 +1,8 @@
 //! Answers, by their shape.
 
-use super::abstractive::Digest;
-use super::embed::Embedding;
-use super::encoder::Reading;
-use super::entities::Entities;
-use super::language::Generated;
-use super::questions::Answers;
-use super::summarize::Summary;
-use super::translate::Translated;
-pub use crate::nn::bert::config::ScoreKind;
+use super::answers::{Answers, Embedding, Entities, Reading, Scores, Summary};
+use super::generated::Generated;
+use super::rewritten::{Digest, Translated};
 use serde::Serialize;
 
 /// An answer, by its shape.
@@ -121,37 +115,5 @@ impl Output {
             Self::Summary(summary) => Some(summary),
             _ => None,
         }
-    }
-}
-
-/// A score per label.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Scores {
-    /// Labels with their scores, in the model's order.
-    pub scores: Vec<(String, f64)>,
-    /// What they are: probabilities that add up to 1, or each its own, or numbers.
-    pub kind: ScoreKind,
-    pub reading: Reading,
-}
-
-/// A token and the bytes of the text that it stands for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Piece {
-    pub text: String,
-    pub id: u32,
-    pub start: usize,
-    pub end: usize,
-}
-
-impl Scores {
-    /// The label with the greatest score, and that score.
-    pub fn top(&self) -> (&str, f64) {
-        let best = self.scores.iter().max_by(|a, b| a.1.total_cmp(&b.1));
-        best.map_or(("", 0.0), |(label, p)| (label, *p))
-    }
-
-    /// The score of `label`, if the model has one of that name.
-    pub fn of(&self, label: &str) -> Option<f64> {
-        self.scores.iter().find(|s| s.0 == label).map(|s| s.1)
     }
 }

@@ -1,38 +1,8 @@
-//! What is wrong, in words, and what to do about it.
+//! Judges what is measured: what is wrong, and since when.
 
 use super::channel::{Channel, Key, Unit, bytes};
 use super::store::Store;
-use serde::Serialize;
-
-/// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Level {
-    /// Worth knowing.
-    Note,
-    /// It is slower, or will be.
-    Warning,
-    /// Something will break.
-    Danger,
-}
-
-/// Something that a person should know.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Warning {
-    /// What kind: one of each at a time.
-    pub id: &'static str,
-    pub level: Level,
-    /// One short sentence.
-    pub what: String,
-    /// What to do about it.
-    pub next: String,
-}
-
-impl Warning {
-    fn new(id: &'static str, level: Level, what: String, next: impl Into<String>) -> Self {
-        Self { id, level, what, next: next.into() }
-    }
-}
+use super::warning::{Level, Warning};
 
 /// Seconds that something must hold before it is said, and that it stays after it has gone.
 const BEFORE: f64 = 2.0;

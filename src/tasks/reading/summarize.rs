@@ -5,14 +5,10 @@
 //! chosen one by one, each time the one with the best centrality less its likeness to those chosen
 //! (maximal marginal relevance, Carbonell & Goldstein 1998).
 
-use super::embed::{cosine, normalized};
-use super::encoder::Reading;
-use super::sentences::sentences;
-use super::{Model, Progress, Task, TaskError};
-use crate::models::library::ModelEntry;
-use crate::nn::bert::HeadKind;
-use crate::nn::runtime::Runtime;
-use serde::{Deserialize, Serialize};
+use super::options::Length;
+use super::vectors::{cosine, normalized};
+use crate::tasks::contract::{Chosen, Reading, Summary, TaskError};
+use crate::tasks::text::sentences::sentences;
 use std::ops::Range;
 
 /// Share of centrality in the choice; the rest is the penalty for saying the same again.
@@ -22,69 +18,10 @@ const SENTENCE_WORDS: usize = 4;
 /// Most sentences that one summary is chosen from.
 const MAX_SENTENCES: usize = 20_000;
 
-/// The task.
-pub struct Summarize;
-
-impl Task for Summarize {
-    fn id(&self) -> &'static str {
-        "summarize"
-    }
-
-    fn model_task(&self) -> &'static str {
-        "embed"
-    }
-
-    fn head(&self) -> Option<HeadKind> {
-        Some(HeadKind::Mean)
-    }
-
-    fn load(&self, entry: &ModelEntry, runtime: &Runtime, progress: Progress<'_>) -> Result<Box<dyn Model>, TaskError> {
-        super::embed::load(entry, runtime, progress)
-    }
-}
-
-/// How long a summary may be.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Length {
-    Sentences(usize),
-    /// Of the text's sentences, 1 to 100.
-    Percent(f32),
-}
-
-impl Default for Length {
-    fn default() -> Self {
-        Self::Sentences(3)
-    }
-}
-
 /// A text's sentences, and how many of them are wanted.
 pub struct Sentences {
     all: Vec<Range<usize>>,
     wanted: usize,
-}
-
-/// A summary made of the text's own sentences.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Summary {
-    pub text: String,
-    /// The chosen sentences, in the order of the text.
-    pub chosen: Vec<Chosen>,
-    /// Every sentence: bytes of the text, and how central it is, -1 to 1.
-    pub sentences: Vec<(Range<usize>, f32)>,
-    pub reading: Reading,
-}
-
-/// A chosen sentence.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Chosen {
-    pub text: String,
-    /// Bytes of the text.
-    pub start: usize,
-    pub end: usize,
-    /// Cosine to the whole text's mean.
-    pub score: f64,
-    /// The first that was chosen has 1.
-    pub rank: usize,
 }
 
 impl Sentences {

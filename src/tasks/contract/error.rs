@@ -59,15 +59,6 @@ impl TaskError {
             source => Self::Checkpoint { place: entry.place().to_owned(), need, source },
         }
     }
-
-    /// The same, of a task that needs something else than whoever opened the model thought.
-    #[must_use]
-    pub fn needing(self, need: Need) -> Self {
-        match self {
-            Self::Checkpoint { place, source, .. } => Self::Checkpoint { place, need, source },
-            other => other,
-        }
-    }
 }
 
 fn mb(bytes: usize) -> usize {

@@ -2,8 +2,7 @@
 
 use super::beams::Beams;
 use super::caches::{Caches, Lent};
-pub use super::generated::{FinishReason, Generated, Partial, PromptInfo, Step};
-use super::{Asked, Input, Message, Model, Need, Options, Output, Phase, Progress, Role, TaskError, Work, ended, own};
+use super::options::WritingOptions;
 use crate::models::blocks::{Layered, prepare};
 use crate::models::codec::{Codec, Prompt, TextStream};
 use crate::models::gguf::Gguf;
@@ -18,9 +17,11 @@ use crate::nn::precision::Precision;
 use crate::nn::runtime::Runtime;
 use crate::nn::sampling::{Choice, Sampler, endless_cycle};
 use crate::nn::source::TensorSource as _;
+use crate::tasks::contract::{
+    Asked, DEFAULT_CONTEXT, FinishReason, Generated, Input, Message, Model, Need, Output, Partial, Phase, Progress,
+    PromptInfo, Role, Step, TaskError, Work, ended, own,
+};
 
-/// Tokens that a conversation may have unless another context is asked for.
-pub const DEFAULT_CONTEXT: usize = 4_096;
 /// Tokens in which a cycle must have gone on to be called endless.
 const ENDLESS: usize = 64;
 
@@ -38,7 +39,7 @@ struct Writing {
     lent: Lent,
     info: PromptInfo,
     sampler: Sampler,
-    options: Options,
+    options: WritingOptions,
     ids: Vec<u32>,
     steps: Vec<Step>,
     stream: TextStream,
@@ -263,7 +264,8 @@ impl Model for LanguageModel {
     }
 
     fn prepare(&self, asked: &Asked<'_>, _: &dyn Fn() -> bool) -> Result<Box<dyn Work>, TaskError> {
-        let (input, mut options) = (asked.input, asked.options.clone());
+        let (input, mut options) = (asked.input, asked.options.writing.clone());
+        let search = &asked.options.search;
         options.max_tokens = options.max_tokens.max(1);
         let chat = matches!(input, Input::Chat(_));
         let encode = |text: &str| self.codec.encode(text, true).map_err(TaskError::Prompt);
@@ -297,9 +299,9 @@ impl Model for LanguageModel {
             return Err(TaskError::Prompt(why));
         }
         let lent = self.caches.lend(&self.decoder, &prompt);
-        let beams = (options.search.beams > 1).then(|| {
+        let beams = (search.beams > 1).then(|| {
             let room = context - prompt.len();
-            Beams::new(options.search.clone(), options.max_tokens.min(room), self.codec.ends(), &prompt)
+            Beams::new(search.clone(), options.max_tokens.min(room), self.codec.ends(), &prompt)
         });
         let info = PromptInfo { tokens: prompt.len(), cached: lent.tokens().len(), dropped, context };
         Ok(Box::new(Writing {

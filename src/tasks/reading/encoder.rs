@@ -1,6 +1,5 @@
 //! What the tasks on encoders share: a model with its tokenizer, texts cut into windows, the step.
 
-use super::{Need, Piece, Progress, TaskError, Work, ended, own};
 use crate::models::blocks::{Layered, prepare};
 use crate::models::library::ModelEntry;
 use crate::models::tokenizer::{TextTokenizer, Token};
@@ -9,7 +8,7 @@ use crate::nn::NnError;
 use crate::nn::bert::config::Config;
 use crate::nn::bert::{Encoder, HeadKind, Sequence};
 use crate::nn::runtime::Runtime;
-use serde::Serialize;
+use crate::tasks::contract::{Need, Piece, Progress, Reading, TaskError, Work, ended, own};
 use std::ops::Range;
 use unicode_segmentation::GraphemeCursor;
 
@@ -20,20 +19,6 @@ const MAX_PIECES: usize = 512;
 pub struct EncoderModel {
     pub tokenizer: TextTokenizer,
     pub network: Encoder,
-}
-
-/// What a model read of a text.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Reading {
-    /// Input tokens, special tokens included; those of overlapping windows count each time.
-    pub tokens: usize,
-    /// The first pieces of the text, as the model sees it.
-    pub pieces: Vec<Piece>,
-    /// Parts that a long text was analysed in.
-    pub windows: usize,
-    /// What the reader of the answer should know of that.
-    #[serde(skip)]
-    pub notes: Vec<String>,
 }
 
 /// How much of a text a model knows.
