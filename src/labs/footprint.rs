@@ -64,7 +64,9 @@ impl Watcher {
 /// # Errors
 /// What is wrong with the files, or a system that does not tell what memory a process holds.
 pub fn measure(entry: &ModelEntry, runtime: &Runtime) -> Result<Footprint, UserMessage> {
-    let forecast = forecast::of(entry, runtime)?;
+    let all = forecast::of(entry, runtime)?;
+    // One text is measured; room for others is not taken before they come.
+    let forecast = Forecast { cache: all.least, ..all };
     let cannot = |why: String| UserMessage::new("Memory cannot be measured", why, "Leave --measure out.");
     let before = process_memory().ok_or_else(|| cannot("this system does not tell".into()))?;
     let watcher = Watcher::start().map_err(|e| cannot(e.to_string()))?;

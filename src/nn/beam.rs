@@ -69,6 +69,11 @@ impl Search {
         Self { options, rules, prompt, running, parents: vec![0], finished: Vec::new(), sampler, over: false, steps: 0 }
     }
 
+    /// Hypotheses that it keeps at most.
+    pub fn width(&self) -> usize {
+        self.options.beams
+    }
+
     /// Whether it has ended.
     pub fn is_over(&self) -> bool {
         self.over

@@ -1,6 +1,7 @@
 //! "Will it fit?": what a model will need in memory, known before anything of it is read.
 
 use super::bert::Target;
+use super::decoder::pages_of;
 use super::kernels::Isa;
 use super::kernels::matrix::Matrix;
 use super::precision::Precision;
@@ -16,14 +17,21 @@ pub const TOKEN: usize = 300;
 /// Hypotheses that a search keeps unless asked otherwise.
 const BEAMS: usize = 4;
 
+/// Texts at their full context that a decoder has room for, if the memory is there.
+const TEXTS: usize = 8;
+/// Of the memory that is free beside the weights, keys and values take this part at most.
+const POOL_SHARE: usize = 4;
+
 /// What a model will need, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Forecast {
     /// What is packed into memory, and the tokenizer. Word tables that are read from the file row by row (encoders on CPU)
     /// do not count: the system takes their pages back when it needs them.
     pub weights: usize,
-    /// Keys and values at the full context; of an encoder-decoder of one longest passage.
+    /// Keys and values: of a decoder all pages that texts may hold together; of an encoder-decoder of one longest passage.
     pub cache: usize,
+    /// Of these, those that one text needs at the full context: with less a model is not loaded.
+    pub least: usize,
     /// Activations and logits of a step; or the largest matrix on its way into memory, where that takes more
     /// than step and cache, which come later.
     pub work: usize,
@@ -39,7 +47,16 @@ impl Forecast {
 
     /// Whether it will not fit.
     pub fn is_too_much(&self) -> bool {
-        self.available.is_some_and(|free| self.total() > free)
+        let least = self.weights.saturating_add(self.least).saturating_add(self.work);
+        self.available.is_some_and(|free| least > free)
+    }
+
+    /// The same with keys and values for one text at its full context, and for as many more as there is room for.
+    #[must_use]
+    pub fn with_texts(self) -> Self {
+        let rest = self.available.map(|free| free.saturating_sub(self.weights.saturating_add(self.work)) / POOL_SHARE);
+        let texts = rest.map_or(TEXTS, |rest| (rest / self.least.max(1)).clamp(1, TEXTS));
+        Self { cache: self.least.saturating_mul(texts), ..self }
     }
 }
 
@@ -124,7 +141,7 @@ pub fn encoder(
     let threads = threads(target);
     // Q, K and V are stacked before they are packed.
     let work = per_token * STEP + threads * attention(config.positions, h / config.heads);
-    Forecast { weights: weights + config.vocab * TOKEN, cache: 0, work: work.max(3 * passing), available }
+    Forecast { weights: weights + config.vocab * TOKEN, cache: 0, least: 0, work: work.max(3 * passing), available }
 }
 
 /// Scores, keys and values of one head.
@@ -132,7 +149,7 @@ fn attention(tokens: usize, dim: usize) -> usize {
     (tokens * 64 + 2 * tokens * dim) * 4
 }
 
-/// What a decoder will need at its full context.
+/// What a decoder will need: for one text at its full context, and as many more as there is room for.
 pub fn decoder(
     config: &decoder::config::Config,
     source: &dyn TensorSource,
@@ -148,11 +165,16 @@ pub fn decoder(
     let (a, b) = (sum(&layers, target, kept), sum(&tables, target, kept_tables));
     let (weights, passing) = (a.0 + b.0 + config.vocab * TOKEN, a.1.max(b.1));
     let widest = config.intermediate * 2 + config.hidden * 4 + config.heads * config.head_dim * 2;
-    let step = decoder::CHUNK * widest * 4 + config.vocab * 8 + (config.context * 12 + config.intermediate * 32) * 8;
-    let cache = config.cache_bytes_per_token() * config.context.next_multiple_of(256);
-    // A cache grows by doubling: for a moment half of its keys or values stand there twice.
-    let work = (step + cache / 4).max(passing.saturating_sub(cache));
-    Forecast { weights, cache, work, available }
+    let step =
+        decoder::MOST_ROWS * widest * 4 + config.vocab * 8 + (config.context * 12 + config.intermediate * 32) * 8;
+    let (least, is_paged) = match target {
+        Target::Cpu { isa, .. } => (pages_of(config.context) * decoder::page_bytes(config, *isa), true),
+        Target::Device { .. } => (config.cache_bytes_per_token() * config.context.next_multiple_of(256), false),
+    };
+    // On a device a cache grows by doubling: for a moment half of its keys or values stand there twice.
+    let step = if is_paged { step } else { step + least / 4 };
+    let work = step.max(passing.saturating_sub(least));
+    Forecast { weights, cache: least, least, work, available }.with_texts()
 }
 
 /// What an encoder-decoder will need for a passage of `tokens` source tokens and an answer as long, with four
@@ -181,5 +203,5 @@ pub fn seq2seq(
     let per_token = (2 * config.hidden + 4 * inner + wide) * 4;
     let work = per_token * tokens + BEAMS * config.vocab * 8 + threads(target) * attention(tokens, config.head_dim);
     let (weights, cache) = (weights + positions + config.source_vocab * TOKEN, of_source + of_answers);
-    Forecast { weights, cache, work: work.max((2 * passing).saturating_sub(cache)), available }
+    Forecast { weights, cache, least: cache, work: work.max((2 * passing).saturating_sub(cache)), available }
 }

@@ -1,5 +1,6 @@
 //! A model's sizes in a few numbers: enough to forecast its memory before a byte of it is here.
 
+use super::decoder::{MOST_ROWS, PAGE};
 use super::forecast::{Forecast, TOKEN};
 use super::kernels::Isa;
 use super::kernels::matrix::Matrix;
@@ -109,14 +110,15 @@ impl Shape {
                 let weights = size(layers) + table + self.context * h * 4 + v * TOKEN;
                 let work = (5 * h + self.intermediate) * 4 * (1024 + 256)
                     + 2 * self.context * (64 + 2 * h / self.heads.max(1)) * 4;
-                Forecast { weights, cache: 0, work, available: free }
+                Forecast { weights, work, available: free, ..Forecast::default() }
             }
             Kind::Decoder => {
                 let weights = if own { bytes as usize } else { size(layers + tables) } + v * TOKEN;
-                let cache = self.layers * self.kv_heads * self.head_dim * 4 * context.next_multiple_of(256);
-                let step = 64 * (self.intermediate * 2 + h * 6) * 4 + v * 8 + context * 96;
+                let least = self.layers * self.kv_heads * self.head_dim * 4 * context.next_multiple_of(PAGE);
+                let step = MOST_ROWS * (self.intermediate * 2 + h * 6) * 4 + v * 8 + context * 96;
                 let passing = if own || kept.blocks().is_some() { 0 } else { v * h * 4 };
-                Forecast { weights, cache, work: (step + cache / 4).max(passing - passing.min(cache)), available: free }
+                let work = step.max(passing - passing.min(least));
+                Forecast { weights, cache: least, least, work, available: free }.with_texts()
             }
             Kind::Seq2seq => {
                 let context = context.min(512);
@@ -124,7 +126,7 @@ impl Shape {
                 let cache = self.decoder_layers * 2 * self.inner * context * 4 * 5;
                 let work = ((2 * h + 4 * self.inner + 2 * self.intermediate) * 4 * context + 32 * v)
                     .max((v * h * 8).saturating_sub(cache));
-                Forecast { weights, cache, work, available: free }
+                Forecast { weights, cache, least: cache, work, available: free }
             }
         }
     }

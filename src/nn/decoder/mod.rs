@@ -19,17 +19,28 @@ pub mod weights;
 
 use super::NnError;
 use super::bert::Target;
+use super::kernels::Isa;
+use super::kernels::causal::HeadPages;
 use super::source::TensorSource;
 pub use cache::Cache;
 use config::Config;
 use device::DeviceText;
-pub use pages::{Admission, PAGE, Usage, pages_of};
 use pages::Pool;
+pub use pages::{Admission, PAGE, Usage, pages_of};
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use shelf::Shelf;
 use std::ops::Range;
 
 /// Tokens that one forward step reads at most where nothing else is said: Stop takes effect between steps.
 pub const CHUNK: usize = 64;
+
+/// Rows that one step of a crowd may have.
+pub const MOST_ROWS: usize = 512;
+
+/// Bytes of a page of keys and values on a CPU.
+pub fn page_bytes(config: &Config, isa: Isa) -> usize {
+    config.layers * config.kv_heads * HeadPages::run(config.head_dim, isa.panel()) * 2
+}
 
 /// Which positions' logits a step gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -250,6 +261,14 @@ impl Decoder {
             (Backend::Cpu(_, pool), Some(table)) if table.is_of(pool) => table.reserve(count),
             (Backend::Device(..), None) => Ok(()),
             _ => Err(NnError::Config("the cache belongs to another model or device".into())),
+        }
+    }
+
+    /// Calls `each` for 0 to `count`, on the threads that the decoder runs on.
+    pub fn share_out(&self, count: usize, each: impl Fn(usize) + Send + Sync) {
+        match &self.backend {
+            Backend::Cpu(d, _) => d.share_out(count, &each),
+            Backend::Device(..) => (0..count).into_par_iter().for_each(each),
         }
     }
 

@@ -38,6 +38,11 @@ pub enum TaskError {
     Tokenizer(String),
     #[error("the model gave no numbers (NaN)")]
     NotANumber,
+    /// A fault in a step that others shared, of one input alone.
+    #[error("{0}")]
+    Alone(String),
+    #[error("an internal error: {0}")]
+    Panicked(String),
     #[error("stopped")]
     Stopped,
 }
@@ -110,6 +115,12 @@ impl From<TaskError> for UserMessage {
             TaskError::Nn(_) => {
                 Self::new("The model failed", why, "Try again; if it repeats, choose the CPU in Settings.")
             }
+            TaskError::Alone(_) => Self::new("The model failed", why, "Try again; other requests were not disturbed."),
+            TaskError::Panicked(_) => Self::new(
+                "The model stopped unexpectedly",
+                why,
+                "The engine goes on. Try again; if it repeats with this text, please report it with the text.",
+            ),
             TaskError::Stopped => Self::new("Stopped", why, ""),
         }
     }

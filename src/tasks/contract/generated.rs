@@ -36,8 +36,10 @@ pub struct Step {
 pub struct PromptInfo {
     /// Tokens of the prompt.
     pub tokens: usize,
-    /// Of these, read in an earlier request.
+    /// Of these, found already read: an earlier turn, or what other texts begin with too.
     pub cached: usize,
+    /// Milliseconds that reading them would have taken, by the speed of this model here; 0 while that is unknown.
+    pub saved_ms: u32,
     /// Turns at the beginning that had to be left out.
     pub dropped: usize,
     /// Tokens that prompt and answer may have together.

@@ -1,10 +1,10 @@
 //! Beam search for decoders: DialoGPT is often run with two beams.
 //!
-//! Each hypothesis has its keys and values. One that goes on alone takes its parent's as they are;
-//! only where two go on from one are they copied.
+//! Each hypothesis has its table of pages. One that goes on alone takes its parent's as it is; where two go on from one the
+//! table is copied, and of its pages only the last, when it is written.
 
 use crate::nn::beam::{Rules, Search, SearchOptions};
-use crate::nn::decoder::{Cache, Decoder, Want};
+use crate::nn::decoder::{Cache, Decoder, Part, Want};
 use crate::nn::kernels::Isa;
 use crate::nn::kernels::rank::rank;
 use crate::tasks::contract::TaskError;
@@ -13,6 +13,8 @@ use crate::tasks::contract::TaskError;
 pub struct Beams {
     search: Search,
     caches: Vec<Cache>,
+    /// What each hypothesis reads next, once their caches stand in order.
+    next: Vec<u32>,
 }
 
 impl Beams {
@@ -21,7 +23,7 @@ impl Beams {
         options.max_tokens = max_tokens;
         options.sampling = None;
         let rules = Rules { ends: ends.to_vec(), ..Rules::default() };
-        Self { search: Search::new(options, rules, prompt.to_vec()), caches: Vec::new() }
+        Self { search: Search::new(options, rules, prompt.to_vec()), caches: Vec::new(), next: Vec::new() }
     }
 
     /// Whether the prompt has been read.
@@ -38,11 +40,14 @@ impl Beams {
         self.choose(&[logits])
     }
 
-    /// One token further.
+    /// Puts the caches in the order of the hypotheses that go on.
     ///
     /// # Errors
-    /// An error of the device, or [`TaskError::NotANumber`].
-    pub fn step(&mut self, decoder: &Decoder) -> Result<(), TaskError> {
+    /// An error of the device.
+    pub fn arrange(&mut self) -> Result<(), TaskError> {
+        if !self.next.is_empty() {
+            return Ok(());
+        }
         let next = self.search.next();
         let mut old: Vec<Option<Cache>> = std::mem::take(&mut self.caches).into_iter().map(Some).collect();
         for (at, (parent, _)) in next.iter().enumerate() {
@@ -52,11 +57,44 @@ impl Beams {
             let cache = if again { place.as_ref().map(Cache::fork).transpose()? } else { place.take() };
             self.caches.extend(cache);
         }
-        let mut logits = Vec::with_capacity(next.len());
-        for (cache, (_, token)) in self.caches.iter_mut().zip(&next) {
-            logits.push(decoder.forward(cache, &[*token], Want::Last)?);
-        }
-        self.choose(&logits.iter().map(Vec::as_slice).collect::<Vec<_>>())
+        self.next = next.into_iter().map(|n| n.1).collect();
+        Ok(())
+    }
+
+    /// Hypotheses at most.
+    pub fn width(&self) -> usize {
+        self.search.width()
+    }
+
+    /// Hypotheses that the next step takes one token further.
+    pub fn rows(&self) -> usize {
+        self.caches.len().max(1)
+    }
+
+    /// Their parts of a step.
+    pub fn parts(&mut self) -> impl Iterator<Item = Part<'_>> {
+        let each = self.caches.iter_mut().zip(&self.next);
+        each.map(|(cache, token)| Part { cache, ids: std::slice::from_ref(token), want: Want::Last })
+    }
+
+    /// One token further, in a pass of its own.
+    ///
+    /// # Errors
+    /// An error of the device, or [`TaskError::NotANumber`].
+    pub fn step(&mut self, decoder: &Decoder) -> Result<(), TaskError> {
+        self.arrange()?;
+        let logits = decoder.step(&mut self.parts().collect::<Vec<_>>());
+        let rows: Result<Vec<&[f32]>, _> = logits.parts().collect();
+        self.advance(&rows.map_err(|e| TaskError::Alone(e.to_string()))?)
+    }
+
+    /// Takes the logits of all hypotheses.
+    ///
+    /// # Errors
+    /// [`TaskError::NotANumber`].
+    pub fn advance(&mut self, logits: &[&[f32]]) -> Result<(), TaskError> {
+        self.next.clear();
+        self.choose(logits)
     }
 
     fn choose(&mut self, logits: &[&[f32]]) -> Result<(), TaskError> {

@@ -1,8 +1,8 @@
 //! What chat and generation share: a decoder with its tokenizer, writing token by token.
 
 use super::beams::Beams;
-use super::caches::{Caches, Lent};
-use super::options::WritingOptions;
+use super::pace::Pace;
+use super::text::Writing;
 use crate::models::blocks::{Layered, prepare};
 use crate::models::codec::{Codec, Prompt, TextStream};
 use crate::models::gguf::Gguf;
@@ -10,92 +10,24 @@ use crate::models::library::ModelEntry;
 use crate::models::weights::Weights;
 use crate::nn::NnError;
 use crate::nn::decoder::config::Config;
-use crate::nn::decoder::{CHUNK, Decoder, Want};
+use crate::nn::decoder::{Decoder, Usage, pages_of};
 use crate::nn::forecast;
 use crate::nn::keys::Keys;
 use crate::nn::precision::Precision;
 use crate::nn::runtime::Runtime;
-use crate::nn::sampling::{Choice, Sampler, endless_cycle};
+use crate::nn::sampling::Sampler;
 use crate::nn::source::TensorSource as _;
 use crate::tasks::contract::{
-    Asked, DEFAULT_CONTEXT, FinishReason, Generated, Input, Message, Model, Need, Output, Partial, Phase, Progress,
-    PromptInfo, Role, Step, TaskError, Work, ended, own,
+    Asked, DEFAULT_CONTEXT, FinishReason, Generated, Input, Message, Model, Need, Occupancy, Output, Partial, Progress,
+    PromptInfo, Role, TaskError, Work, ended, own,
 };
-
-/// Tokens in which a cycle must have gone on to be called endless.
-const ENDLESS: usize = 64;
 
 /// A decoder with its tokenizer.
 pub struct LanguageModel {
-    codec: Codec,
-    decoder: Decoder,
-    caches: Caches,
+    pub(super) codec: Codec,
+    pub(super) decoder: Decoder,
+    pub(super) pace: Pace,
     precision: Option<&'static str>,
-}
-
-/// A text on its way.
-struct Writing {
-    prompt: Vec<u32>,
-    lent: Lent,
-    info: PromptInfo,
-    sampler: Sampler,
-    options: WritingOptions,
-    ids: Vec<u32>,
-    steps: Vec<Step>,
-    stream: TextStream,
-    text: String,
-    /// Bytes of `text` and number of steps that have been handed out.
-    shown: (usize, usize),
-    finish: Option<FinishReason>,
-    has_template: bool,
-    /// What its reader should know of the model's file and of what was done to the conversation.
-    notes: Vec<String>,
-    /// Instead of the sampler, where several beams are asked for.
-    beams: Option<Beams>,
-}
-
-impl Work for Writing {
-    fn tokens(&self) -> usize {
-        self.prompt.len()
-    }
-
-    fn remaining(&self) -> usize {
-        match self.finish {
-            Some(_) => 0,
-            None => {
-                let unread = self.prompt.len().saturating_sub(self.lent.tokens().len());
-                let steps = self.beams.as_ref().map_or(self.ids.len(), Beams::steps);
-                unread + self.options.max_tokens.saturating_sub(steps) + 1
-            }
-        }
-    }
-
-    fn phase(&self) -> Phase {
-        let begun = self.beams.as_ref().map_or(!self.ids.is_empty(), Beams::has_begun);
-        if begun { Phase::Decode } else { Phase::Prefill }
-    }
-}
-
-impl Writing {
-    /// The end of `text` that may still turn out to be the beginning of a stop string.
-    fn held_back(&self) -> usize {
-        let tail = |stop: &String| {
-            (1..=stop.len().min(self.text.len()))
-                .rev()
-                .find(|n| stop.is_char_boundary(*n) && self.text.ends_with(&stop[..*n]))
-                .unwrap_or(0)
-        };
-        self.options.stop.iter().map(tail).max().unwrap_or(0)
-    }
-
-    /// Ends at the first stop string, if one has come.
-    fn cut_at_stop(&mut self) -> bool {
-        let from = self.text.floor_char_boundary(self.shown.0.min(self.text.len()));
-        let find = |stop: &String| self.text[from..].find(stop.as_str()).filter(|_| !stop.is_empty());
-        let Some(at) = self.options.stop.iter().filter_map(find).min() else { return false };
-        self.text.truncate(from + at);
-        true
-    }
 }
 
 /// Opens configuration, tokenizer and tensors of `entry`, and hands them to `then`.
@@ -139,9 +71,12 @@ impl LanguageModel {
             }
             let mut report = |share: f32| if progress(share) { Err(NnError::Stopped) } else { Ok(()) };
             let decoder = Decoder::load(config, source, target, &mut report).map_err(here)?;
+            // As many as the forecast counts.
+            let texts = forecast.cache / forecast.least.max(1);
+            decoder.allow_pages(texts * pages_of(decoder.config().context));
             let own = runtime.kept() == Precision::Own;
             let precision = entry.gguf().filter(|_| own).and_then(|_| source.precision());
-            Ok(Self { codec, decoder, caches: Caches::default(), precision })
+            Ok(Self { codec, decoder, pace: Pace::default(), precision })
         })
     }
 
@@ -180,87 +115,28 @@ impl LanguageModel {
         }
         Ok((prompt, messages.len() - kept.len()))
     }
-
-    fn take(&self, work: &mut Writing, logits: &[f32]) -> Result<(), TaskError> {
-        let (seen, candidates) = (work.lent.tokens(), work.options.candidates);
-        let choice = work.sampler.choose(logits, seen, candidates).ok_or(TaskError::NotANumber)?;
-        if self.codec.is_end(choice.id) {
-            self.end(work, FinishReason::Stop);
-            return Ok(());
-        }
-        work.ids.push(choice.id);
-        let text = self.codec.push(&mut work.stream, choice.id);
-        work.text.push_str(&text);
-        work.steps.push(self.step_of(choice));
-        if work.cut_at_stop() {
-            work.finish = Some(FinishReason::Stop);
-        } else if work.ids.len() >= work.options.max_tokens {
-            self.end(work, FinishReason::Length);
-        } else if work.prompt.len() + work.ids.len() > self.decoder.config().context {
-            self.end(work, FinishReason::Context);
-        } else if endless_cycle(&work.ids, ENDLESS).is_some() {
-            self.end(work, FinishReason::Repetition);
-        }
-        Ok(())
-    }
-
-    /// One step of a beam search.
-    fn search(&self, work: &mut Writing) -> Result<(), TaskError> {
-        if let Some(beams) = &mut work.beams {
-            beams.step(&self.decoder)?;
-        }
-        self.follow(work)
-    }
-
-    /// Takes over what all beams agree on; at the end the best.
-    fn follow(&self, work: &mut Writing) -> Result<(), TaskError> {
-        let Some(beams) = work.beams.take() else { return Ok(()) };
-        let (ids, reason) = if beams.is_over() {
-            let (ids, ended) = beams.into_best();
-            (ids, Some(if ended { FinishReason::Stop } else { FinishReason::Length }))
-        } else {
-            let ids = beams.stable().to_vec();
-            work.beams = Some(beams);
-            (ids, None)
-        };
-        for id in ids.into_iter().skip(work.ids.len()).filter(|id| !self.codec.is_end(*id)) {
-            work.ids.push(id);
-            let text = self.codec.push(&mut work.stream, id);
-            work.text.push_str(&text);
-        }
-        if work.cut_at_stop() {
-            work.finish = Some(FinishReason::Stop);
-        } else if let Some(reason) = reason {
-            self.end(work, reason);
-        }
-        Ok(())
-    }
-
-    fn end(&self, work: &mut Writing, reason: FinishReason) {
-        let rest = self.codec.rest(&work.stream);
-        work.text.push_str(&rest);
-        work.cut_at_stop();
-        work.finish = Some(reason);
-    }
-
-    fn step_of(&self, choice: Choice) -> Step {
-        let top = choice.top.iter().map(|c| (c.id, self.codec.shown(c.id), c.probability)).collect();
-        let text = self.codec.shown(choice.id);
-        Step { id: choice.id, text, probability: choice.probability, entropy: choice.entropy, top }
-    }
 }
 
 impl Model for LanguageModel {
     fn bytes(&self) -> usize {
-        self.decoder.bytes() + self.caches.bytes()
+        self.decoder.bytes() + self.decoder.cache_bytes()
     }
 
     fn cache_bytes(&self) -> usize {
-        self.caches.bytes()
+        self.decoder.cache_bytes()
     }
 
     fn precision(&self) -> Option<&'static str> {
         self.precision
+    }
+
+    fn budget(&self, writing: usize) -> usize {
+        self.pace.budget(writing)
+    }
+
+    fn occupancy(&self) -> Option<Occupancy> {
+        let Usage { pages, limit, texts, .. } = self.decoder.usage();
+        Some(Occupancy { sequences: texts, pages, limit })
     }
 
     fn prepare(&self, asked: &Asked<'_>, _: &dyn Fn() -> bool) -> Result<Box<dyn Work>, TaskError> {
@@ -298,15 +174,14 @@ impl Model for LanguageModel {
             let why = format!("{} tokens are more than the context of {context}", prompt.len());
             return Err(TaskError::Prompt(why));
         }
-        let lent = self.caches.lend(&self.decoder, &prompt);
         let beams = (search.beams > 1).then(|| {
             let room = context - prompt.len();
             Beams::new(search.clone(), options.max_tokens.min(room), self.codec.ends(), &prompt)
         });
-        let info = PromptInfo { tokens: prompt.len(), cached: lent.tokens().len(), dropped, context };
+        let info = PromptInfo { tokens: prompt.len(), dropped, context, ..PromptInfo::default() };
         Ok(Box::new(Writing {
             prompt,
-            lent,
+            cache: None,
             info,
             sampler: Sampler::new(options.sampling.clone()),
             options,
@@ -319,38 +194,16 @@ impl Model for LanguageModel {
             has_template: !chat || self.codec.is_for_chat(),
             notes,
             beams,
+            allowed: usize::MAX,
+            is_waiting: false,
+            failure: None,
+            next: Vec::new(),
         }))
     }
 
-    /// One forward step for each text: up to [`CHUNK`] tokens of its prompt, or one new token.
-    fn step(&mut self, works: &mut [&mut dyn Work], _: usize) -> Result<(), TaskError> {
-        for work in works.iter_mut().filter_map(|w| own::<Writing>(*w)).filter(|w| w.finish.is_none()) {
-            if work.beams.as_ref().is_some_and(Beams::has_begun) {
-                self.search(work)?;
-                continue;
-            }
-            let read = work.lent.tokens().len();
-            let ids: Vec<u32> = match work.ids.last() {
-                Some(last) => vec![*last],
-                None => work.prompt[read..].iter().copied().take(CHUNK).collect(),
-            };
-            let done = read + ids.len() >= work.prompt.len();
-            let want = if done { Want::Last } else { Want::Nothing };
-            let decoder = &self.decoder;
-            let logits = work.lent.extend(&ids, |cache| decoder.forward(cache, &ids, want));
-            let logits = logits.ok_or_else(|| TaskError::Input("work of another task".into()))??;
-            if !done {
-                continue;
-            }
-            let Some(beams) = &mut work.beams else {
-                self.take(work, &logits)?;
-                continue;
-            };
-            if let Some(cache) = work.lent.fork()? {
-                beams.begin(cache, &logits)?;
-            }
-            self.follow(work)?;
-        }
+    fn step(&mut self, works: &mut [&mut dyn Work], max_tokens: usize) -> Result<(), TaskError> {
+        let texts = works.iter_mut().filter_map(|w| own::<Writing>(*w));
+        self.write(texts.filter(|w| w.finish.is_none() && w.failure.is_none()).collect(), max_tokens);
         Ok(())
     }
 

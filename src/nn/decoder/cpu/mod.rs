@@ -17,7 +17,7 @@ use crate::nn::precision::Precision;
 use crate::nn::{NnError, lock};
 use pass::Pass;
 use rows::Rows;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// The decoder, packed for this CPU.
@@ -97,6 +97,24 @@ impl CpuDecoder {
     /// Of these, those of one key head of one layer.
     fn run(&self) -> usize {
         HeadPages::run(self.config.head_dim, self.isa.panel())
+    }
+
+    /// Calls `each` for 0 to `count`, whoever is free the next.
+    pub fn share_out(&self, count: usize, each: &(dyn Fn(usize) + Sync)) {
+        if count <= 1 {
+            (0..count).for_each(each);
+            return;
+        }
+        let next = AtomicUsize::new(0);
+        self.team.run(|_| {
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                if index >= count {
+                    break;
+                }
+                each(index);
+            }
+        });
     }
 
     /// Reads tokens of any texts: ids, position of the first, what is wanted, and the pages, which have room for them.

@@ -119,7 +119,8 @@ impl Prefixes {
         if tokens.len() < PAGE && siblings.iter().any(covers) {
             return Noted::Covered;
         }
-        let is_less = |id: &NodeId| self.node(*id).is_some_and(|n| n.tokens.len() < PAGE && tokens.starts_with(&n.tokens));
+        let is_less =
+            |id: &NodeId| self.node(*id).is_some_and(|n| n.tokens.len() < PAGE && tokens.starts_with(&n.tokens));
         let less: Vec<NodeId> = siblings.into_iter().filter(is_less).collect();
         let replaced = less.into_iter().filter_map(|id| self.remove(id)).collect();
         let node = self.free.pop().unwrap_or_else(|| {

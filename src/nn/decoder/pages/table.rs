@@ -30,7 +30,10 @@ pub enum Admission<T> {
     /// When others have ended.
     Wait,
     /// Not even alone: pages that it needs, and all that there are.
-    Never { needed: usize, limit: usize },
+    Never {
+        needed: usize,
+        limit: usize,
+    },
 }
 
 impl Pool {

@@ -1,0 +1,54 @@
+//! What a step takes of each text: one row of every text that is written, and of those that are read what is left.
+
+/// A text that is to be read.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader {
+    /// Tokens of its prompt that are not read yet.
+    pub unread: usize,
+    /// What the engine allows it.
+    pub allowed: usize,
+    /// Names the page that it reads next, by all tokens up to its end, if it has not begun with it.
+    pub page: Option<u64>,
+    /// Names the page in which it reads, begun or not.
+    pub within: u64,
+}
+
+/// Rows for each of `readers`, at most `room` together, but one at least if `must_move`. Where several are about to
+/// read the same page, the first does it for all.
+pub fn plan(readers: &[Reader], room: usize, must_move: bool) -> Vec<usize> {
+    let (mut left, mut read) = (room.max(usize::from(must_move)), Vec::new());
+    let mut rows = Vec::with_capacity(readers.len());
+    for reader in readers {
+        let is_read = reader.page.is_some_and(|page| read.contains(&page));
+        let count = if is_read { 0 } else { reader.unread.min(reader.allowed.max(1)).min(left) };
+        if count > 0 {
+            read.push(reader.within);
+        }
+        left -= count;
+        rows.push(count);
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reader(unread: usize, allowed: usize, page: u64, begun: bool) -> Reader {
+        Reader { unread, allowed, page: (!begun).then_some(page), within: page }
+    }
+
+    #[test]
+    fn rows_stay_within_what_is_allowed_and_what_is_left() {
+        let readers = [reader(500, 20, 1, false), reader(3, 20, 2, false), reader(500, 20, 3, true)];
+        assert_eq!(plan(&readers, 30, true), [20, 3, 7]);
+        assert_eq!(plan(&readers, 0, false), [0, 0, 0]);
+        assert_eq!(plan(&readers, 0, true), [1, 0, 0]);
+    }
+
+    #[test]
+    fn the_same_page_is_read_once() {
+        let readers = [reader(500, 64, 1, true), reader(500, 64, 1, false), reader(500, 64, 9, false)];
+        assert_eq!(plan(&readers, 1000, true), [64, 0, 64]);
+    }
+}

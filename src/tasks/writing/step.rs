@@ -1,0 +1,259 @@
+//! One step of a language model: rows of all its texts in one pass, some reading prompts, some writing.
+
+use super::language::LanguageModel;
+use super::plan::{Reader, plan};
+use super::text::Writing;
+use crate::models::careful::said;
+use crate::nn::decoder::{Admission, Logits, PAGE, pages_of};
+use crate::nn::lock;
+use crate::nn::sampling::{Choice, endless_cycle};
+use crate::tasks::contract::{FinishReason, Step, TaskError};
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::time::Instant;
+
+/// Tokens in which a cycle must have gone on to be called endless.
+const ENDLESS: usize = 64;
+/// Texts that are read or written at a time; others wait for one of them to end.
+const MOST_TEXTS: usize = 64;
+
+/// What a text's logits are to it.
+enum Chosen {
+    /// Its prompt has not been read to the end.
+    Nothing,
+    Token(Choice),
+    /// Its beams have gone on.
+    Beams,
+}
+
+/// Where a text's logits are: in which of several passes, and which of its parts.
+type Place = Result<(usize, Range<usize>), TaskError>;
+
+impl LanguageModel {
+    /// One pass over `texts`: a token more of each that is written, and of prompts what is left of `max_tokens`.
+    /// What goes wrong with one is noted there.
+    pub(super) fn write(&mut self, texts: Vec<&mut Writing>, max_tokens: usize) {
+        let mut turns = self.turns(texts, max_tokens);
+        let written: usize = turns.iter().filter(|t| t.has_begun()).map(|t| t.rows()).sum();
+        let read: usize = turns.iter().filter(|t| !t.has_begun()).map(|t| t.next.len()).sum();
+        if written + read == 0 {
+            return;
+        }
+        let begun = Instant::now();
+        let (passes, places) = self.forward(&mut turns);
+        let chosen = self.choose(&mut turns, &passes, places);
+        for (text, chosen) in turns.iter_mut().zip(chosen) {
+            let taken = chosen.and_then(|chosen| careful(|| self.accept(text, chosen)));
+            if let Err(error) = taken {
+                // What it read may be the fault: nobody else shall begin with it.
+                self.decoder.forget();
+                text.failure = Some(error);
+            }
+        }
+        self.pace.note(written, read, begun.elapsed().as_secs_f64() * 1e3);
+    }
+
+    /// The texts that take part, with what they read laid down.
+    fn turns<'a>(&self, mut texts: Vec<&'a mut Writing>, max_tokens: usize) -> Vec<&'a mut Writing> {
+        self.admit(&mut texts);
+        texts.retain(|t| t.cache.is_some());
+        let written: usize = texts.iter().filter(|t| t.has_begun()).map(|t| t.rows()).sum();
+        let readers: Vec<Reader> = texts.iter().filter(|t| !t.has_begun()).map(|t| t.reader()).collect();
+        let mut rows = plan(&readers, max_tokens.saturating_sub(written), written == 0).into_iter();
+        texts.retain_mut(|text| {
+            let rows = if text.has_begun() { 1 } else { rows.next().unwrap_or(0) };
+            match text.lay_down(rows) {
+                Ok(()) => rows > 0,
+                Err(error) => {
+                    text.failure = Some(error);
+                    false
+                }
+            }
+        });
+        texts
+    }
+
+    /// Room for texts that have none, in order: whoever must wait is not overtaken. What others have read meanwhile is
+    /// taken over.
+    fn admit(&self, texts: &mut [&mut Writing]) {
+        let mut is_full = self.decoder.usage().texts >= MOST_TEXTS;
+        for text in texts.iter_mut().filter(|t| !t.has_begun()) {
+            if let Some(cache) = &mut text.cache {
+                text.info.cached += cache.catch_up(&text.prompt);
+            } else if is_full {
+                text.is_waiting = true;
+            } else {
+                is_full = self.admit_one(text) || self.decoder.usage().texts >= MOST_TEXTS;
+            }
+            text.info.saved_ms = self.pace.reading_ms(text.info.cached).round() as u32;
+        }
+    }
+
+    /// Room for one text; true if there is none now.
+    fn admit_one(&self, text: &mut Writing) -> bool {
+        let written = text.options.max_tokens.min(self.decoder.config().context);
+        let more = text.beams.as_ref().map_or(0, |beams| beams.width() * (pages_of(written) + 1));
+        match self.decoder.admit(&text.prompt, text.prompt.len() + written, more) {
+            Admission::Ready(cache) => {
+                text.info.cached = cache.len();
+                (text.cache, text.is_waiting) = (Some(cache), false);
+            }
+            Admission::Wait => text.is_waiting = true,
+            Admission::Never { needed, limit } => {
+                let (needed, limit) = (needed * PAGE, limit * PAGE);
+                let why = format!("prompt and answer may need room for {needed} tokens, and there is room for {limit}");
+                text.failure = Some(TaskError::Prompt(why));
+            }
+        }
+        text.is_waiting
+    }
+
+    /// All texts in one pass; if that panics, each in a pass of its own, so that only who fails alone fails.
+    fn forward(&self, texts: &mut [&mut Writing]) -> (Vec<Logits>, Vec<Place>) {
+        let together = careful(|| {
+            let (mut parts, mut places) = (Vec::new(), Vec::new());
+            for text in texts.iter_mut() {
+                let first = parts.len();
+                parts.extend(text.parts());
+                places.push(Ok((0, first..parts.len())));
+            }
+            (vec![self.decoder.step(&mut parts)], places)
+        });
+        together.unwrap_or_else(|_| {
+            let (mut passes, mut places) = (Vec::new(), Vec::new());
+            for text in texts.iter_mut() {
+                let pass = careful(|| {
+                    let mut parts = text.parts();
+                    (self.decoder.step(&mut parts), parts.len())
+                });
+                places.push(pass.map(|(logits, parts)| {
+                    passes.push(logits);
+                    (passes.len() - 1, 0..parts)
+                }));
+            }
+            (passes, places)
+        })
+    }
+
+    /// What follows from the logits, of many texts at a time.
+    fn choose(
+        &self,
+        texts: &mut [&mut Writing],
+        passes: &[Logits],
+        places: Vec<Place>,
+    ) -> Vec<Result<Chosen, TaskError>> {
+        let rows = |place: Place| -> Result<Vec<&[f32]>, TaskError> {
+            let (pass, parts) = place?;
+            let given = passes[pass].parts().skip(parts.start).take(parts.len());
+            given.map(|part| part.map_err(|e| TaskError::Alone(e.to_string()))).collect()
+        };
+        type Job<'a, 'b> = Mutex<(&'a mut Writing, Option<Result<Chosen, TaskError>>, Vec<&'b [f32]>)>;
+        let mut jobs: Vec<Job<'_, '_>> = Vec::with_capacity(texts.len());
+        for (text, place) in texts.iter_mut().zip(places) {
+            let (failed, rows) = match rows(place) {
+                Ok(rows) => (None, rows),
+                Err(error) => (Some(Err(error)), Vec::new()),
+            };
+            jobs.push(Mutex::new((&mut **text, failed, rows)));
+        }
+        self.decoder.share_out(jobs.len(), |index| {
+            let mut job = lock(&jobs[index]);
+            let (text, chosen, rows) = &mut *job;
+            if chosen.is_none() {
+                *chosen = Some(careful(|| choice(text, rows)).and_then(|c| c));
+            }
+        });
+        let done = jobs.into_iter().map(|job| job.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).1);
+        done.map(|chosen| chosen.unwrap_or(Ok(Chosen::Nothing))).collect()
+    }
+
+    fn accept(&self, text: &mut Writing, chosen: Chosen) {
+        match chosen {
+            Chosen::Nothing => {}
+            Chosen::Token(choice) => self.take(text, choice),
+            Chosen::Beams => self.follow(text),
+        }
+    }
+
+    /// Takes a token that was chosen.
+    fn take(&self, work: &mut Writing, choice: Choice) {
+        if self.codec.is_end(choice.id) {
+            self.end(work, FinishReason::Stop);
+            return;
+        }
+        work.ids.push(choice.id);
+        let text = self.codec.push(&mut work.stream, choice.id);
+        work.text.push_str(&text);
+        work.steps.push(self.step_of(choice));
+        if work.cut_at_stop() {
+            work.finish = Some(FinishReason::Stop);
+        } else if work.ids.len() >= work.options.max_tokens {
+            self.end(work, FinishReason::Length);
+        } else if work.prompt.len() + work.ids.len() > self.decoder.config().context {
+            self.end(work, FinishReason::Context);
+        } else if endless_cycle(&work.ids, ENDLESS).is_some() {
+            self.end(work, FinishReason::Repetition);
+        }
+    }
+
+    /// Takes over what all beams agree on; at the end the best.
+    fn follow(&self, work: &mut Writing) {
+        let Some(beams) = work.beams.take() else { return };
+        let (ids, reason) = if beams.is_over() {
+            let (ids, ended) = beams.into_best();
+            (ids, Some(if ended { FinishReason::Stop } else { FinishReason::Length }))
+        } else {
+            let ids = beams.stable().to_vec();
+            work.beams = Some(beams);
+            (ids, None)
+        };
+        for id in ids.into_iter().skip(work.ids.len()).filter(|id| !self.codec.is_end(*id)) {
+            work.ids.push(id);
+            let text = self.codec.push(&mut work.stream, id);
+            work.text.push_str(&text);
+        }
+        if work.cut_at_stop() {
+            work.finish = Some(FinishReason::Stop);
+        } else if let Some(reason) = reason {
+            self.end(work, reason);
+        }
+    }
+
+    fn end(&self, work: &mut Writing, reason: FinishReason) {
+        let rest = self.codec.rest(&work.stream);
+        work.text.push_str(&rest);
+        work.cut_at_stop();
+        work.finish = Some(reason);
+    }
+
+    fn step_of(&self, choice: Choice) -> Step {
+        let top = choice.top.iter().map(|c| (c.id, self.codec.shown(c.id), c.probability)).collect();
+        let text = self.codec.shown(choice.id);
+        Step { id: choice.id, text, probability: choice.probability, entropy: choice.entropy, top }
+    }
+}
+
+/// What the logits of one text say.
+fn choice(text: &mut Writing, rows: &[&[f32]]) -> Result<Chosen, TaskError> {
+    let Some(cache) = text.cache.as_ref() else { return Ok(Chosen::Nothing) };
+    if let Some(beams) = text.beams.as_mut().filter(|b| b.has_begun()) {
+        return beams.advance(rows).map(|()| Chosen::Beams);
+    }
+    let logits = match rows {
+        [logits] if !logits.is_empty() => *logits,
+        _ => return Ok(Chosen::Nothing),
+    };
+    match &mut text.beams {
+        Some(beams) => beams.begin(cache.fork()?, logits).map(|()| Chosen::Beams),
+        None => {
+            let choice = text.sampler.choose(logits, cache.tokens(), text.options.candidates);
+            choice.map(Chosen::Token).ok_or(TaskError::NotANumber)
+        }
+    }
+}
+
+/// A panic as an error.
+fn careful<R>(run: impl FnOnce() -> R) -> Result<R, TaskError> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|payload| TaskError::Panicked(said(&*payload).to_owned()))
+}
