@@ -7,7 +7,7 @@
 //!
 //! A panel is a run of records, one per unit (see [`Form`]): `d` and `m` of all columns as f16,
 //! then for each sub-block its integer scales and start values if it has any, and its codes,
-//! inputs outermost. A byte of two nibbles holds input `j` low and input `j + sub / 2` high.
+//! inputs outermost. A byte of two nibbles holds two neighbouring inputs, the first low.
 
 mod product;
 
@@ -105,8 +105,8 @@ impl Quantized {
                 }
                 for (j, v) in part.iter_mut().enumerate() {
                     let code = if form.nibble {
-                        let byte = codes[j % (form.sub / 2) * width + lane];
-                        f32::from(if j < form.sub / 2 { byte & 15 } else { byte >> 4 })
+                        let byte = codes[j / 2 * width + lane];
+                        f32::from(if j % 2 == 0 { byte & 15 } else { byte >> 4 })
                     } else {
                         f32::from(codes[j * width + lane].cast_signed())
                     };
@@ -144,9 +144,8 @@ fn pack_panel(weight: &RawTensor, form: Form, rows: std::ops::Range<usize>, widt
                 }
                 let codes = &unit.codes[s * form.sub..(s + 1) * form.sub];
                 if form.nibble {
-                    let (low, high) = codes.split_at(form.sub / 2);
-                    for (j, (l, h)) in low.iter().zip(high).enumerate() {
-                        sub[at + j * width] = l.cast_unsigned() | (h.cast_unsigned() << 4);
+                    for (j, pair) in codes.chunks_exact(2).enumerate() {
+                        sub[at + j * width] = pair[0].cast_unsigned() | (pair[1].cast_unsigned() << 4);
                     }
                 } else {
                     for (j, c) in codes.iter().enumerate() {
