@@ -157,39 +157,39 @@ fn pack_panel(weight: &RawTensor, form: Form, rows: std::ops::Range<usize>, widt
     }
 }
 
+/// A tensor of `dtype` with random codes and sane scales.
+#[cfg(test)]
+pub(super) fn random(dtype: Dtype, n: usize, k: usize) -> RawTensor {
+    let (elements, size) = dtype.block();
+    let mut state = 7u32;
+    let mut bytes: Vec<u8> = (0..n * k / elements * size)
+        .map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        })
+        .collect();
+    let scales: &[usize] = match dtype {
+        Dtype::Q4_1 | Dtype::Q5_1 | Dtype::Q4K | Dtype::Q5K => &[0, 2],
+        Dtype::Q2K => &[80, 82],
+        Dtype::Q3K => &[108],
+        Dtype::Q6K => &[208],
+        _ => &[0],
+    };
+    for (i, block) in bytes.chunks_exact_mut(size).enumerate() {
+        for (j, at) in scales.iter().enumerate() {
+            let value = f16::from_f32(0.001 * ((i * 13 + j * 5) % 17) as f32 - 0.006);
+            block[*at..at + 2].copy_from_slice(&value.to_le_bytes());
+        }
+    }
+    let range = 0..bytes.len();
+    RawTensor::new(dtype, vec![n, k], std::sync::Arc::new(bytes), range).expect("tensor")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::nn::kernels::Shared;
     use crate::nn::kernels::gemm::Epilogue;
-    use std::sync::Arc;
-
-    /// A tensor of `dtype` with random codes and sane scales.
-    fn random(dtype: Dtype, n: usize, k: usize) -> RawTensor {
-        let (elements, size) = dtype.block();
-        let mut state = 7u32;
-        let mut bytes: Vec<u8> = (0..n * k / elements * size)
-            .map(|_| {
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                (state >> 24) as u8
-            })
-            .collect();
-        let scales: &[usize] = match dtype {
-            Dtype::Q4_1 | Dtype::Q5_1 | Dtype::Q4K | Dtype::Q5K => &[0, 2],
-            Dtype::Q2K => &[80, 82],
-            Dtype::Q3K => &[108],
-            Dtype::Q6K => &[208],
-            _ => &[0],
-        };
-        for (i, block) in bytes.chunks_exact_mut(size).enumerate() {
-            for (j, at) in scales.iter().enumerate() {
-                let value = f16::from_f32(0.001 * ((i * 13 + j * 5) % 17) as f32 - 0.006);
-                block[*at..at + 2].copy_from_slice(&value.to_le_bytes());
-            }
-        }
-        let range = 0..bytes.len();
-        RawTensor::new(dtype, vec![n, k], Arc::new(bytes), range).expect("tensor")
-    }
 
     #[test]
     fn products_match_the_dequantized_matrix_for_every_format_and_instruction_set() {

@@ -123,7 +123,7 @@ struct Strip {
 /// Adds the products of `R` rows with `P` panels to `out`. Totals stay in the first-level cache and scales are read when
 /// a sub-block is done: all registers are for its sums.
 #[inline(always)]
-unsafe fn strip<S: Simd, C: Codes<S>, const NV: usize, const R: usize, const P: usize>(s: &Strip) {
+unsafe fn strip<S: Simd, C: Codes<S>, const NV: usize, const SUB: usize, const R: usize, const P: usize>(s: &Strip) {
     let (form, width) = (s.form, NV * S::LANES);
     let heads = C::HEAD * width * (1 + usize::from(form.min));
     let own = if form.super_scaled { width * (1 + usize::from(form.min)) } else { 0 };
@@ -133,11 +133,11 @@ unsafe fn strip<S: Simd, C: Codes<S>, const NV: usize, const R: usize, const P: 
         for _ in 0..s.k / form.unit {
             let unit = at;
             at = at.add(heads);
-            for _ in 0..form.unit / form.sub {
+            for _ in 0..form.unit / SUB {
                 let sub = at;
                 at = at.add(own);
                 let mut sums = [[[S::splat(0.0); NV]; P]; R];
-                for _ in 0..form.sub / 2 {
+                for _ in 0..SUB / 2 {
                     for p in 0..P {
                         let mut codes = [(S::splat(0.0), S::splat(0.0)); NV];
                         for (i, code) in codes.iter_mut().enumerate() {
@@ -156,17 +156,19 @@ unsafe fn strip<S: Simd, C: Codes<S>, const NV: usize, const R: usize, const P: 
                     }
                     (at, x) = (at.add(C::PAIR * width), x.add(2));
                 }
-                for (p, i) in (0..P).flat_map(|p| (0..NV).map(move |i| (p, i))) {
-                    let from = p * s.panel_bytes + i * S::LANES;
-                    let unit = unit.add(p * s.panel_bytes + i * S::LANES * C::HEAD);
-                    let (scale, start) = scales::<S, C>(form, width, unit, sub.add(from));
-                    for (r, sums) in sums.iter().enumerate() {
-                        let out = s.out.add((r * P + p) * width + i * S::LANES);
-                        let mut total = S::fma(scale, sums[p][i], S::load(out));
-                        if form.min {
-                            total = S::fma(start, S::splat(*s.sums.add(r * (s.k / form.sub) + index)), total);
+                for p in 0..P {
+                    for i in 0..NV {
+                        let place = p * s.panel_bytes + i * S::LANES;
+                        let unit = unit.add(p * s.panel_bytes + i * S::LANES * C::HEAD);
+                        let (scale, start) = scales::<S, C>(form, width, unit, sub.add(place));
+                        for (r, sums) in sums.iter().enumerate() {
+                            let out = s.out.add((r * P + p) * width + i * S::LANES);
+                            let mut total = S::fma(scale, sums[p][i], S::load(out));
+                            if form.min {
+                                total = S::fma(start, S::splat(*s.sums.add(r * (s.k / SUB) + index)), total);
+                            }
+                            S::store(out, total);
                         }
-                        S::store(out, total);
                     }
                 }
                 index += 1;
@@ -237,24 +239,29 @@ unsafe fn sum_rows<S: Simd>(g: &QuantizedGemm<'_>, sub: usize, out: &mut [f32]) 
 /// [`strip`] with numbers of rows and panels known at run time: at most twelve rows, and one panel, or two for one or two
 /// rows, whose chains alone would wait for each other.
 #[inline(always)]
-unsafe fn strips<S: Simd, C: Codes<S>, const NV: usize>(rows: usize, panels: usize, s: &Strip) {
+unsafe fn strips<S: Simd, C: Codes<S>, const NV: usize, const MR: usize, const SUB: usize>(
+    rows: usize,
+    panels: usize,
+    s: &Strip,
+) {
     // SAFETY: forwarded.
     unsafe {
         match (rows, panels) {
-            (1, 2) => strip::<S, C, NV, 1, 2>(s),
-            (2, 2) => strip::<S, C, NV, 2, 2>(s),
-            (1, _) => strip::<S, C, NV, 1, 1>(s),
-            (2, _) => strip::<S, C, NV, 2, 1>(s),
-            (3, _) => strip::<S, C, NV, 3, 1>(s),
-            (4, _) => strip::<S, C, NV, 4, 1>(s),
-            (5, _) => strip::<S, C, NV, 5, 1>(s),
-            (6, _) => strip::<S, C, NV, 6, 1>(s),
-            (7, _) => strip::<S, C, NV, 7, 1>(s),
-            (8, _) => strip::<S, C, NV, 8, 1>(s),
-            (9, _) => strip::<S, C, NV, 9, 1>(s),
-            (10, _) => strip::<S, C, NV, 10, 1>(s),
-            (11, _) => strip::<S, C, NV, 11, 1>(s),
-            _ => strip::<S, C, NV, 12, 1>(s),
+            (1, 2) => strip::<S, C, NV, SUB, 1, 2>(s),
+            (2, 2) => strip::<S, C, NV, SUB, 2, 2>(s),
+            (1, _) => strip::<S, C, NV, SUB, 1, 1>(s),
+            (2, _) => strip::<S, C, NV, SUB, 2, 1>(s),
+            (3, _) => strip::<S, C, NV, SUB, 3, 1>(s),
+            (4, _) => strip::<S, C, NV, SUB, 4, 1>(s),
+            (5, _) => strip::<S, C, NV, SUB, 5, 1>(s),
+            (6, _) if MR > 6 => strip::<S, C, NV, SUB, 6, 1>(s),
+            (7, _) if MR > 6 => strip::<S, C, NV, SUB, 7, 1>(s),
+            (8, _) if MR > 6 => strip::<S, C, NV, SUB, 8, 1>(s),
+            (9, _) if MR > 6 => strip::<S, C, NV, SUB, 9, 1>(s),
+            (10, _) if MR > 6 => strip::<S, C, NV, SUB, 10, 1>(s),
+            (11, _) if MR > 6 => strip::<S, C, NV, SUB, 11, 1>(s),
+            _ if MR > 6 => strip::<S, C, NV, SUB, 12, 1>(s),
+            _ => strip::<S, C, NV, SUB, 6, 1>(s),
         }
     }
 }
@@ -279,7 +286,10 @@ unsafe fn blocks<S: Simd, C: Codes<S>, const NV: usize, const MR: usize>(
             s.a = a.add(start * g.lda);
             s.sums = if s.form.min { sums.add(start * (s.k / s.form.sub)) } else { sums };
             s.out = out.as_mut_ptr();
-            strips::<S, C, NV>(count, panels, &s);
+            match s.form.sub {
+                16 => strips::<S, C, NV, MR, 16>(count, panels, &s),
+                _ => strips::<S, C, NV, MR, 32>(count, panels, &s),
+            }
             for (i, row) in out.chunks_exact(across).enumerate().take(count) {
                 store::<S>(g, g.rows.start + start + i, first * width, across, row.as_ptr());
             }
@@ -291,7 +301,7 @@ unsafe fn blocks<S: Simd, C: Codes<S>, const NV: usize, const MR: usize>(
 unsafe fn product<S: Simd, C: Codes<S>, const NV: usize, const MR: usize>(g: &mut QuantizedGemm<'_>) {
     let Quantized { k, form, .. } = *g.weight;
     let (width, rows) = (NV * S::LANES, g.rows.len());
-    let few = rows <= MR;
+    let few = rows <= most_unwidened(MR);
     let floats = if few { 0 } else { widened(form, k, width) };
     let sums = if form.min { rows * (k / form.sub) } else { 0 };
     let mut scratch = std::mem::take(g.scratch);
@@ -344,6 +354,12 @@ unsafe fn tiles(isa: Isa, t: Tiles<'_, '_>) {
 unsafe fn tiles_body<S: Simd, const NV: usize, const MR: usize>(t: Tiles<'_, '_>) {
     // SAFETY: forwarded.
     unsafe { blocks::<S, Floats, NV, MR>(t.g, t.strip, (t.panel, 1)) }
+}
+
+/// Rows up to which codes become floats in registers. AVX-512 needs four instructions for two vectors of codes beside 24
+/// products with 12 rows: less than reading floats from L2. Others keep fewer rows in registers and are slower so.
+const fn most_unwidened(registers: usize) -> usize {
+    if registers > 6 { usize::MAX } else { 3 * registers }
 }
 
 /// Writes a row's columns of some panels, as many as there are.
