@@ -238,16 +238,7 @@ pub unsafe fn causal(isa: Isa, c: &mut Causal<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Numbers from -1 to 1.
-    fn numbers(count: usize, seed: u32) -> Vec<f32> {
-        let mut state = seed;
-        let mut next = || {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 8) as f32 / (1 << 23) as f32 - 1.0
-        };
-        (0..count).map(|_| next()).collect()
-    }
+    use crate::nn::kernels::company::numbers;
 
     /// A sequence's queries, keys and values, and its pages of two heads of which the second is in use. What is never
     /// put is no number.

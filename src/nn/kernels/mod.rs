@@ -12,6 +12,8 @@
 pub mod arena;
 pub mod attention;
 pub mod causal;
+#[cfg(test)]
+mod company;
 pub mod gemm;
 pub mod indirect;
 pub mod int8;

@@ -279,6 +279,7 @@ pub unsafe fn int8_gemm(isa: Isa, g: &mut Int8Gemm<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::kernels::company::{alone_and_among_others, numbers};
 
     /// Bytes as they should be: by blocks, in double precision.
     fn rounded(x: &[f32]) -> Vec<f64> {
@@ -331,6 +332,36 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_rows_results_do_not_depend_on_its_company() {
+        let (n, k) = (75, 200);
+        let (weight, bias) = (numbers(n * k, 2), numbers(n, 3));
+        for (isa, way) in Isa::available().into_iter().flat_map(|isa| Way::all(isa).into_iter().map(move |w| (isa, w)))
+        {
+            let packed = Int8::by(way, isa, &Arena::default(), &weight, &bias, k);
+            let work = |rows: &[f32], parts: &[std::ops::Range<usize>]| {
+                let mut c = vec![0f32; rows.len() / k * n];
+                let mut scratch = Vec::new();
+                for panels in parts {
+                    let mut g = Int8Gemm {
+                        a: rows.as_ptr(),
+                        lda: k,
+                        weight: &packed,
+                        c: Shared(c.as_mut_ptr()),
+                        rows: 0..rows.len() / k,
+                        panels: panels.clone(),
+                        epilogue: Epilogue::None,
+                        scratch: &mut scratch,
+                    };
+                    // SAFETY: buffers as large as the shapes say.
+                    unsafe { int8_gemm(isa, &mut g) };
+                }
+                c
+            };
+            alone_and_among_others(&format!("{isa:?} {way:?}"), (k, n), packed.panel_count(), work);
         }
     }
 

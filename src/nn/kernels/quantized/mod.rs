@@ -7,7 +7,7 @@
 //!
 //! A panel is a run of records, one per unit (see [`Form`]): `d` and `m` of all columns as f16,
 //! then for each sub-block its integer scales and start values if it has any, and its codes,
-//! inputs outermost. A byte of two nibbles holds input `j` low and input `j + sub / 2` high.
+//! inputs outermost. A byte of two nibbles holds two neighbouring inputs, the first low.
 
 mod product;
 
@@ -105,8 +105,8 @@ impl Quantized {
                 }
                 for (j, v) in part.iter_mut().enumerate() {
                     let code = if form.nibble {
-                        let byte = codes[j % (form.sub / 2) * width + lane];
-                        f32::from(if j < form.sub / 2 { byte & 15 } else { byte >> 4 })
+                        let byte = codes[j / 2 * width + lane];
+                        f32::from(if j % 2 == 0 { byte & 15 } else { byte >> 4 })
                     } else {
                         f32::from(codes[j * width + lane].cast_signed())
                     };
@@ -144,9 +144,8 @@ fn pack_panel(weight: &RawTensor, form: Form, rows: std::ops::Range<usize>, widt
                 }
                 let codes = &unit.codes[s * form.sub..(s + 1) * form.sub];
                 if form.nibble {
-                    let (low, high) = codes.split_at(form.sub / 2);
-                    for (j, (l, h)) in low.iter().zip(high).enumerate() {
-                        sub[at + j * width] = l.cast_unsigned() | (h.cast_unsigned() << 4);
+                    for (j, pair) in codes.chunks_exact(2).enumerate() {
+                        sub[at + j * width] = pair[0].cast_unsigned() | (pair[1].cast_unsigned() << 4);
                     }
                 } else {
                     for (j, c) in codes.iter().enumerate() {
@@ -158,39 +157,39 @@ fn pack_panel(weight: &RawTensor, form: Form, rows: std::ops::Range<usize>, widt
     }
 }
 
+/// A tensor of `dtype` with random codes and sane scales.
+#[cfg(test)]
+pub(super) fn random(dtype: Dtype, n: usize, k: usize) -> RawTensor {
+    let (elements, size) = dtype.block();
+    let mut state = 7u32;
+    let mut bytes: Vec<u8> = (0..n * k / elements * size)
+        .map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        })
+        .collect();
+    let scales: &[usize] = match dtype {
+        Dtype::Q4_1 | Dtype::Q5_1 | Dtype::Q4K | Dtype::Q5K => &[0, 2],
+        Dtype::Q2K => &[80, 82],
+        Dtype::Q3K => &[108],
+        Dtype::Q6K => &[208],
+        _ => &[0],
+    };
+    for (i, block) in bytes.chunks_exact_mut(size).enumerate() {
+        for (j, at) in scales.iter().enumerate() {
+            let value = f16::from_f32(0.001 * ((i * 13 + j * 5) % 17) as f32 - 0.006);
+            block[*at..at + 2].copy_from_slice(&value.to_le_bytes());
+        }
+    }
+    let range = 0..bytes.len();
+    RawTensor::new(dtype, vec![n, k], std::sync::Arc::new(bytes), range).expect("tensor")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::nn::kernels::Shared;
     use crate::nn::kernels::gemm::Epilogue;
-    use std::sync::Arc;
-
-    /// A tensor of `dtype` with random codes and sane scales.
-    fn random(dtype: Dtype, n: usize, k: usize) -> RawTensor {
-        let (elements, size) = dtype.block();
-        let mut state = 7u32;
-        let mut bytes: Vec<u8> = (0..n * k / elements * size)
-            .map(|_| {
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                (state >> 24) as u8
-            })
-            .collect();
-        let scales: &[usize] = match dtype {
-            Dtype::Q4_1 | Dtype::Q5_1 | Dtype::Q4K | Dtype::Q5K => &[0, 2],
-            Dtype::Q2K => &[80, 82],
-            Dtype::Q3K => &[108],
-            Dtype::Q6K => &[208],
-            _ => &[0],
-        };
-        for (i, block) in bytes.chunks_exact_mut(size).enumerate() {
-            for (j, at) in scales.iter().enumerate() {
-                let value = f16::from_f32(0.001 * ((i * 13 + j * 5) % 17) as f32 - 0.006);
-                block[*at..at + 2].copy_from_slice(&value.to_le_bytes());
-            }
-        }
-        let range = 0..bytes.len();
-        RawTensor::new(dtype, vec![n, k], Arc::new(bytes), range).expect("tensor")
-    }
 
     #[test]
     fn products_match_the_dequantized_matrix_for_every_format_and_instruction_set() {
