@@ -2,6 +2,7 @@
 //! `make_fixtures.py` beside this file made tests/fixtures.
 
 mod bins;
+mod crowd;
 mod decoders;
 mod heads;
 mod iob;

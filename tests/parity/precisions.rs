@@ -66,20 +66,29 @@ impl TensorSource for Widened<'_> {
 }
 
 /// The model's tensors as a loading in this precision sees them.
-fn layered<'a>(entry: &ModelEntry, below: &'a dyn TensorSource, precision: Precision) -> Layered<'a> {
+pub fn layered<'a>(entry: &ModelEntry, below: &'a dyn TensorSource, precision: Precision) -> Layered<'a> {
     let blocks = prepare_in(entry, below, precision, None, &mut |_| false).expect("blocks");
     Layered { blocks, below }
 }
 
+/// In `precision`, on so many threads.
+pub fn decoder_on(name: &str, isa: Isa, precision: Precision, threads: usize) -> Decoder {
+    opened(name, (isa, threads), precision, false)
+}
+
 /// In `precision`; with `widen` as floats.
 fn decoder(name: &str, isa: Isa, precision: Precision, widen: bool) -> Decoder {
+    opened(name, (isa, 2), precision, widen)
+}
+
+fn opened(name: &str, (isa, threads): (Isa, usize), precision: Precision, widen: bool) -> Decoder {
     let entry = ModelEntry::open(&fixture(name)).expect("checkpoint");
     let load = |config: Config, below: &dyn TensorSource| {
         let source = layered(&entry, below, precision);
         if widen {
-            Decoder::load(config, &Widened(source), cpu(isa, 2, Precision::F32), &mut |_| Ok(())).expect("model")
+            Decoder::load(config, &Widened(source), cpu(isa, threads, Precision::F32), &mut |_| Ok(())).expect("model")
         } else {
-            Decoder::load(config, &source, cpu(isa, 2, precision), &mut |_| Ok(())).expect("model")
+            Decoder::load(config, &source, cpu(isa, threads, precision), &mut |_| Ok(())).expect("model")
         }
     };
     if let Some(path) = entry.gguf() {
@@ -131,6 +140,15 @@ fn decoders_in_blocks_are_the_same_blocks_in_floats() {
             }
         }
     }
+}
+
+/// In `precision`, on so many threads.
+pub fn encoder_decoder_on(name: &str, isa: Isa, precision: Precision, threads: usize) -> seq2seq::Model {
+    let entry = ModelEntry::open(&fixture(name)).expect("checkpoint");
+    let config = seq2seq::config::Config::from_json(&entry.read_config().expect("config.json")).expect("config");
+    let weights = Weights::open(&entry.weights).expect("weights");
+    let source = layered(&entry, &weights, precision);
+    seq2seq::Model::load(config, &source, cpu(isa, threads, precision), &mut |_| Ok(())).expect("model")
 }
 
 /// Logits of a forced answer.

@@ -11,6 +11,8 @@
 mod prefix;
 mod state;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use crate::nn::kernels::causal::PAGE;
 pub use state::{Usage, pages_of};
