@@ -1,9 +1,9 @@
 //! Products with quantized weights and float activations.
 //!
-//! Like [`super::gemm`], a matrix is cut into panels of [`Isa::panel`] output columns that lie side
-//! by side. For few rows the codes become floats in registers (decode is bound by reading the
-//! weights); for many, a panel is dequantized once into a buffer that stays in L2 and goes through
-//! the same register tiles as float weights. Activations are never rounded.
+//! Like [`super::gemm`], a matrix is cut into panels of [`Isa::panel`] output columns that lie side by side. Codes become
+//! floats in registers, for as many rows together as registers hold sums of; where a tile has few rows and there are many,
+//! a panel's codes become floats once, in a buffer that stays in L2. Either way a row's results are the same to the bit,
+//! whatever rows share the step. Activations are never rounded.
 //!
 //! A panel is a run of records, one per unit (see [`Form`]): `d` and `m` of all columns as f16,
 //! then for each sub-block its integer scales and start values if it has any, and its codes,

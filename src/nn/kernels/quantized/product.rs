@@ -24,14 +24,21 @@ pub struct QuantizedGemm<'a> {
     pub scratch: &'a mut Vec<f32>,
 }
 
+/// Rows of A that are worked on together, so that they stay in L2 while panels pass: 384 KiB.
+const ROW_BLOCK_FLOATS: usize = 96 * 1024;
+
 /// How a panel's records are read.
 trait Codes<S: Simd> {
     /// Bytes of a column's scale or start value.
-    const HEAD: usize;
+    const HEAD: usize = 2;
     /// Bytes of two inputs of a column.
     const PAIR: usize;
     /// A vector of scales or start values.
-    unsafe fn head(p: *const u8) -> S::V;
+    #[inline(always)]
+    unsafe fn head(p: *const u8) -> S::V {
+        // SAFETY: forwarded.
+        unsafe { S::load_f16(p.cast()) }
+    }
     /// A vector of codes of two neighbouring inputs; of the first, the panel's width of columns lies there.
     unsafe fn pair(p: *const u8, width: usize) -> (S::V, S::V);
 }
@@ -44,13 +51,7 @@ struct Bytes;
 struct Floats;
 
 impl<S: Simd> Codes<S> for Nibbles {
-    const HEAD: usize = 2;
     const PAIR: usize = 1;
-    #[inline(always)]
-    unsafe fn head(p: *const u8) -> S::V {
-        // SAFETY: forwarded.
-        unsafe { S::load_f16(p.cast()) }
-    }
     #[inline(always)]
     unsafe fn pair(p: *const u8, _: usize) -> (S::V, S::V) {
         // SAFETY: forwarded.
@@ -59,13 +60,7 @@ impl<S: Simd> Codes<S> for Nibbles {
 }
 
 impl<S: Simd> Codes<S> for Bytes {
-    const HEAD: usize = 2;
     const PAIR: usize = 2;
-    #[inline(always)]
-    unsafe fn head(p: *const u8) -> S::V {
-        // SAFETY: forwarded.
-        unsafe { S::load_f16(p.cast()) }
-    }
     #[inline(always)]
     unsafe fn pair(p: *const u8, width: usize) -> (S::V, S::V) {
         // SAFETY: forwarded.
@@ -180,8 +175,7 @@ unsafe fn strip<S: Simd, C: Codes<S>, const NV: usize, const SUB: usize, const R
 /// A panel with its codes as floats: sub-blocks become units with their scales in front.
 #[inline(always)]
 unsafe fn widen<S: Simd, C: Codes<S>, const NV: usize>(form: Form, k: usize, panel: *const u8, out: *mut f32) {
-    let width = NV * S::LANES;
-    let min = usize::from(form.min);
+    let (width, min) = (NV * S::LANES, usize::from(form.min));
     // SAFETY: the panel covers k inputs, out as many floats as `Floats` reads.
     unsafe {
         let (mut at, mut to) = (panel, out);
@@ -275,8 +269,7 @@ unsafe fn blocks<S: Simd, C: Codes<S>, const NV: usize, const MR: usize>(
 ) {
     let width = NV * S::LANES;
     let mut out = [0f32; 12 * 32];
-    let (a, sums) = (s.a, s.sums);
-    let across = panels * width;
+    let (a, sums, across) = (s.a, s.sums, panels * width);
     for (start, count) in even_blocks(g.rows.len(), MR) {
         // SAFETY: rows and columns are inside C (see `store`), the bias covers whole panels.
         unsafe {
@@ -300,8 +293,7 @@ unsafe fn blocks<S: Simd, C: Codes<S>, const NV: usize, const MR: usize>(
 #[inline(always)]
 unsafe fn product<S: Simd, C: Codes<S>, const NV: usize, const MR: usize>(g: &mut QuantizedGemm<'_>) {
     let Quantized { k, form, .. } = *g.weight;
-    let (width, rows) = (NV * S::LANES, g.rows.len());
-    let few = rows <= most_unwidened(MR);
+    let (width, rows, few) = (NV * S::LANES, g.rows.len(), g.rows.len() <= most_unwidened(MR));
     let floats = if few { 0 } else { widened(form, k, width) };
     let sums = if form.min { rows * (k / form.sub) } else { 0 };
     let mut scratch = std::mem::take(g.scratch);
@@ -309,8 +301,7 @@ unsafe fn product<S: Simd, C: Codes<S>, const NV: usize, const MR: usize>(g: &mu
         scratch.resize(floats + sums, 0.0);
     }
     let (panel, sums) = scratch.split_at_mut(floats);
-    let panel_bytes = g.weight.panel_bytes();
-    let mut at = g.panels.start;
+    let (panel_bytes, mut at) = (g.weight.panel_bytes(), g.panels.start);
     // SAFETY: panels < panel_count; the caller vouches for A and C.
     unsafe {
         if form.min {
@@ -356,8 +347,8 @@ unsafe fn tiles_body<S: Simd, const NV: usize, const MR: usize>(t: Tiles<'_, '_>
     unsafe { blocks::<S, Floats, NV, MR>(t.g, t.strip, (t.panel, 1)) }
 }
 
-/// Rows up to which codes become floats in registers. AVX-512 needs four instructions for two vectors of codes beside 24
-/// products with 12 rows: less than reading floats from L2. Others keep fewer rows in registers and are slower so.
+/// Rows up to which codes become floats in registers, anew for each tile. AVX-512 needs four instructions for two vectors
+/// of codes beside 24 products of a tile's 12 rows: less than reading floats from L2. Others' tiles have fewer rows.
 const fn most_unwidened(registers: usize) -> usize {
     if registers > 6 { usize::MAX } else { 3 * registers }
 }
@@ -382,12 +373,17 @@ unsafe fn store<S: Simd>(g: &QuantizedGemm<'_>, row: usize, column: usize, width
 
 #[inline(always)]
 unsafe fn body<S: Simd, const NV: usize, const MR: usize>(g: &mut QuantizedGemm<'_>) {
-    // SAFETY: forwarded.
-    unsafe {
-        if g.weight.form.nibble {
-            product::<S, Nibbles, NV, MR>(g);
-        } else {
-            product::<S, Bytes, NV, MR>(g);
+    let block = (ROW_BLOCK_FLOATS / g.weight.k / MR).max(1) * MR;
+    for (first, count) in even_blocks(g.rows.len(), block).filter(|b| b.1 > 0) {
+        let rows = g.rows.start + first..g.rows.start + first + count;
+        let mut part = QuantizedGemm { rows, panels: g.panels.clone(), scratch: &mut *g.scratch, ..*g };
+        // SAFETY: forwarded.
+        unsafe {
+            if g.weight.form.nibble {
+                product::<S, Nibbles, NV, MR>(&mut part);
+            } else {
+                product::<S, Bytes, NV, MR>(&mut part);
+            }
         }
     }
 }
