@@ -35,7 +35,7 @@ use std::ops::Range;
 pub const CHUNK: usize = 64;
 
 /// Rows that one step of a crowd may have.
-pub const MOST_ROWS: usize = 512;
+pub const MOST_ROWS: usize = 256;
 
 /// Bytes of a page of keys and values on a CPU.
 pub fn page_bytes(config: &Config, isa: Isa) -> usize {

@@ -8,7 +8,7 @@ const STEP_MS: f64 = 120.0;
 /// What a step may cost more for the sake of those who are read, as a part of what it costs without.
 const MORE: f64 = 0.7;
 /// Rows of prompts that ride along at least, and at most.
-const RIDERS: (usize, usize) = (4, 512);
+const RIDERS: (usize, usize) = (4, 256);
 /// How much a new measurement counts.
 const NEW: f64 = 0.2;
 /// Rows of a step from which on it says how fast prompts are read.
@@ -104,6 +104,6 @@ mod tests {
         assert_eq!(pace.budget(0), 32);
         let mut pace = Pace::default();
         pace.note(0, 512, 0.5);
-        assert_eq!(pace.budget(0), 512);
+        assert_eq!(pace.budget(0), 256);
     }
 }
