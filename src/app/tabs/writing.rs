@@ -88,7 +88,7 @@ impl Stream {
             | Event::Status(_)
             | Event::Model(_)
             | Event::Library(_)
-            | Event::Forecast(_) => {}
+            | Event::Forecast(_) | Event::Stopped(_) => {}
         }
         None
     }

@@ -7,7 +7,7 @@ use super::{Cx, Tab};
 use crate::app::command::UiCommand;
 use crate::app::jobs::Pending;
 use crate::app::widgets::icons::Icon;
-use crate::engine::message::{Event, Priority, Report, Request};
+use crate::engine::message::{ClientId, Event, Priority, Report, Request};
 use crate::labs::extract::{self, Field, Source, Wanted};
 use crate::tasks::encoder::Reading;
 use crate::tasks::entities::Entities;
@@ -188,6 +188,7 @@ impl ExtractTab {
                 inputs: extract::questions(&text, &wanted),
                 options: Options::default(),
                 priority: Priority::Interactive,
+                client: ClientId::default(),
             };
             self.questions.start(cx, questions);
         }
