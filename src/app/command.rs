@@ -91,7 +91,9 @@ impl UiCommand {
             Self::Pulse => "Show or hide the hardware's curves.",
             Self::PausePulse => "Hold the curves still.",
             Self::Palette => "Find a command by name.",
-            Self::StartEngine => "Begin anew after the engine has stopped by itself. Models are read again when they are needed.",
+            Self::StartEngine => {
+                "Begin anew after the engine has stopped by itself. Models are read again when they are needed."
+            }
             Self::Tab(_) => "Show this tab.",
             Self::Quit => "Close Glossa.",
         }

@@ -168,7 +168,8 @@ impl Open<'_> {
             | Event::Status(_)
             | Event::Model(_)
             | Event::Library(_)
-            | Event::Forecast(_) | Event::Stopped(_) => {}
+            | Event::Forecast(_)
+            | Event::Stopped(_) => {}
         }
         while let Some(due) = self.waiting.remove(&self.next) {
             match due {

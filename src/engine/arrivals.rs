@@ -116,9 +116,8 @@ impl Worker {
     /// Begins to read the model that has been waited for longest, unless one is being read.
     fn begin_reading(&mut self) {
         while self.reading.is_none() {
-            let waits = |a: &&Active| {
-                !a.is_bound && self.models.get(&a.key).is_none() && !self.postponed.contains(&a.key)
-            };
+            let waits =
+                |a: &&Active| !a.is_bound && self.models.get(&a.key).is_none() && !self.postponed.contains(&a.key);
             let order = |a: &&Active| (a.submission.request.priority == Priority::Batch, a.arrived);
             let Some(first) = self.active.iter().filter(waits).min_by_key(order) else { return };
             let (key, request) = (Arc::clone(&first.key), &first.submission.request);
@@ -154,7 +153,11 @@ impl Worker {
 
     fn read(&mut self, job: Job) -> Result<(), UserMessage> {
         let reading = Reading::begin(job, self.link.bell.clone()).map_err(|error| {
-            UserMessage::new("The model could not be loaded", error.to_string(), "Close other programs, then try again.")
+            UserMessage::new(
+                "The model could not be loaded",
+                error.to_string(),
+                "Close other programs, then try again.",
+            )
         })?;
         self.reading = Some(reading);
         self.follow_reading();

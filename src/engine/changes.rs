@@ -38,7 +38,8 @@ impl Worker {
     /// Allows conversations of another length from now on.
     pub fn set_context(&mut self, context: Option<usize>) {
         self.runtime.context = context;
-        let words = context.map_or_else(|| "with the usual context".into(), |n| format!("with {} tokens", thousands(n)));
+        let words =
+            context.map_or_else(|| "with the usual context".into(), |n| format!("with {} tokens", thousands(n)));
         self.outdate(&words);
     }
 

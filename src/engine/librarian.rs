@@ -198,8 +198,7 @@ impl Fetcher {
         while let Ok(id) = waiting.recv() {
             let stop = crate::nn::lock(&self.stops).get(&id).cloned().unwrap_or_default();
             let get = std::panic::AssertUnwindSafe(|| self.get(&id, &stop));
-            let state =
-                std::panic::catch_unwind(get).unwrap_or_else(|p| Phase::Failed(panic_message(&*p)));
+            let state = std::panic::catch_unwind(get).unwrap_or_else(|p| Phase::Failed(panic_message(&*p)));
             crate::nn::lock(&self.stops).remove(&id);
             let is_done = state == Phase::Done;
             let download = Download { id, progress: Progress::default(), rate: 0.0, state };

@@ -150,7 +150,9 @@ impl Pile {
                     matches!(self.letters.get(at), Some(Letter { event: Event::Library(News::Download(d)), .. })
                         if d.id == fresh.id && d.state == Phase::Running)
                 };
-                if let Some(letter) = self.news.iter().rev().copied().find(same).and_then(|at| self.letters.get_mut(&at)) {
+                if let Some(letter) =
+                    self.news.iter().rev().copied().find(same).and_then(|at| self.letters.get_mut(&at))
+                {
                     letter.event = event;
                     return;
                 }

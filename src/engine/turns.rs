@@ -22,8 +22,7 @@ impl Worker {
         let tickets: Vec<Ticket> =
             ready.iter().filter_map(|id| self.find(*id)).map(|i| self.active[i].ticket(self.epoch)).collect();
         let models = &self.models;
-        let budget =
-            |key: &str, writing: usize| models.get(key).map_or(STEP_TOKENS, |l| l.model.budget(writing));
+        let budget = |key: &str, writing: usize| models.get(key).map_or(STEP_TOKENS, |l| l.model.budget(writing));
         let now = self.epoch.elapsed().as_secs_f64() * 1e3;
         let Some(mut turn) = self.scheduler.next(&tickets, now, &budget) else { return false };
         let begun = Instant::now();

@@ -26,7 +26,14 @@ fn engine(context: Option<usize>) -> Engine {
 
 fn submit(engine: &Engine, task: &'static str, input: Input, options: Options) -> (Ticket, Events) {
     let (sink, events) = EventSink::channel(None);
-    let request = Request { task, model: None, inputs: vec![input], options, priority: Priority::Interactive, client: ClientId::default() };
+    let request = Request {
+        task,
+        model: None,
+        inputs: vec![input],
+        options,
+        priority: Priority::Interactive,
+        client: ClientId::default(),
+    };
     (engine.submit(request, sink).expect("taken"), events)
 }
 

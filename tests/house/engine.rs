@@ -112,7 +112,7 @@ fn interactive_goes_before_a_running_batch() {
     let (_, quick) = submit(&engine, &["quick"], Priority::Interactive);
     assert!(matches!(all_events(&quick).last(), Some(Event::Done { .. })));
     let steps = log.lock().expect("log").clone();
-    assert!(steps.iter().any(|s| s == &["quick"]) && steps.len() < 100, "{}", steps.len());
+    assert!(steps.iter().any(|s| s[0] == "quick") && steps.len() < 100, "{}", steps.len());
     batch.cancel.cancel();
     all_events(&events);
 }
@@ -210,7 +210,8 @@ fn models_that_come_and_go_are_told() {
     config.budget = 1;
     config.status = Some(sink);
     let log = crate::fake::Log::default();
-    config.tasks = vec![Box::new(crate::fake::FakeTask { log, step_ms: 1, load_ms: 10, ..crate::fake::FakeTask::default() })];
+    config.tasks =
+        vec![Box::new(crate::fake::FakeTask { log, step_ms: 1, load_ms: 10, ..crate::fake::FakeTask::default() })];
     let engine = Engine::start(config).expect("engine");
     let mut usage = engine.usage();
     for folder in ["bert-tiny", "bert-odd"] {

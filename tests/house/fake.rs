@@ -254,7 +254,7 @@ pub fn words(n: usize) -> String {
 }
 
 /// Waits until `is_so`, and fails if that takes long.
-pub fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let until = Instant::now() + Duration::from_secs(20);
     while !is_so() {
         assert!(Instant::now() < until, "waited too long: {what}");

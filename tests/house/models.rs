@@ -99,7 +99,8 @@ impl House {
         let inputs = inputs.iter().map(|t| Input::Text((*t).to_owned())).collect();
         let (sink, events) = EventSink::channel(None);
         let (model, options) = (model.map(str::to_owned), Options::default());
-        let request = Request { task, model, inputs, options, priority: Priority::Interactive, client: ClientId::default() };
+        let request =
+            Request { task, model, inputs, options, priority: Priority::Interactive, client: ClientId::default() };
         self.engine.submit(request, sink).expect("submitted");
         wait_for_end(&events, |_| ()).expect("end")
     }
@@ -324,7 +325,14 @@ fn a_precision_chosen_while_the_model_is_at_work_takes_effect_after_it() {
     let texts: Vec<Input> = (0..20_000).map(|i| Input::Text(format!("film number {i}"))).collect();
     let (sink, events) = EventSink::channel(None);
     let (model, options) = (Some("o/n".to_owned()), Options::default());
-    let request = Request { task: "sentiment", model, inputs: texts, options, priority: Priority::Batch, client: ClientId::default() };
+    let request = Request {
+        task: "sentiment",
+        model,
+        inputs: texts,
+        options,
+        priority: Priority::Batch,
+        client: ClientId::default(),
+    };
     house.engine.submit(request, sink).expect("submitted");
     let mut chosen = false;
     let end = wait_for_end(&events, |event| {

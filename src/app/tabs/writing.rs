@@ -88,7 +88,8 @@ impl Stream {
             | Event::Status(_)
             | Event::Model(_)
             | Event::Library(_)
-            | Event::Forecast(_) | Event::Stopped(_) => {}
+            | Event::Forecast(_)
+            | Event::Stopped(_) => {}
         }
         None
     }

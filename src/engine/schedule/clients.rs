@@ -5,14 +5,6 @@ use super::ticket::{AGE, Line, Ticket};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-/// What a request does in a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    Reads,
-    Writes,
-    Alone,
-}
-
 #[derive(Clone, Debug)]
 struct Client {
     /// Tokens beyond what the least served client of the line has had.

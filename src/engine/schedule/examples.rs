@@ -97,7 +97,7 @@ fn batch_that_has_waited_long_leads_one_step() {
     scheduler.charge(&turn, &tickets, 50.0);
     // Even if others of its model have waited as long.
     for step in 0..194 {
-        let turn = scheduler.next(&tickets, AGE + 50.0 + 10.0 * f64::from(step), 1024).unwrap();
+        let turn = scheduler.next(&tickets, AGE + 50.0 + 10.0 * f64::from(step), &|_, _| 1024).unwrap();
         assert_eq!(&*turn.model, "chat");
         scheduler.charge(&turn, &tickets, 10.0);
     }

@@ -29,12 +29,11 @@ mod simulate;
 mod ticket;
 
 use super::message::Priority;
-use clients::{Kind, Line};
 use fair::Want;
 use rounds::{Candidate, Rounds};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-pub use ticket::{AGE, DEBT, MIN_SHARE, QUANTUM, READING, RIDE, Share, Ticket, Turn};
+pub use ticket::{AGE, DEBT, Kind, MIN_SHARE, QUANTUM, READING, RIDE, Share, Ticket, Turn};
 
 /// Tokens that a step of a model should have at most, by how many texts it is writing.
 pub type Budget<'a> = &'a dyn Fn(&str, usize) -> usize;

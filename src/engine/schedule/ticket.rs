@@ -86,6 +86,14 @@ pub struct Share {
     pub tokens: usize,
 }
 
-/// Requests that queue together: of a priority, and writing (true) or reading. Service is counted for
-/// each: who writes a lot doesn't read less for it.
-pub type Line = (Priority, bool);
+/// What a request does in a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    Reads,
+    Writes,
+    Alone,
+}
+
+/// Requests that queue together. Service is counted in each by itself: who writes a lot, or runs alone,
+/// doesn't read less for it.
+pub type Line = (Priority, Kind);

@@ -265,7 +265,14 @@ impl ModelsTab {
         let Some(&(task, _)) = task else { return };
         self.failed.remove(model);
         let (inputs, options) = (Vec::new(), Options::default());
-        let request = Request { task, model: Some(model.to_owned()), inputs, options, priority: Priority::Interactive, client: ClientId::default() };
+        let request = Request {
+            task,
+            model: Some(model.to_owned()),
+            inputs,
+            options,
+            priority: Priority::Interactive,
+            client: ClientId::default(),
+        };
         match cx.submit(request) {
             Ok(ticket) => self.loading.push(Loading { ticket, model: model.to_owned(), share: 0.0 }),
             Err(message) => {
