@@ -21,6 +21,7 @@ pub enum UiCommand {
     Pulse,
     PausePulse,
     Palette,
+    StartEngine,
     /// The tab at this place of the rail.
     Tab(u8),
     Quit,
@@ -28,7 +29,7 @@ pub enum UiCommand {
 
 impl UiCommand {
     /// Every command but the tabs, in the palette's order.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Run,
         Self::Stop,
         Self::Why,
@@ -44,6 +45,7 @@ impl UiCommand {
         Self::Pulse,
         Self::PausePulse,
         Self::Palette,
+        Self::StartEngine,
         Self::Quit,
     ];
 
@@ -65,6 +67,7 @@ impl UiCommand {
             Self::Pulse => "Pulse",
             Self::PausePulse => "Pause the pulse",
             Self::Palette => "Commands",
+            Self::StartEngine => "Start the engine again",
             Self::Tab(_) => "Go to tab",
             Self::Quit => "Quit",
         }
@@ -88,6 +91,9 @@ impl UiCommand {
             Self::Pulse => "Show or hide the hardware's curves.",
             Self::PausePulse => "Hold the curves still.",
             Self::Palette => "Find a command by name.",
+            Self::StartEngine => {
+                "Begin anew after the engine has stopped by itself. Models are read again when they are needed."
+            }
             Self::Tab(_) => "Show this tab.",
             Self::Quit => "Close Glossa.",
         }
@@ -101,7 +107,7 @@ impl UiCommand {
             Self::Stop => Some(KeyboardShortcut::new(Modifiers::NONE, Key::Escape)),
             Self::Why => ctrl(Key::Y),
             Self::Batch => ctrl(Key::B),
-            Self::CopyText | Self::CopyJson | Self::SaveCsv | Self::Tokens => None,
+            Self::CopyText | Self::CopyJson | Self::SaveCsv | Self::Tokens | Self::StartEngine => None,
             Self::NewConversation => ctrl(Key::N),
             Self::OneToken => ctrl(Key::ArrowRight),
             Self::Theme => ctrl(Key::T),

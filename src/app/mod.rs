@@ -14,14 +14,13 @@ pub mod theme;
 pub mod widgets;
 
 use crate::disk::{Held, Lock};
-use crate::engine::message::{Event, EventSink, Status};
+use crate::engine::message::{Event, EventSink, Events, Status};
 use crate::engine::{Engine, EngineConfig, Library, librarian};
 use crate::nn::runtime::DeviceChoice;
 use crate::telemetry::sampler::{Sampler, SharedStore, lock};
 use crate::telemetry::sources::{Own, Probe};
 use crate::telemetry::store::Store;
 use command::UiCommand;
-use crossbeam_channel::Receiver;
 use jobs::Pending;
 use notices::Notices;
 use palette::CommandPalette;
@@ -50,7 +49,7 @@ pub struct App {
     engine: Engine,
     library: Library,
     sink: EventSink,
-    events: Receiver<Event>,
+    events: Events,
     status: Option<Status>,
     store: SharedStore,
     _sampler: Option<Sampler>,
@@ -221,6 +220,10 @@ impl App {
                 lock(&self.store).set_device_notice(status.device.notice.clone());
                 continue;
             }
+            if let Event::Stopped(message) = &event {
+                self.notices.push_with(message.to_string(), UiCommand::StartEngine);
+                continue;
+            }
             record::record(&mut lock(&self.store), &event);
             for index in 0..self.tabs.len() {
                 self.with_tab(ctx, index, |tab, cx| tab.on_event(&event, cx));
@@ -259,11 +262,30 @@ impl App {
                 }
             }
             UiCommand::Palette => self.palette = Some(CommandPalette::default()),
+            UiCommand::StartEngine => self.start_engine(),
             UiCommand::Tab(index) => self.show_tab(usize::from(index)),
             UiCommand::Quit => ctx.send_viewport_cmd(egui::ViewportCommand::Close),
             _ => {
                 let current = self.current;
                 self.with_tab(ctx, current, |tab, cx| tab.on_command(command, cx));
+            }
+        }
+    }
+
+    /// Begins anew with an engine that has stopped by itself.
+    fn start_engine(&mut self) {
+        if self.engine.is_alive() {
+            self.notices.say("The engine is running.");
+            return;
+        }
+        match self.engine.restart() {
+            Ok(()) => {
+                self.notices.settle(UiCommand::StartEngine);
+                self.notices.say("The engine has been started again.");
+            }
+            Err(error) => {
+                let text = format!("The engine could not start: {error}. Close other programs, then try again.");
+                self.notices.push_with(text, UiCommand::StartEngine);
             }
         }
     }

@@ -58,7 +58,10 @@ impl App {
         if own || (self.pulse.is_moving() && (wide || self.settings.pulse_open)) {
             ui.ctx().request_repaint_after(self.pace());
         }
-        self.notices.show(ui, p);
+        if let Some(remedy) = self.notices.show(ui, p) {
+            let ctx = ui.ctx().clone();
+            self.run_command(&ctx, remedy);
+        }
         let margin = if wide { Margin::symmetric(28, 20) } else { Margin::symmetric(20, 14) };
         CentralPanel::default().frame(Frame::new().fill(p.ground).inner_margin(margin)).show(ui, |ui| {
             let (ctx, current) = (ui.ctx().clone(), self.current);

@@ -3,7 +3,7 @@
 use super::writing::WritingArgs;
 use super::{Common, say, write_part};
 use crate::disk::write_whole;
-use crate::engine::message::{CancelToken, Event, EventSink, Priority, Report, Request};
+use crate::engine::message::{CancelToken, ClientId, Event, EventSink, Priority, Report, Request};
 use crate::engine::{Engine, wait_for_end};
 use crate::error::{UserMessage, plain};
 use crate::nn::lock;
@@ -138,6 +138,7 @@ impl Talk<'_> {
             inputs: vec![Input::Chat(system.chain(self.messages.iter().cloned()).collect())],
             options: self.args.writing.options(),
             priority: Priority::Interactive,
+            client: ClientId::default(),
         };
         let (sink, events) = EventSink::channel(None);
         let ticket = match self.engine.submit(request, sink) {

@@ -4,7 +4,7 @@ use super::inputs::AnalysisArgs;
 use super::search::SearchArgs;
 use super::writing::WritingArgs;
 use super::{Common, progress_bar, say, task_id, write_line, write_part};
-use crate::engine::message::{Event, EventSink, Priority, RequestId};
+use crate::engine::message::{Event, EventSink, Events, Priority, RequestId};
 use crate::engine::record::Record;
 use crate::engine::{Engine, SubmitError};
 use crate::error::UserMessage;
@@ -13,7 +13,6 @@ use crate::labs::{extract, summaries};
 use crate::tasks::text::patterns::Patterns;
 use crate::tasks::{Alternative, Input, Output};
 use clap::Args;
-use crossbeam_channel::Receiver;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -96,7 +95,7 @@ pub(super) fn run(args: &RunArgs, common: &Common) -> Result<ExitCode, UserMessa
                     open.by_id.insert(id, sent);
                     sent += 1;
                 }
-                Err(SubmitError::Busy) if !open.by_id.is_empty() => break,
+                Err(SubmitError::Busy { .. }) if !open.by_id.is_empty() => break,
                 Err(error) => return Err(error.into()),
             }
         }
@@ -130,7 +129,7 @@ enum Printed {
 
 impl Open<'_> {
     /// Takes one event in; prints what is due, in the order of the inputs.
-    fn take(&mut self, events: &Receiver<Event>) -> Result<(), UserMessage> {
+    fn take(&mut self, events: &Events) -> Result<(), UserMessage> {
         let event = events.recv().map_err(|_| SubmitError::Stopped)?;
         let Some(id) = event.id() else { return Ok(()) };
         match event {
@@ -168,7 +167,8 @@ impl Open<'_> {
             | Event::Status(_)
             | Event::Model(_)
             | Event::Library(_)
-            | Event::Forecast(_) => {}
+            | Event::Forecast(_)
+            | Event::Stopped(_) => {}
         }
         while let Some(due) = self.waiting.remove(&self.next) {
             match due {

@@ -1,12 +1,15 @@
 //! A request on the worker: its open inputs, its clock, its single last event.
 
-use super::message::{Event, ItemResult, Report, RequestId, Submission, Timing};
-use super::models::panic_message;
-use super::queue;
+use super::message::{Event, ItemResult, Report, RequestId, Timing};
+use super::put_away::panic_message;
+use super::schedule;
+use super::submission::Submission;
 use super::trace::Trace;
+use super::works::{Works, estimate};
 use crate::error::UserMessage;
-use crate::tasks::{Model, Partial, Phase, Work};
+use crate::tasks::{Model, Partial, Phase, STEP_TOKENS, Work};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Inputs of one request that are tokenized ahead of a step.
@@ -18,13 +21,19 @@ const MATES: usize = 64;
 pub struct Active {
     pub submission: Submission,
     pub arrived: u64,
-    pub key: String,
-    pub alone: bool,
-    /// Inputs tokenized and not yet answered, by index.
-    pub open: Vec<(usize, Box<dyn Work>)>,
+    /// Task and model: what can share a step.
+    pub key: Arc<str>,
+    /// Whether it has its model: the one that is loaded serves it to its end, whatever is chosen meanwhile.
+    pub is_bound: bool,
+    /// Since when its model is being read for it.
+    pub loading: Option<Instant>,
+    /// Inputs tokenized and not yet answered.
+    pub open: Works,
+    /// Whether others have given memory back since it last had to wait for some.
+    pub may_retry: bool,
+    /// When it last took part in a step, or was submitted.
+    served: Instant,
     next_input: usize,
-    /// Inputs to be tokenized once more: a step that held them has panicked.
-    again: Vec<usize>,
     done: usize,
     started: Option<Instant>,
     timing: Timing,
@@ -55,17 +64,19 @@ pub enum End {
 impl Active {
     /// A request that has just arrived, for a model of `model_task`.
     pub fn new(submission: Submission, arrived: u64, model_task: &str) -> Self {
-        let key = format!("{model_task}|{}", submission.request.model.as_deref().unwrap_or(""));
+        let key = format!("{model_task}|{}", submission.request.model.as_deref().unwrap_or("")).into();
         Self {
             trace: Trace::new(submission.submitted),
             mates: Vec::new(),
+            served: submission.submitted,
             submission,
             arrived,
             key,
-            alone: false,
-            open: Vec::new(),
+            is_bound: false,
+            loading: None,
+            open: Works::default(),
+            may_retry: false,
             next_input: 0,
-            again: Vec::new(),
             done: 0,
             started: None,
             timing: Timing::default(),
@@ -81,19 +92,48 @@ impl Active {
         self.submission.id
     }
 
-    /// For the queue.
-    pub fn ticket(&self) -> queue::Ticket {
-        queue::Ticket {
+    /// For the scheduler, whose clock began at `epoch`.
+    pub fn ticket(&self, epoch: Instant) -> schedule::Ticket {
+        let request = &self.submission.request;
+        schedule::Ticket {
+            id: self.id().0,
+            client: request.client.0,
+            priority: request.priority,
+            model: Arc::clone(&self.key),
             arrived: self.arrived,
-            priority: self.submission.request.priority,
-            key: self.key.clone(),
-            alone: self.alone,
+            waiting_since: ms(epoch, self.served),
+            load: self.load().max(1),
+            is_open: !self.open.is_empty(),
+            alone: false,
         }
     }
 
-    /// Whether its owner wants no more of it.
-    pub fn is_cancelled(&self) -> bool {
-        self.submission.cancel.is_cancelled()
+    /// Tokens that the next step could take: of inputs that were not tokenized yet about as many, as far as a step goes.
+    fn load(&self) -> usize {
+        let mut load = self.open.load();
+        for input in self.submission.request.inputs.iter().skip(self.next_input).take(OPEN) {
+            if load >= STEP_TOKENS {
+                break;
+            }
+            load = load.saturating_add(estimate(input.text()));
+        }
+        load
+    }
+
+    /// Whether there is something to compute for it, and somebody who reads what came of it before.
+    pub fn is_ready(&self) -> bool {
+        self.is_bound && !self.submission.sink.is_full(self.id())
+    }
+
+    /// Whether all that could move of it waits for memory that others hold.
+    pub fn is_waiting(&self) -> bool {
+        self.open.is_waiting() && self.next_input >= self.submission.request.inputs.len()
+    }
+
+    /// Notes that it had a turn.
+    pub fn serve(&mut self) {
+        self.served = Instant::now();
+        self.may_retry = false;
     }
 
     /// Notes that work has begun, once.
@@ -107,8 +147,9 @@ impl Active {
         }
     }
 
-    /// Adds the time spent reading a model since `begun`.
-    pub fn add_load(&mut self, begun: Instant) {
+    /// Adds the time for which its model was read, if it was.
+    pub fn add_load(&mut self) {
+        let Some(begun) = self.loading.take() else { return };
         let now = Instant::now();
         self.timing.load += ms(begun, now);
         self.trace.add("load", begun, now, 0);
@@ -149,25 +190,12 @@ impl Active {
 
     /// The next input to tokenize, while there are fewer open than one step can use.
     pub fn next_input(&mut self) -> Option<usize> {
-        if self.open.len() >= OPEN {
+        let index = self.next_input;
+        if self.open.len() >= OPEN || index >= self.submission.request.inputs.len() {
             return None;
         }
-        let index = self.again.pop().unwrap_or(self.next_input);
-        if index >= self.submission.request.inputs.len() {
-            return None;
-        }
-        self.next_input = self.next_input.max(index + 1);
+        self.next_input += 1;
         Some(index)
-    }
-
-    /// Starts the open inputs afresh and runs alone from now on: after a panic their work may be
-    /// half written.
-    pub fn isolate(&mut self) {
-        self.alone = true;
-        for (index, work) in self.open.drain(..).rev() {
-            self.tokens -= work.tokens();
-            self.again.push(index);
-        }
     }
 
     /// Counts the tokens of an input.
@@ -178,14 +206,7 @@ impl Active {
     /// Takes a tokenized input in.
     pub fn opened(&mut self, index: usize, work: Box<dyn Work>) {
         self.count(&*work);
-        self.open.push((index, work));
-    }
-
-    /// Takes out the inputs that are computed.
-    pub fn take_finished(&mut self) -> Vec<(usize, Box<dyn Work>)> {
-        let (finished, open) = std::mem::take(&mut self.open).into_iter().partition(|(_, w)| w.remaining() == 0);
-        self.open = open;
-        finished
+        self.open.open(index, work);
     }
 
     /// Hands out what has come of an answer that streams.
@@ -199,7 +220,7 @@ impl Active {
 
     /// Says how far a single long input has come.
     pub fn tell_progress(&self) {
-        let [(_, work)] = self.open.as_slice() else { return };
+        let Some((_, work)) = self.open.iter().next() else { return };
         if self.submission.request.inputs.len() == 1 && work.phase() == Phase::Forward && work.remaining() > 0 {
             let share = 1.0 - work.remaining() as f32 / work.tokens().max(1) as f32;
             self.submission.sink.send(Event::Progress { id: self.submission.id, share });
@@ -233,6 +254,7 @@ impl Active {
 
     /// Sends the one last event.
     pub fn finish(mut self, end: End, place: Place) {
+        self.add_load();
         let finished = Instant::now();
         let submitted = self.submission.submitted;
         self.timing.total = ms(submitted, finished);
@@ -254,7 +276,9 @@ impl Active {
             warnings: self.warnings,
         };
         let id = self.submission.id;
-        self.submission.sink.send(match end {
+        // What it holds is free before anybody hears of the end.
+        drop(self.open);
+        self.submission.end(match end {
             End::Done => Event::Done { id, report },
             End::Cancelled => Event::Cancelled { id, report },
             End::Failed(message) => Event::Failed { id, message, report },

@@ -1,8 +1,10 @@
 //! Models as files: what is here, what can be got, downloads, decisions. On threads of their own, so that
 //! neither the window nor the worker waits for a disk or a network.
 
-use super::message::{Command, Event, EventSink};
+use super::command::Command;
+use super::message::{Event, EventSink};
 use super::news::{Download, Errand, News, Phase};
+use super::put_away::panic_message;
 use super::shelf::Shelf;
 use crate::error::UserMessage;
 use crate::models::add;
@@ -79,7 +81,7 @@ pub(super) fn run(desk: &Desk) {
             Errand::Search(words) => desk.search(words),
             other => {
                 let news = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| desk.serve(other)));
-                let news = news.unwrap_or_else(|p| Some(News::Failed(super::models::panic_message(&*p))));
+                let news = news.unwrap_or_else(|p| Some(News::Failed(panic_message(&*p))));
                 if let Some(news) = news {
                     desk.sink.send(Event::Library(news));
                 }
@@ -196,8 +198,7 @@ impl Fetcher {
         while let Ok(id) = waiting.recv() {
             let stop = crate::nn::lock(&self.stops).get(&id).cloned().unwrap_or_default();
             let get = std::panic::AssertUnwindSafe(|| self.get(&id, &stop));
-            let state =
-                std::panic::catch_unwind(get).unwrap_or_else(|p| Phase::Failed(super::models::panic_message(&*p)));
+            let state = std::panic::catch_unwind(get).unwrap_or_else(|p| Phase::Failed(panic_message(&*p)));
             crate::nn::lock(&self.stops).remove(&id);
             let is_done = state == Phase::Done;
             let download = Download { id, progress: Progress::default(), rate: 0.0, state };

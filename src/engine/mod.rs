@@ -3,36 +3,58 @@
 //! Commands go in by [`Engine`], events come out by the sink that each request brings. See
 //! ARCHITECTURE.md for a request's life.
 
-pub mod active;
-pub mod budget;
+mod active;
+mod arrivals;
+mod budget;
+mod changes;
+mod command;
+mod event;
+mod job;
 pub mod librarian;
 mod life;
+mod loader;
+mod mailbox;
 pub mod message;
-pub mod models;
+mod models;
 pub mod news;
-pub mod queue;
+mod patience;
+mod pile;
+mod planning;
+mod put_away;
 pub mod record;
+pub mod schedule;
 pub mod shapes;
 pub mod shelf;
+mod status;
+mod steps;
+mod submission;
+mod telling;
 pub mod trace;
+mod turns;
 pub mod usage;
-pub mod worker;
+mod worker;
+mod works;
 
 use crate::error::UserMessage;
 pub use crate::models::library::Library;
+use crate::nn::lock;
 use crate::nn::precision::Precision;
 use crate::nn::runtime::{DeviceChoice, available_memory};
 use crate::tasks::Task;
-use crossbeam_channel::{Sender, TrySendError};
+use command::Command;
+use crossbeam_channel::{Receiver, Sender, TrySendError};
 use librarian::Desk;
-use message::{CancelToken, Command, Event, EventSink, Request, RequestId, Submission};
+use life::Setup;
+use message::{CancelToken, Event, EventSink, Events, Request, RequestId};
 use news::Errand;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use submission::{Ledger, Submission};
 use usage::{Usage, UsageReader};
+use worker::Link;
 
 /// Requests that may wait or run at a time.
 pub const CAPACITY: usize = 256;
@@ -80,25 +102,34 @@ impl EngineConfig {
 /// Why a request was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SubmitError {
-    /// The queue is full: try again when a request has ended.
-    #[error("the engine is busy: too many requests are waiting")]
-    Busy,
-    /// The engine has been shut down.
+    /// The queue is full.
+    #[error("the engine is busy: too many requests are waiting; try again in about {} s", .retry_after.as_secs_f64().ceil())]
+    Busy {
+        /// About when there will be a place.
+        retry_after: Duration,
+    },
+    /// The engine has stopped, or was never reached.
     #[error("the engine has stopped")]
     Stopped,
 }
 
-impl<T> From<TrySendError<T>> for SubmitError {
-    fn from(error: TrySendError<T>) -> Self {
-        if error.is_full() { Self::Busy } else { Self::Stopped }
+impl SubmitError {
+    /// Whether there was no place.
+    pub fn is_busy(self) -> bool {
+        matches!(self, Self::Busy { .. })
+    }
+
+    fn of<T>(error: &TrySendError<T>) -> Self {
+        let retry_after = Duration::from_secs(1);
+        if error.is_full() { Self::Busy { retry_after } } else { Self::Stopped }
     }
 }
 
 impl From<SubmitError> for UserMessage {
     fn from(error: SubmitError) -> Self {
         let next = match error {
-            SubmitError::Busy => "Wait a moment, or press Stop, then try again.",
-            SubmitError::Stopped => "Start again.",
+            SubmitError::Busy { .. } => "Wait a moment, or press Stop on what runs, then try again.",
+            SubmitError::Stopped => "Press 'Start the engine again' (Ctrl+K finds it), or start Glossa again.",
         };
         Self::new("Nothing was run", error.to_string(), next)
     }
@@ -111,15 +142,30 @@ pub struct Ticket {
     pub cancel: CancelToken,
 }
 
-/// The handle to the worker. Dropping it stops the worker within one step.
-pub struct Engine {
-    commands: Sender<Command>,
-    in_flight: Arc<AtomicUsize>,
+/// The handle to the worker: cheap to clone, usable from any thread. When the last one is dropped the worker stops within
+/// one step.
+#[derive(Clone)]
+pub struct Engine(Arc<Core>);
+
+/// What all handles share.
+struct Core {
+    ledger: Arc<Ledger>,
     capacity: usize,
     next_id: AtomicU64,
-    halt: CancelToken,
     usage: Arc<Usage>,
+    commands: Sender<Command>,
+    /// The worker's end too: what nobody took out when a worker ended must not lie there for ever.
+    inbox: Receiver<Command>,
     errands: Option<Sender<Errand>>,
+    setup: Mutex<Setup>,
+    worker: Mutex<Running>,
+    is_alive: Arc<AtomicBool>,
+}
+
+/// A worker's thread.
+#[derive(Default)]
+struct Running {
+    halt: CancelToken,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -129,17 +175,11 @@ impl Engine {
     /// # Errors
     /// If the operating system refuses a thread.
     pub fn start(config: EngineConfig) -> std::io::Result<Self> {
-        let (commands, inbox) = crossbeam_channel::bounded(config.capacity + 64);
-        let in_flight = Arc::new(AtomicUsize::new(0));
-        let capacity = config.capacity;
-        let halt = CancelToken::default();
-        let usage = Arc::new(Usage::default());
-        let wires = (Arc::clone(&in_flight), halt.clone(), Arc::clone(&usage));
-        let link = worker::Link { inbox, in_flight: wires.0, halt: wires.1, usage: wires.2 };
+        let (commands, inbox) = crossbeam_channel::bounded(config.capacity.saturating_add(64));
         // Whoever does not listen has no use for a librarian.
         let errands = match &config.status {
             Some(sink) => {
-                let (sender, errands) = crossbeam_channel::bounded(config.capacity);
+                let (sender, errands) = crossbeam_channel::bounded(config.capacity.max(1));
                 let desk =
                     Desk { library: config.library.clone(), errands, worker: commands.clone(), sink: sink.clone() };
                 std::thread::Builder::new().name("glossa-library".into()).spawn(move || librarian::run(&desk))?;
@@ -147,17 +187,64 @@ impl Engine {
             }
             None => None,
         };
-        let thread = std::thread::Builder::new().name("glossa-engine".into()).spawn(move || life::run(config, link))?;
-        Ok(Self {
-            commands,
-            in_flight,
+        let EngineConfig { library, device, threads, precision, context, budget, cache, tasks, capacity, status } =
+            config;
+        let tasks = tasks.into();
+        let setup = Setup { library, device, threads, precision, context, budget, cache, tasks, status };
+        let engine = Self(Arc::new(Core {
+            ledger: Arc::new(Ledger::default()),
             capacity,
             next_id: AtomicU64::new(1),
-            halt,
-            usage,
+            usage: Arc::default(),
+            commands,
+            inbox,
             errands,
-            thread: Some(thread),
-        })
+            setup: Mutex::new(setup),
+            worker: Mutex::default(),
+            is_alive: Arc::new(AtomicBool::new(false)),
+        }));
+        engine.restart()?;
+        Ok(engine)
+    }
+
+    /// Whether there is a worker: it ends by itself only after [`Event::Stopped`].
+    pub fn is_alive(&self) -> bool {
+        self.0.is_alive.load(Ordering::SeqCst)
+    }
+
+    /// Starts a new worker where the old one has ended, with the device and the context that were chosen last.
+    ///
+    /// # Errors
+    /// If the operating system refuses a thread.
+    pub fn restart(&self) -> std::io::Result<()> {
+        let core = &*self.0;
+        let mut worker = lock(&core.worker);
+        if self.is_alive() {
+            return Ok(());
+        }
+        if let Some(ended) = worker.thread.take() {
+            let _ = ended.join();
+        }
+        core.ledger.say_last_words(None);
+        let halt = CancelToken::default();
+        let link = Link {
+            inbox: core.inbox.clone(),
+            bell: core.commands.clone(),
+            ledger: Arc::clone(&core.ledger),
+            halt: halt.clone(),
+            usage: Arc::clone(&core.usage),
+        };
+        let (setup, is_alive) = (lock(&core.setup).clone(), Arc::clone(&core.is_alive));
+        core.is_alive.store(true, Ordering::SeqCst);
+        let run = move || life::run(setup, link, &is_alive);
+        match std::thread::Builder::new().name("glossa-engine".into()).spawn(run) {
+            Ok(thread) => *worker = Running { halt, thread: Some(thread) },
+            Err(error) => {
+                core.is_alive.store(false, Ordering::SeqCst);
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 
     /// Hands a request over. Never waits.
@@ -165,35 +252,56 @@ impl Engine {
     /// # Errors
     /// [`SubmitError::Busy`] when the queue is full.
     pub fn submit(&self, request: Request, sink: EventSink) -> Result<Ticket, SubmitError> {
-        if self.in_flight.fetch_add(1, Ordering::AcqRel) >= self.capacity {
-            self.in_flight.fetch_sub(1, Ordering::AcqRel);
-            return Err(SubmitError::Busy);
+        let core = &*self.0;
+        if !self.is_alive() {
+            return Err(SubmitError::Stopped);
         }
-        let id = RequestId(self.next_id.fetch_add(1, Ordering::Relaxed));
-        let cancel = CancelToken::default();
-        let submission = Submission { id, request, cancel: cancel.clone(), sink, submitted: Instant::now() };
-        match self.commands.try_send(Command::Submit(Box::new(submission))) {
-            Ok(()) => Ok(Ticket { id, cancel }),
+        let place = core.ledger.enter(core.capacity).map_err(|retry_after| SubmitError::Busy { retry_after })?;
+        let id = RequestId(core.next_id.fetch_add(1, Ordering::Relaxed));
+        let submission = Submission::new(id, request, sink, place);
+        let cancel = submission.cancel.clone();
+        match core.commands.try_send(Command::Submit(Box::new(submission))) {
+            Ok(()) => {
+                self.sweep();
+                Ok(Ticket { id, cancel })
+            }
             Err(error) => {
-                self.in_flight.fetch_sub(1, Ordering::AcqRel);
-                Err(error.into())
+                let reason = SubmitError::of(&error);
+                if let Command::Submit(submission) = error.into_inner() {
+                    submission.withdraw();
+                }
+                Err(reason)
             }
         }
     }
 
-    /// Uses another device from the next step on.
+    /// A worker that ended while something was handed over has not seen it: it ends here, with a last event.
+    fn sweep(&self) {
+        while !self.is_alive()
+            && let Ok(command) = self.0.inbox.try_recv()
+        {
+            drop(command);
+        }
+    }
+
+    /// Uses another device from now on: models at work finish what they have.
     ///
     /// # Errors
     /// If the worker cannot be reached.
     pub fn set_device(&self, choice: DeviceChoice, threads: Option<usize>) -> Result<(), SubmitError> {
+        {
+            let mut setup = lock(&self.0.setup);
+            (setup.device, setup.threads) = (choice, threads);
+        }
         self.tell(Command::SetDevice { choice, threads })
     }
 
-    /// Allows conversations of another length.
+    /// Allows conversations of another length from now on: models at work finish what they have.
     ///
     /// # Errors
     /// If the worker cannot be reached.
     pub fn set_context(&self, context: Option<usize>) -> Result<(), SubmitError> {
+        lock(&self.0.setup).context = context;
         self.tell(Command::SetContext(context))
     }
 
@@ -226,33 +334,45 @@ impl Engine {
     /// # Errors
     /// If there is no librarian, or too much waits for it.
     pub fn ask(&self, errand: Errand) -> Result<(), SubmitError> {
-        let desk = self.errands.as_ref().ok_or(SubmitError::Stopped)?;
-        Ok(desk.try_send(errand)?)
+        let desk = self.0.errands.as_ref().ok_or(SubmitError::Stopped)?;
+        desk.try_send(errand).map_err(|error| SubmitError::of(&error))
     }
 
     fn tell(&self, command: Command) -> Result<(), SubmitError> {
-        Ok(self.commands.try_send(command)?)
+        if !self.is_alive() {
+            return Err(SubmitError::Stopped);
+        }
+        self.0.commands.try_send(command).map_err(|error| SubmitError::of(&error))?;
+        self.sweep();
+        Ok(())
     }
 
     /// Tells other threads what the engine holds in memory.
     pub fn usage(&self) -> UsageReader {
-        UsageReader { usage: Arc::clone(&self.usage), in_flight: Arc::clone(&self.in_flight), gpu: None }
+        let (usage, ledger) = (Arc::clone(&self.0.usage), Arc::clone(&self.0.ledger));
+        UsageReader { usage, ledger, gpu: None, seen: (0, 0) }
     }
 
     /// Requests waiting or running.
     pub fn queue(&self) -> usize {
-        self.in_flight.load(Ordering::Acquire)
+        self.0.ledger.open()
     }
 }
 
-impl Drop for Engine {
+impl Drop for Core {
     fn drop(&mut self) {
-        self.halt.cancel();
+        self.ledger.close();
+        let worker = std::mem::take(&mut *lock(&self.worker));
+        worker.halt.cancel();
         // A full channel is no matter: the worker looks at `halt` too.
         let _ = self.commands.send_timeout(Command::Shutdown, Duration::from_millis(100));
-        if let Some(thread) = self.thread.take() {
+        // Whoever holds the last handle may be called by the worker itself, to be woken.
+        if let Some(thread) = worker.thread.filter(|t| t.thread().id() != std::thread::current().id()) {
             // The worker ends within one forward step. It never panics (it catches).
             let _ = thread.join();
+        }
+        while let Ok(command) = self.inbox.try_recv() {
+            drop(command);
         }
     }
 }
@@ -260,7 +380,7 @@ impl Drop for Engine {
 /// Waits for a request's last event, handing every event to `each`. For callers without a window.
 ///
 /// Returns `None` if the engine has stopped without one.
-pub fn wait_for_end(events: &crossbeam_channel::Receiver<Event>, mut each: impl FnMut(&Event)) -> Option<Event> {
+pub fn wait_for_end(events: &Events, mut each: impl FnMut(&Event)) -> Option<Event> {
     loop {
         let event = events.recv().ok()?;
         each(&event);

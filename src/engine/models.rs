@@ -1,11 +1,11 @@
-//! The models that the worker holds: opened at first use, shared, evicted under the budget.
+//! The models that the worker holds: shared, dropped under the budget, never while somebody uses them.
 
 use super::budget::Budget;
 use super::message::{Happening, LoadedModel, ModelChange, ModelInfo, Outlook, Prospect};
-use crate::error::UserMessage;
+use super::put_away::Kept;
 use crate::models::catalogue;
 use crate::models::gguf::Gguf;
-use crate::models::library::{Library, ModelEntry};
+use crate::models::library::Library;
 use crate::models::manifest::Manifest;
 use crate::models::registry::Registry;
 use crate::models::verify::Verifier;
@@ -13,54 +13,54 @@ use crate::nn::forecast::Forecast;
 use crate::nn::precision::Precision;
 use crate::nn::runtime::{Runtime, process_memory};
 use crate::nn::source::TensorSource as _;
-use crate::tasks::{Model, Task, TaskError, forecast};
+use crate::tasks::{Occupancy, Task, forecast};
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 /// Loaded models by key (task and model as requested).
 pub struct Models {
-    library: Library,
-    verifier: Verifier,
-    budget: Budget,
-    loaded: HashMap<String, Loaded>,
+    pub(super) library: Library,
+    /// Also used by the thread that reads models.
+    pub(super) verifier: Arc<Mutex<Verifier>>,
+    pub(super) budget: Budget,
+    pub(super) loaded: HashMap<String, Loaded>,
     /// What was decided about models.
-    registry: Registry,
+    pub(super) registry: Registry,
     /// What has happened and was not told yet.
-    changes: Vec<ModelChange>,
+    pub(super) changes: Vec<ModelChange>,
 }
 
 /// A model in memory.
 pub struct Loaded {
     pub id: String,
-    pub model: Box<dyn Model>,
-    /// How its weights are kept, where the file leaves it open.
-    precision: &'static str,
+    pub model: Kept,
+    /// What it was read for: device, context, precision.
+    pub runtime: Runtime,
     /// Chosen for this model, and whether the command line leaves no choice.
-    asked: Option<Precision>,
-    is_fixed: bool,
-    memory: Option<(usize, usize)>,
+    pub(super) asked: Option<Precision>,
+    pub(super) is_fixed: bool,
+    pub(super) memory: Option<(usize, usize)>,
+    /// Another device, context or precision was chosen since, or it panicked: it serves those that have it, and nobody
+    /// else.
+    pub is_outdated: bool,
+    /// Rows of its last step.
+    pub rows: usize,
 }
 
 impl Loaded {
     /// How its weights are kept.
     pub fn precision(&self) -> &'static str {
-        self.model.precision().unwrap_or(self.precision)
+        self.model.precision().unwrap_or(self.runtime.precision())
     }
-}
-
-/// A model to be loaded.
-pub struct Wanted<'a> {
-    pub key: &'a str,
-    pub task: &'a dyn Task,
-    pub model: Option<&'a str>,
-    pub runtime: &'a Runtime,
 }
 
 impl Models {
     /// None loaded yet.
     pub fn new(library: Library, verifier: Verifier, budget: usize) -> Self {
         let registry = library.registry();
-        Self { library, verifier, budget: Budget::new(budget), loaded: HashMap::new(), registry, changes: Vec::new() }
+        let (verifier, budget) = (Arc::new(Mutex::new(verifier)), Budget::new(budget));
+        Self { library, verifier, budget, loaded: HashMap::new(), registry, changes: Vec::new() }
     }
 
     /// What there is: the models that can be asked for by id, and the default of each task that has one.
@@ -81,20 +81,39 @@ impl Models {
         (entries.into_iter().filter_map(|e| e.manifest).map(info).collect(), defaults)
     }
 
-    /// Takes over what was decided: models that are to be kept in another precision are dropped, unless
-    /// somebody uses them now.
-    pub fn refresh(&mut self, used: &[String]) {
+    /// Takes over what was decided: models that are to be kept in another precision are dropped, or outdated while
+    /// somebody uses them; these are told by key.
+    pub fn refresh(&mut self, used: &[String]) -> Vec<String> {
         self.registry = self.library.registry();
-        let is_idle = |k: &&String| self.is_stale(k) && !used.contains(k);
-        let keys: Vec<String> = self.loaded.keys().filter(is_idle).cloned().collect();
-        for key in keys {
-            self.drop_model(&key);
+        let mut keys: Vec<String> = self.loaded.keys().filter(|k| self.is_stale(k)).cloned().collect();
+        keys.retain(|key| self.retire(key, used));
+        keys
+    }
+
+    /// What all models were read for has changed: idle ones are dropped, the others outdated and told by key.
+    pub fn outdate(&mut self, used: &[String]) -> Vec<String> {
+        let mut keys: Vec<String> = self.loaded.keys().cloned().collect();
+        keys.retain(|key| self.retire(key, used));
+        keys
+    }
+
+    /// Drops a model, or outdates it if somebody uses it; whether it goes on for now.
+    fn retire(&mut self, key: &str, used: &[String]) -> bool {
+        if !used.iter().any(|u| u == key) {
+            self.drop_model(key);
+            return false;
         }
+        self.loaded.get_mut(key).is_some_and(|l| !std::mem::replace(&mut l.is_outdated, true))
     }
 
     /// Whether another precision was chosen for a model since it was read.
-    pub fn is_stale(&self, key: &str) -> bool {
-        self.loaded.get(key).is_some_and(|l| !l.is_fixed && self.registry.precisions.get(&l.id).copied() != l.asked)
+    fn is_stale(&self, key: &str) -> bool {
+        self.loaded.get(key).is_some_and(|l| !l.is_fixed && self.chosen(&l.id) != l.asked)
+    }
+
+    /// The precision that was chosen for a model.
+    pub fn chosen(&self, id: &str) -> Option<Precision> {
+        self.registry.precisions.get(id).copied()
     }
 
     /// Drops the model called `id`; false if a request uses it.
@@ -136,80 +155,16 @@ impl Models {
     }
 
     /// The model under `key`, if it is loaded.
-    pub fn get(&mut self, key: &str) -> Option<&mut Loaded> {
+    pub fn get(&self, key: &str) -> Option<&Loaded> {
+        self.loaded.get(key)
+    }
+
+    /// The same, to work with.
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Loaded> {
         self.loaded.get_mut(key)
     }
 
-    /// Reads a model after checking its files, making room first. `progress` gets the model's id,
-    /// the share done and the bytes of its files, and says whether to stop.
-    ///
-    /// # Errors
-    /// What is wrong with the files, or [`TaskError::Stopped`].
-    pub fn load(
-        &mut self,
-        wanted: &Wanted<'_>,
-        progress: &mut dyn FnMut(&str, f32, u64) -> bool,
-    ) -> Result<(), TaskError> {
-        let begun = Instant::now();
-        let entry: ModelEntry = self.library.resolve(wanted.model, wanted.task.model_task())?;
-        let bytes = entry.weight_bytes();
-        if progress(&entry.id, 0.0, bytes) {
-            return Err(TaskError::Stopped);
-        }
-        if let Some(manifest) = &entry.manifest {
-            let stopped = std::cell::RefCell::new(&mut *progress);
-            let stop = || (stopped.borrow_mut())(&entry.id, 0.0, bytes);
-            self.verifier.check(&entry.dir, manifest, &stop)?;
-        }
-        let mut report = |share: f32| progress(&entry.id, share, bytes);
-        // What was asked for on the command line counts for everything.
-        let is_fixed = wanted.runtime.kept() != Precision::Own;
-        let asked = self.registry.precisions.get(&entry.id).copied().filter(|_| !is_fixed);
-        let runtime = asked.map_or_else(|| wanted.runtime.clone(), |p| wanted.runtime.keeping(p));
-        self.make_room(&entry, &runtime, wanted.key)?;
-        let on_cpu = runtime.report.used == "cpu";
-        let before = process_memory().filter(|_| on_cpu);
-        let model = wanted.task.load(&entry, &runtime, &mut report)?;
-        let memory = before.zip(process_memory());
-        progress(&entry.id, 1.0, bytes);
-        self.budget.touch(wanted.key, model.bytes());
-        let happening = Happening::Loaded(begun.elapsed());
-        let (id, bytes) = (entry.id.clone(), model.bytes());
-        self.changes.push(ModelChange { id, bytes, happening, memory, at: Instant::now() });
-        let precision = runtime.precision();
-        let loaded = Loaded { id: entry.id, model, precision, asked, is_fixed, memory };
-        self.loaded.insert(wanted.key.to_owned(), loaded);
-        Ok(())
-    }
-
-    /// Drops others, the least recently used first, until `entry` fits into the budget and into the memory
-    /// that is free.
-    ///
-    /// # Errors
-    /// [`TaskError::TooLarge`] if it does not fit even alone.
-    fn make_room(&mut self, entry: &ModelEntry, runtime: &Runtime, key: &str) -> Result<(), TaskError> {
-        // What cannot be forecast cannot be opened: its loading says why.
-        let forecast = forecast::of(entry, runtime).ok();
-        let weights = forecast.map_or(usize::try_from(entry.weight_bytes()).unwrap_or(usize::MAX), |f| f.weights);
-        for key in self.budget.evict(weights, &|k| k == key || self.is_pinned(k)) {
-            tracing::info!(%key, "model dropped to make room");
-            self.remove(&key, Happening::Evicted);
-        }
-        let Some(mut forecast) = forecast else { return Ok(()) };
-        loop {
-            forecast.available = runtime.free_memory();
-            if !forecast.is_too_much() {
-                return Ok(());
-            }
-            let Some(oldest) = self.budget.oldest(&|k| k == key || self.is_pinned(k)) else {
-                return Err(forecast::too_large(forecast, runtime));
-            };
-            tracing::info!(key = %oldest, "model dropped: too little memory is free");
-            self.remove(&oldest, Happening::Evicted);
-        }
-    }
-
-    fn is_pinned(&self, key: &str) -> bool {
+    pub(super) fn is_pinned(&self, key: &str) -> bool {
         self.loaded.get(key).is_some_and(|l| self.registry.pinned.contains(&l.id))
     }
 
@@ -225,10 +180,10 @@ impl Models {
         self.remove(key, Happening::Dropped);
     }
 
-    fn remove(&mut self, key: &str, happening: Happening) {
+    pub(super) fn remove(&mut self, key: &str, happening: Happening) {
         self.budget.forget(key);
         if let Some(Loaded { id, model, memory, .. }) = self.loaded.remove(key) {
-            let bytes = model.bytes() - model.cache_bytes();
+            let bytes = model.bytes().saturating_sub(model.cache_bytes());
             let before = memory.and_then(|_| process_memory());
             // Gone only when its memory is: a large one takes a moment.
             drop(model);
@@ -247,6 +202,16 @@ impl Models {
         self.loaded.values().fold((0, 0), |(weights, caches), l| {
             let own = l.model.cache_bytes();
             (weights + l.model.bytes().saturating_sub(own), caches + own)
+        })
+    }
+
+    /// What the running texts of all models hold.
+    pub fn occupancy(&self) -> Occupancy {
+        let each = self.loaded.values().filter_map(|l| l.model.occupancy());
+        each.fold(Occupancy::default(), |sum, o| Occupancy {
+            sequences: sum.sequences + o.sequences,
+            pages: sum.pages + o.pages,
+            limit: sum.limit + o.limit,
         })
     }
 
@@ -270,14 +235,4 @@ impl Models {
         all.sort();
         all
     }
-}
-
-/// The message for a panic inside a task, with what the panic said.
-pub fn panic_message(payload: &(dyn std::any::Any + Send)) -> UserMessage {
-    let said = crate::models::careful::said(payload);
-    UserMessage::new(
-        "The model stopped unexpectedly",
-        format!("an internal error: {said}"),
-        "The engine goes on. Try again; if it repeats with this text, please report it with the text.",
-    )
 }

@@ -1,6 +1,7 @@
 //! What the engine holds in memory, readable from any thread at any time.
 
 use super::models::Models;
+use super::submission::Ledger;
 use crate::nn::runtime::GpuMemory;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,6 +12,12 @@ pub struct Usage {
     weights: AtomicUsize,
     caches: AtomicUsize,
     on_cuda: AtomicBool,
+    sequences: AtomicUsize,
+    pages: AtomicUsize,
+    page_limit: AtomicUsize,
+    /// Of all steps so far: each reader counts from where it was.
+    steps: AtomicUsize,
+    rows: AtomicUsize,
 }
 
 impl Usage {
@@ -19,6 +26,16 @@ impl Usage {
         let (weights, caches) = models.bytes();
         self.weights.store(weights, Ordering::Relaxed);
         self.caches.store(caches, Ordering::Relaxed);
+        let held = models.occupancy();
+        self.sequences.store(held.sequences, Ordering::Relaxed);
+        self.pages.store(held.pages, Ordering::Relaxed);
+        self.page_limit.store(held.limit, Ordering::Relaxed);
+    }
+
+    /// Counts a step of so many rows.
+    pub(super) fn step(&self, rows: usize) {
+        self.steps.fetch_add(1, Ordering::Relaxed);
+        self.rows.fetch_add(rows, Ordering::Relaxed);
     }
 
     /// Notes whether models lie on a GPU.
@@ -36,6 +53,13 @@ pub struct Held {
     pub caches: usize,
     /// Requests waiting or running.
     pub queue: usize,
+    /// Rows (tokens) of a step, on average since the last reading; 0 if there was none.
+    pub rows: usize,
+    /// Texts that are read or written by models that keep keys and values in pages; pages in use, and all that there may
+    /// be.
+    pub sequences: usize,
+    pub pages: usize,
+    pub page_limit: usize,
     /// Free and total bytes on the GPU as the driver says, where CUDA is in use.
     pub gpu: Option<(usize, usize)>,
 }
@@ -43,8 +67,10 @@ pub struct Held {
 /// Reads [`Held`] from another thread.
 pub struct UsageReader {
     pub(super) usage: Arc<Usage>,
-    pub(super) in_flight: Arc<AtomicUsize>,
+    pub(super) ledger: Arc<Ledger>,
     pub(super) gpu: Option<GpuMemory>,
+    /// Steps and rows at the last reading.
+    pub(super) seen: (usize, usize),
 }
 
 impl UsageReader {
@@ -56,10 +82,18 @@ impl UsageReader {
         } else if self.gpu.is_none() {
             self.gpu = GpuMemory::open();
         }
+        let load = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
+        let now = (load(&self.usage.steps), load(&self.usage.rows));
+        let (steps, rows) = (now.0.wrapping_sub(self.seen.0), now.1.wrapping_sub(self.seen.1));
+        self.seen = now;
         Held {
             weights: self.usage.weights.load(Ordering::Relaxed),
             caches: self.usage.caches.load(Ordering::Relaxed),
-            queue: self.in_flight.load(Ordering::Acquire),
+            queue: self.ledger.open(),
+            rows: rows.checked_div(steps).unwrap_or(0),
+            sequences: load(&self.usage.sequences),
+            pages: load(&self.usage.pages),
+            page_limit: load(&self.usage.page_limit),
             gpu: self.gpu.as_ref().and_then(GpuMemory::read),
         }
     }

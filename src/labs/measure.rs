@@ -2,7 +2,7 @@
 //! single requests.
 
 use super::doubts::{Doubts, counted};
-use crate::engine::message::{Event, EventSink, Priority, Report, Request, Timing};
+use crate::engine::message::{ClientId, Event, EventSink, Priority, Report, Request, Timing};
 use crate::engine::{Engine, SubmitError, wait_for_end};
 use crate::error::UserMessage;
 use crate::tasks::{Input, Options, Output};
@@ -78,6 +78,7 @@ impl Query<'_> {
             inputs,
             options: self.options.clone(),
             priority,
+            client: ClientId::default(),
         }
     }
 

@@ -3,7 +3,7 @@
 
 use super::measure::{Query, Stage, envelope};
 use crate::engine::Engine;
-use crate::engine::message::{Priority, Report, Request};
+use crate::engine::message::{ClientId, Priority, Report, Request};
 use crate::error::UserMessage;
 use crate::tasks::reading::vectors::cosine;
 use crate::tasks::text::sentences::sentences;
@@ -78,6 +78,7 @@ impl ChatSummary {
             inputs: vec![prompt(part, sentences)],
             options: options(sentences),
             priority: Priority::Interactive,
+            client: ClientId::default(),
         })
     }
 

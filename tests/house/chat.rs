@@ -2,8 +2,7 @@
 
 use crate::cli::{glossa, stderr, stdout};
 use crate::fake::fixture;
-use crossbeam_channel::Receiver;
-use glossa::engine::message::{Event, EventSink, Priority, Report, Request};
+use glossa::engine::message::{ClientId, Event, EventSink, Events, Priority, Report, Request};
 use glossa::engine::{Engine, EngineConfig, Ticket};
 use glossa::models::library::Library;
 use glossa::nn::runtime::DeviceChoice;
@@ -24,10 +23,16 @@ fn engine(context: Option<usize>) -> Engine {
     Engine::start(config).expect("engine")
 }
 
-fn submit(engine: &Engine, task: &'static str, input: Input, options: WritingOptions) -> (Ticket, Receiver<Event>) {
+fn submit(engine: &Engine, task: &'static str, input: Input, options: WritingOptions) -> (Ticket, Events) {
     let (sink, events) = EventSink::channel(None);
-    let request =
-        Request { task, model: None, inputs: vec![input], options: options.into(), priority: Priority::Interactive };
+    let request = Request {
+        task,
+        model: None,
+        inputs: vec![input],
+        options: options.into(),
+        priority: Priority::Interactive,
+        client: ClientId::default(),
+    };
     (engine.submit(request, sink).expect("taken"), events)
 }
 
@@ -38,7 +43,7 @@ struct Run {
     end: Event,
 }
 
-fn finish(events: &Receiver<Event>) -> Run {
+fn finish(events: &Events) -> Run {
     let (mut streamed, mut whole) = (String::new(), None);
     let end = glossa::engine::wait_for_end(events, |event| {
         if let Event::Partial { partial, .. } = event {

@@ -1,8 +1,7 @@
 //! Models as files through the engine: downloads, decisions, loading and unloading.
 
 use crate::hub_server::{FakeHub, Fault};
-use crossbeam_channel::Receiver;
-use glossa::engine::message::{Event, EventSink, Happening, Outlook, Priority, Request, Status};
+use glossa::engine::message::{ClientId, Event, EventSink, Events, Happening, Outlook, Priority, Request, Status};
 use glossa::engine::news::{Errand, News, Phase};
 use glossa::engine::shelf::{Shelf, Volume};
 use glossa::engine::{Engine, EngineConfig, wait_for_end};
@@ -18,7 +17,7 @@ use std::time::{Duration, Instant};
 /// An engine with a hub, a registry and its status.
 struct House {
     engine: Engine,
-    status: Receiver<Event>,
+    status: Events,
     library: Library,
     folder: tempfile::TempDir,
     _hub: FakeHub,
@@ -100,7 +99,8 @@ impl House {
         let inputs = inputs.iter().map(|t| Input::Text((*t).to_owned())).collect();
         let (sink, events) = EventSink::channel(None);
         let (model, options) = (model.map(str::to_owned), Options::default());
-        let request = Request { task, model, inputs, options, priority: Priority::Interactive };
+        let request =
+            Request { task, model, inputs, options, priority: Priority::Interactive, client: ClientId::default() };
         self.engine.submit(request, sink).expect("submitted");
         wait_for_end(&events, |_| ()).expect("end")
     }
@@ -325,7 +325,14 @@ fn a_precision_chosen_while_the_model_is_at_work_takes_effect_after_it() {
     let texts: Vec<Input> = (0..20_000).map(|i| Input::Text(format!("film number {i}"))).collect();
     let (sink, events) = EventSink::channel(None);
     let (model, options) = (Some("o/n".to_owned()), Options::default());
-    let request = Request { task: "sentiment", model, inputs: texts, options, priority: Priority::Batch };
+    let request = Request {
+        task: "sentiment",
+        model,
+        inputs: texts,
+        options,
+        priority: Priority::Batch,
+        client: ClientId::default(),
+    };
     house.engine.submit(request, sink).expect("submitted");
     let mut chosen = false;
     let end = wait_for_end(&events, |event| {

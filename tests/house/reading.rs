@@ -2,7 +2,7 @@
 //! line promises of them.
 
 use crate::cli::{glossa, stderr, stdout};
-use glossa::engine::message::{Event, EventSink, Priority, Request};
+use glossa::engine::message::{ClientId, Event, EventSink, Priority, Request};
 use glossa::engine::{Engine, EngineConfig, wait_for_end};
 use glossa::error::UserMessage;
 use glossa::labs::measure::Query;
@@ -174,6 +174,7 @@ fn a_huge_document_tells_its_progress_and_stops_at_once() {
             inputs: vec![input],
             options: Options::default(),
             priority: Priority::Interactive,
+            client: ClientId::default(),
         };
         let (sink, events) = EventSink::channel(None);
         let ticket = engine.submit(request, sink).expect("submitted");

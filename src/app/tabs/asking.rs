@@ -115,7 +115,12 @@ impl Asking {
                 self.failed = Some(message.clone());
             }
             Event::Started { .. } => running.loading = None,
-            Event::Partial { .. } | Event::Status(_) | Event::Model(_) | Event::Library(_) | Event::Forecast(_) => {}
+            Event::Partial { .. }
+            | Event::Status(_)
+            | Event::Model(_)
+            | Event::Library(_)
+            | Event::Forecast(_)
+            | Event::Stopped(_) => {}
         }
         None
     }

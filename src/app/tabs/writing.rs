@@ -87,7 +87,8 @@ impl Stream {
             | Event::Status(_)
             | Event::Model(_)
             | Event::Library(_)
-            | Event::Forecast(_) => {}
+            | Event::Forecast(_)
+            | Event::Stopped(_) => {}
         }
         None
     }

@@ -14,7 +14,7 @@ use crate::app::command::UiCommand;
 use crate::app::jobs::Pending;
 use crate::app::widgets::file_picker::FilePicker;
 use crate::app::widgets::icons::Icon;
-use crate::engine::message::{Event, Priority, Report, Request};
+use crate::engine::message::{ClientId, Event, Priority, Report, Request};
 use crate::error::UserMessage;
 use crate::tasks::Input;
 use conversation::{Answer, Conversation, Turn, now};
@@ -247,6 +247,7 @@ impl ChatTab {
             inputs: vec![Input::Chat(conversation.messages())],
             options: settings.options(0),
             priority: Priority::Interactive,
+            client: ClientId::default(),
         };
         let id = conversation.id.clone();
         match cx.submit(request) {

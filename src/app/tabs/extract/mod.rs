@@ -7,7 +7,7 @@ use super::{Cx, Tab};
 use crate::app::command::UiCommand;
 use crate::app::jobs::Pending;
 use crate::app::widgets::icons::Icon;
-use crate::engine::message::{Event, Priority, Report, Request};
+use crate::engine::message::{ClientId, Event, Priority, Report, Request};
 use crate::labs::extract::{self, Field, Source, Wanted};
 use crate::tasks::text::patterns::Patterns;
 use crate::tasks::{Answers, Entities, Options, Output, Reading};
@@ -185,6 +185,7 @@ impl ExtractTab {
                 inputs: extract::questions(&text, &wanted),
                 options: Options::default(),
                 priority: Priority::Interactive,
+                client: ClientId::default(),
             };
             self.questions.start(cx, questions);
         }

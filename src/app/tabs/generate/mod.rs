@@ -8,7 +8,7 @@ use super::{Cx, Tab};
 use crate::app::command::UiCommand;
 use crate::app::widgets::file_picker::FilePicker;
 use crate::app::widgets::icons::Icon;
-use crate::engine::message::{Event, Priority, Request};
+use crate::engine::message::{ClientId, Event, Priority, Request};
 use crate::error::UserMessage;
 use crate::tasks::Input;
 use branches::{Branch, Tree};
@@ -150,6 +150,7 @@ impl GenerateTab {
             inputs: vec![Input::Forced { text: self.tree.prompt.clone(), ids: self.tree.ids() }],
             options,
             priority: Priority::Interactive,
+            client: ClientId::default(),
         };
         match cx.submit(request) {
             Ok(ticket) => {

@@ -11,7 +11,7 @@ use crate::app::command::UiCommand;
 use crate::app::jobs::Pending;
 use crate::app::widgets::icons::Icon;
 use crate::engine::Ticket;
-use crate::engine::message::{Event, LoadedModel, ModelChange, Outlook, Priority, Request};
+use crate::engine::message::{ClientId, Event, LoadedModel, ModelChange, Outlook, Priority, Request};
 use crate::engine::news::{Download, Errand, Found, News, Phase, Removal};
 use crate::engine::shelf::{Shelf, Volume};
 use crate::error::UserMessage;
@@ -265,7 +265,14 @@ impl ModelsTab {
         let Some(&(task, _)) = task else { return };
         self.failed.remove(model);
         let (inputs, options) = (Vec::new(), Options::default());
-        let request = Request { task, model: Some(model.to_owned()), inputs, options, priority: Priority::Interactive };
+        let request = Request {
+            task,
+            model: Some(model.to_owned()),
+            inputs,
+            options,
+            priority: Priority::Interactive,
+            client: ClientId::default(),
+        };
         match cx.submit(request) {
             Ok(ticket) => self.loading.push(Loading { ticket, model: model.to_owned(), share: 0.0 }),
             Err(message) => {

@@ -7,7 +7,7 @@ use super::why::Words;
 use super::{Cx, Tab};
 use crate::app::command::UiCommand;
 use crate::app::widgets::icons::Icon;
-use crate::engine::message::{Event, ItemResult, Priority, Report, Request};
+use crate::engine::message::{ClientId, Event, ItemResult, Priority, Report, Request};
 use crate::engine::record::Record;
 use crate::tasks::{Answers, Input, Options, Output};
 use egui::Ui;
@@ -169,6 +169,7 @@ fn request(passage: &Arc<str>, questions: &[String]) -> Request {
         inputs: questions.iter().map(ask).collect(),
         options: Options::default(),
         priority: Priority::Interactive,
+        client: ClientId::default(),
     }
 }
 

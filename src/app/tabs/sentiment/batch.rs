@@ -116,7 +116,8 @@ impl Batch {
             | Event::Status(_)
             | Event::Model(_)
             | Event::Library(_)
-            | Event::Forecast(_) => {}
+            | Event::Forecast(_)
+            | Event::Stopped(_) => {}
         }
     }
 

@@ -250,7 +250,8 @@ impl Asked {
             | Event::Status(_)
             | Event::Model(_)
             | Event::Library(_)
-            | Event::Forecast(_) => {}
+            | Event::Forecast(_)
+            | Event::Stopped(_) => {}
         }
     }
 }

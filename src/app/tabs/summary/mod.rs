@@ -10,7 +10,7 @@ use super::{Cx, Tab};
 use crate::app::command::UiCommand;
 use crate::app::widgets::file_picker::{FilePicker, Picked};
 use crate::app::widgets::icons::Icon;
-use crate::engine::message::{Event, Priority, Report, Request};
+use crate::engine::message::{ClientId, Event, Priority, Report, Request};
 use crate::engine::record::Record;
 use crate::error::UserMessage;
 use crate::labs::overlap::Rouge;
@@ -215,6 +215,7 @@ impl SummaryTab {
             inputs: vec![text.as_str().into()],
             options: SummaryOptions { length }.into(),
             priority: Priority::Interactive,
+            client: ClientId::default(),
         };
         if self.asking.start(cx, request) {
             self.asked = text;

@@ -3,7 +3,7 @@
 use super::Method;
 use crate::app::tabs::Cx;
 use crate::app::tabs::asking::{Asking, Ended};
-use crate::engine::message::{Event, Priority, Report, Request};
+use crate::engine::message::{ClientId, Event, Priority, Report, Request};
 use crate::error::UserMessage;
 use crate::labs::summaries::{ChatSummary, nearest, sentence_inputs};
 use crate::tasks::{Input, Options, Output, SearchOptions};
@@ -83,6 +83,7 @@ impl Writer {
             inputs: vec![Input::Text(text.clone())],
             options: Options { search, ..Options::default() },
             priority: Priority::Interactive,
+            client: ClientId::default(),
         };
         self.begin(text, Method::Abstractive);
         self.asking.start(cx, request);
@@ -185,7 +186,7 @@ impl Writer {
         let places = [of_summary, of_source];
         self.written = Some(Written { text, summary, method, reports, windows, passes, request, places, near });
         let (task, model, options, priority) = ("embed", None, Options::default(), Priority::Interactive);
-        self.comparing.start(cx, Request { task, model, inputs, options, priority });
+        self.comparing.start(cx, Request { task, model, inputs, options, priority, client: ClientId::default() });
     }
 
     fn compare(&mut self, outputs: &[Output]) {

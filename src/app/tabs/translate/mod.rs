@@ -7,7 +7,7 @@ use super::asking::{Asking, Editor, Ended, Saving};
 use super::{Cx, Tab};
 use crate::app::command::UiCommand;
 use crate::app::widgets::icons::Icon;
-use crate::engine::message::{Event, ModelInfo, Priority, Report, Request};
+use crate::engine::message::{ClientId, Event, ModelInfo, Priority, Report, Request};
 use crate::engine::record::Record;
 use crate::tasks::rewriting::languages::pair_of;
 use crate::tasks::{Options, Output, SearchOptions, Structure, TranslateOptions, Translated};
@@ -192,6 +192,7 @@ impl TranslateTab {
             inputs: vec![text.as_str().into()],
             options,
             priority: Priority::Interactive,
+            client: ClientId::default(),
         };
         if self.asking.start(cx, request) {
             self.asked = (text, self.beams);
