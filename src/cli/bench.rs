@@ -13,14 +13,32 @@ use clap::Args;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+/// Not a task, but many who ask.
+const CROWD: &str = "crowd";
+
 #[derive(Args)]
 pub(super) struct BenchArgs {
-    /// Task, such as sentiment
-    #[arg(value_parser = task_id)]
+    /// Task, such as sentiment; or crowd: many clients of a language model at once
+    #[arg(value_parser = bench_id)]
     task: &'static str,
     /// Model id, a GGUF file, or a checkpoint folder
     #[arg(long, value_name = "ID|FILE|DIR")]
-    model: Option<String>,
+    pub(super) model: Option<String>,
+    /// Clients at once, comma-separated (crowd)
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 4, 8])]
+    pub(super) clients: Vec<usize>,
+    /// Tokens of a prompt (crowd)
+    #[arg(long, default_value_t = 128)]
+    pub(super) prompt_tokens: usize,
+    /// Tokens of an answer (crowd)
+    #[arg(long, default_value_t = 128)]
+    pub(super) answer_tokens: usize,
+    /// Answers that are compared, alone and among thirty (crowd)
+    #[arg(long, default_value_t = 0)]
+    pub(super) answers: usize,
+    /// Throughput alone, without newcomers and neighbours (crowd)
+    #[arg(long)]
+    pub(super) only_load: bool,
     /// Tokens per sequence, comma-separated
     #[arg(long, value_delimiter = ',', default_values_t = LENGTHS)]
     lengths: Vec<usize>,
@@ -38,10 +56,14 @@ pub(super) struct BenchArgs {
     texts: Option<PathBuf>,
     /// Measured seconds per cell
     #[arg(long, default_value_t = 3.0)]
-    seconds: f64,
+    pub(super) seconds: f64,
     /// Print JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
+}
+
+fn bench_id(name: &str) -> Result<&'static str, String> {
+    if name == CROWD { Ok(CROWD) } else { task_id(name).map_err(|known| format!("{known}; or {CROWD}")) }
 }
 
 pub(super) fn run(args: &BenchArgs, common: &Common) -> Result<ExitCode, UserMessage> {
@@ -49,7 +71,8 @@ pub(super) fn run(args: &BenchArgs, common: &Common) -> Result<ExitCode, UserMes
     if !usable(&args.lengths)
         || !usable(&args.batches)
         || !usable(&args.beams)
-        || !usable(&[args.tokens])
+        || !usable(&[args.tokens, args.prompt_tokens, args.answer_tokens])
+        || !usable(&args.clients)
         || !(0.0..=3600.0).contains(&args.seconds)
     {
         return Err(UserMessage::new(
@@ -57,6 +80,9 @@ pub(super) fn run(args: &BenchArgs, common: &Common) -> Result<ExitCode, UserMes
             "lengths and batches must be 1 to 65536, seconds 0 to 3600",
             "Correct the numbers.",
         ));
+    }
+    if args.task == CROWD {
+        return super::crowd::run(args, common);
     }
     if let Some(data) = &args.texts {
         return batching(args, data, common);

@@ -2,6 +2,7 @@
 
 mod bench;
 mod chat;
+mod crowd;
 mod display;
 mod doctor;
 mod eval;

@@ -5,6 +5,7 @@ pub mod bench;
 mod bootstrap;
 mod columns;
 pub mod conll;
+pub mod crowd;
 pub mod doubts;
 pub mod eval_entities;
 pub mod eval_kinds;

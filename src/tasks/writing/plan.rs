@@ -13,19 +13,28 @@ pub struct Reader {
     pub within: u64,
 }
 
-/// Rows for each of `readers`, at most `room` together, but one at least if `must_move`. Where several are about to
-/// read the same page, the first does it for all.
+/// A prompt of so many tokens is read in one step whatever the others then wait: that happens once, and spares its own
+/// reader many steps.
+const SHORT: usize = 64;
+
+/// Rows for each of `readers`, at most `room` together, but one at least if `must_move`; one short prompt is read whole.
+/// Where several are about to read the same page, the first does it for all.
 pub fn plan(readers: &[Reader], room: usize, must_move: bool) -> Vec<usize> {
+    let short = readers.iter().position(|r| r.unread <= SHORT);
     let (mut left, mut read) = (room.max(usize::from(must_move)), Vec::new());
-    let mut rows = Vec::with_capacity(readers.len());
-    for reader in readers {
+    left = short.map_or(left, |at| left.max(readers[at].unread));
+    let first = short.into_iter().chain((0..readers.len()).filter(|at| Some(*at) != short));
+    let mut rows = vec![0; readers.len()];
+    for at in first {
+        let reader = &readers[at];
+        let allowed = if short == Some(at) { reader.unread } else { reader.allowed.max(1) };
         let is_read = reader.page.is_some_and(|page| read.contains(&page));
-        let count = if is_read { 0 } else { reader.unread.min(reader.allowed.max(1)).min(left) };
+        let count = if is_read { 0 } else { reader.unread.min(allowed).min(left) };
         if count > 0 {
             read.push(reader.within);
         }
         left -= count;
-        rows.push(count);
+        rows[at] = count;
     }
     rows
 }
@@ -40,10 +49,17 @@ mod tests {
 
     #[test]
     fn rows_stay_within_what_is_allowed_and_what_is_left() {
-        let readers = [reader(500, 20, 1, false), reader(3, 20, 2, false), reader(500, 20, 3, true)];
+        let readers = [reader(500, 20, 1, false), reader(300, 3, 2, false), reader(500, 20, 3, true)];
         assert_eq!(plan(&readers, 30, true), [20, 3, 7]);
         assert_eq!(plan(&readers, 0, false), [0, 0, 0]);
         assert_eq!(plan(&readers, 0, true), [1, 0, 0]);
+    }
+
+    #[test]
+    fn one_short_prompt_is_read_whole() {
+        let readers = [reader(500, 20, 1, false), reader(40, 3, 2, false), reader(40, 3, 3, false)];
+        assert_eq!(plan(&readers, 6, false), [0, 40, 0]);
+        assert_eq!(plan(&readers, 64, false), [20, 40, 3]);
     }
 
     #[test]
