@@ -109,10 +109,19 @@ impl Worker {
             items.push((input, Err(message)));
         }
         let Some(loaded) = self.models.get(&active.key) else { return };
-        let partial = |(input, work): (usize, &mut dyn Work)| loaded.model.partial(work).map(|p| (input, p));
+        let partial = |(input, work): (usize, &mut dyn Work)| {
+            let said = catch_unwind(AssertUnwindSafe(|| loaded.model.partial(work)));
+            said.map_err(|payload| panic_message(&*payload)).transpose().map(|said| (input, said))
+        };
         let partials: Vec<_> = active.open.iter_mut().filter_map(partial).collect();
         for (input, partial) in partials {
-            active.stream(input, partial);
+            match partial {
+                Ok(partial) => active.stream(input, partial),
+                Err(message) => {
+                    active.open.discard(input);
+                    items.push((input, Err(message)));
+                }
+            }
         }
         for (input, work) in active.open.take_finished() {
             items.push((input, finished(&*loaded.model, active, input, work)));
@@ -123,7 +132,8 @@ impl Worker {
     }
 }
 
-/// The inputs that take part. Those that have all they can take come first: what is cut short must not take their room.
+/// The inputs that take part, in the order of the turn. Those that have all they can take come first: what is cut short
+/// must not take their room.
 fn seats<'a>(active: &'a mut [Active], parts: &[Part]) -> Vec<Seat<'a>> {
     let mut seats = Vec::new();
     for active in active {
@@ -134,7 +144,8 @@ fn seats<'a>(active: &'a mut [Active], parts: &[Part]) -> Vec<Seat<'a>> {
             }
         }
     }
-    seats.sort_by_key(|s| !s.before.is_whole);
+    let place = |id: RequestId| parts.iter().position(|p| p.id == id);
+    seats.sort_by_cached_key(|s| (s.before.given < s.before.load, place(s.id)));
     seats
 }
 
@@ -162,7 +173,7 @@ fn run(model: &mut dyn Model, seats: &mut [Seat<'_>], is_over: &dyn Fn() -> bool
     for seat in seats {
         if seat.has_moved() {
             outcome.moved.push((seat.id, seat.before.phase));
-            let rows = seat.before.given.min(seat.before.remaining - seat.work.remaining()).max(1);
+            let rows = seat.before.load.min(seat.before.remaining - seat.work.remaining()).max(1);
             match outcome.rows.iter_mut().find(|r| r.0 == seat.id) {
                 Some(sum) => sum.1 += rows,
                 None => outcome.rows.push((seat.id, rows)),
