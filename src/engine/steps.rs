@@ -8,10 +8,14 @@ use super::works::Before;
 use crate::error::UserMessage;
 use crate::tasks::{Model, Phase, Work};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// What to do about a fault of ours.
 const FAULT: &str = "Choose another model or another device; this is a fault of Glossa's, please report it.";
+
+/// What to do where a model's memory for texts is too small.
+const ROOM: &str = "Ask for a shorter answer or about a shorter text, or allow a longer context.";
 
 /// A request's part in a step: what its inputs may take, and how far they were before.
 pub struct Part {
@@ -90,13 +94,13 @@ impl Worker {
     fn did_nothing(&self, parts: &[Part], stuck: &[(RequestId, usize)]) -> Option<Failure> {
         let first = parts.iter().find(|p| !p.before.is_empty())?;
         let is_hopeless = || self.find(first.id).is_some_and(|i| !self.others_move(&self.active[i]));
-        let (id, input) = match stuck.first() {
-            Some(stuck) => *stuck,
-            None if is_hopeless() => (first.id, first.before.first()?.input),
-            None => return None,
-        };
-        let why = "the model was asked for a step and did nothing";
-        Some((id, input, UserMessage::new("The model did not go on", why, FAULT)))
+        if let Some((id, input)) = stuck.first() {
+            let why = "the model was asked for a step and did nothing";
+            return Some((*id, *input, UserMessage::new("The model did not go on", why, FAULT)));
+        }
+        let why = "it waits for memory, and nobody is left who could give some back";
+        let message = UserMessage::new("The text did not go on", why, ROOM);
+        is_hopeless().then(|| Some((first.id, first.before.first()?.input, message)))?
     }
 
     /// Hands out what has come of one request: failures, parts of texts, answers. Ends it after its last.
@@ -126,6 +130,12 @@ impl Worker {
         for (input, work) in active.open.take_finished() {
             items.push((input, finished(&*loaded.model, active, input, work)));
         }
+        if !items.is_empty() {
+            // What these held is free for others.
+            let key = Arc::clone(&active.key);
+            self.active.iter_mut().filter(|a| a.key == key).for_each(|a| a.may_retry = true);
+        }
+        let active = &mut self.active[index];
         if let Some(end) = deliver(active, items, begun) {
             self.end(index, end);
         }
