@@ -8,7 +8,7 @@
 use glossa::models::library::Library;
 use glossa::nn::decoder::{CHUNK, Want};
 use glossa::nn::runtime::{DeviceChoice, Runtime};
-use glossa::tasks::language::LanguageModel;
+use glossa::tasks::writing::language::LanguageModel;
 use std::io::Write as _;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -3,7 +3,7 @@
 use super::jobs::Pending;
 use crate::disk::{Found, Lock, read_json, set_aside, write_whole};
 use crate::nn::runtime::DeviceChoice;
-use crate::tasks::{Options, Sampling};
+use crate::tasks::{Sampling, WritingOptions};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -89,8 +89,8 @@ pub struct WritingSettings {
 
 impl Default for WritingSettings {
     fn default() -> Self {
-        let options = Options::default();
-        Self { model: None, system: String::new(), sampling: options.sampling, max_tokens: options.max_tokens }
+        let usual = WritingOptions::default();
+        Self { model: None, system: String::new(), sampling: usual.sampling, max_tokens: usual.max_tokens }
     }
 }
 

@@ -6,10 +6,11 @@ use super::palette::Choice;
 use super::theme::{self, Palette, size, strong};
 use super::widgets::{icons, note};
 use crate::telemetry::channel::Key;
-use crate::telemetry::sampler::{PERIOD, lock};
+use crate::telemetry::channel::PERIOD;
+use crate::telemetry::sampler::lock;
 use crate::telemetry::scene::hottest;
 use crate::telemetry::store::Store;
-use crate::telemetry::warnings::{Level, Warning};
+use crate::telemetry::warning::{Level, Warning};
 use std::time::Duration;
 
 use egui::{

@@ -7,8 +7,7 @@ use crate::engine::message::{CancelToken, ClientId, Event, EventSink, Priority, 
 use crate::engine::{Engine, wait_for_end};
 use crate::error::{UserMessage, plain};
 use crate::nn::lock;
-use crate::tasks::language::Generated;
-use crate::tasks::{Input, Message, Role};
+use crate::tasks::{Generated, Input, Message, Role};
 use clap::Args;
 use rustyline::error::ReadlineError;
 use std::io::IsTerminal as _;

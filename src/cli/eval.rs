@@ -8,11 +8,12 @@ use crate::labs::eval_entities::{self, EntityEvaluation};
 use crate::labs::eval_kinds::Agreement;
 use crate::labs::eval_questions::{self, QuestionEvaluation};
 use crate::labs::eval_rewriting::{self, SummaryEvaluation, TranslationEvaluation};
-use crate::labs::evaluate::{Evaluation, Found, evaluate, read_rows};
+use crate::labs::evaluate::{Evaluation, Found, evaluate};
+use crate::labs::labelled::read_rows;
 use crate::labs::measure::{Measured, Query};
 use crate::labs::perplexity::{Perplexity, WINDOW, perplexity};
 use crate::labs::summaries;
-use crate::tasks::Options;
+use crate::tasks::{ClassifyOptions, Options};
 use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -64,11 +65,11 @@ pub(super) fn run(args: &EvalArgs, common: &Common) -> Result<ExitCode, UserMess
     }
     let engine = common.engine()?;
     let model = args.model.as_deref();
-    let mut options = Options { labels: args.labels.clone(), ..Options::default() };
+    let mut options = Options::from(ClassifyOptions { labels: args.labels.clone(), taught: None });
     if args.measure == "classify" {
-        options.taught = args.teaching.head(&engine, model, &[&args.data])?;
-        if options.taught.is_none() && options.labels.is_empty() {
-            options.labels = read_rows(&args.data)?.into_iter().map(|r| r.label).collect();
+        options.classify.taught = args.teaching.head(&engine, model, &[&args.data])?;
+        if options.classify.taught.is_none() && options.classify.labels.is_empty() {
+            options.classify.labels = read_rows(&args.data)?.into_iter().map(|r| r.label).collect();
         }
     }
     args.search.apply(None, &mut options);

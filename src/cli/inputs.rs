@@ -4,12 +4,10 @@
 use super::{progress_bar, say};
 use crate::engine::Engine;
 use crate::error::UserMessage;
-use crate::labs::evaluate::read_labelled;
 use crate::labs::extract::Wanted;
+use crate::labs::labelled::read_labelled;
 use crate::labs::{lines, teach};
-use crate::tasks::classify::TaughtHead;
-use crate::tasks::summarize::Length;
-use crate::tasks::{Input, Options, Structure};
+use crate::tasks::{Input, Length, Options, Structure, TaughtHead};
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -126,10 +124,10 @@ impl AnalysisArgs {
         input: Option<&Path>,
         options: &mut Options,
     ) -> Result<(), UserMessage> {
-        options.labels.clone_from(&self.labels);
+        options.classify.labels.clone_from(&self.labels);
         let inputs: Vec<&Path> = self.file.iter().map(PathBuf::as_path).chain(input).collect();
-        options.taught = self.teaching.head(engine, model, &inputs)?;
-        options.length = match (self.sentences, self.percent) {
+        options.classify.taught = self.teaching.head(engine, model, &inputs)?;
+        options.summarize.length = match (self.sentences, self.percent) {
             (Some(n), _) => Length::Sentences(usize::from(n)),
             (None, Some(p)) => Length::Percent(f32::from(p)),
             (None, None) => Length::default(),

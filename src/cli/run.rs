@@ -10,9 +10,8 @@ use crate::engine::{Engine, SubmitError};
 use crate::error::UserMessage;
 use crate::labs::measure::Query;
 use crate::labs::{extract, summaries};
-use crate::tasks::passages::Alternative;
-use crate::tasks::patterns::Patterns;
-use crate::tasks::{Input, Output};
+use crate::tasks::text::patterns::Patterns;
+use crate::tasks::{Alternative, Input, Output};
 use clap::Args;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -71,8 +70,8 @@ pub(super) fn run(args: &RunArgs, common: &Common) -> Result<ExitCode, UserMessa
     let mut options = args.writing.options();
     args.analysis.apply(&engine, args.model.as_deref(), args.input.as_deref(), &mut options)?;
     args.search.apply(Some(&args.writing), &mut options);
-    options.structure = args.analysis.structure();
-    options.align = args.json;
+    options.translate.structure = args.analysis.structure();
+    options.translate.align = args.json;
     let model =
         if task == "translate" { args.search.model(args.model.as_deref(), common)? } else { args.model.clone() };
     let query = Query { task, model: model.as_deref(), options: &options };
@@ -198,7 +197,7 @@ fn plain(input: &Input, output: &Output, streamed: bool) -> String {
             format!("{label}\t{p:.4}\t{}", line(input.text()))
         }
         Output::Entities(found) => {
-            let row = |e: &crate::tasks::entities::Entity| format!("{}\t{}\t{:.4}", e.kind, line(&e.text), e.score);
+            let row = |e: &crate::tasks::Entity| format!("{}\t{}\t{:.4}", e.kind, line(&e.text), e.score);
             let rows: Vec<String> = found.entities.iter().map(row).collect();
             if rows.is_empty() { "(no entities)".to_owned() } else { rows.join("\n") }
         }

@@ -5,7 +5,7 @@ use super::writing::{WritingArgs, number};
 use crate::error::UserMessage;
 use crate::models::library::{Library, ModelEntry};
 use crate::nn::options::LENGTH_PENALTY;
-use crate::tasks::translate::{language_name, pair_name, pair_of};
+use crate::tasks::rewriting::languages::{language_name, pair_name, pair_of};
 use crate::tasks::{EarlyStopping, Options, SearchOptions};
 use clap::Args;
 
@@ -58,10 +58,10 @@ impl SearchArgs {
             max_tokens: writing.and_then(WritingArgs::max_tokens).unwrap_or(0),
             no_repeat_ngram: self.no_repeat_ngram,
             n_best: self.n_best.max(1),
-            sampling: self.sample.then(|| options.sampling.clone()),
+            sampling: self.sample.then(|| options.writing.sampling.clone()),
         };
-        options.from.clone_from(&self.from);
-        options.to.clone_from(&self.to);
+        options.translate.from.clone_from(&self.from);
+        options.translate.to.clone_from(&self.to);
     }
 
     /// The model for the pair of languages, where none is named: the first whose manifest has it.

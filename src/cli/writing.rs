@@ -1,7 +1,7 @@
 //! Options of every command that lets a model write.
 
 use crate::nn::options as ranges;
-use crate::tasks::{Input, Message, Options, Sampling};
+use crate::tasks::{Input, Message, Options, Sampling, WritingOptions};
 use clap::Args;
 use std::ops::RangeInclusive;
 
@@ -59,7 +59,7 @@ fn share(text: &str) -> Result<f32, String> {
 impl WritingArgs {
     /// As the engine takes them.
     pub fn options(&self) -> Options {
-        Options {
+        let written = WritingOptions {
             sampling: Sampling {
                 temperature: self.temperature,
                 top_k: self.top_k,
@@ -68,11 +68,11 @@ impl WritingArgs {
                 repetition_penalty: self.repetition_penalty,
                 seed: self.seed,
             },
-            max_tokens: self.max_tokens.unwrap_or(Options::default().max_tokens),
+            max_tokens: self.max_tokens.unwrap_or(WritingOptions::default().max_tokens),
             stop: self.stop.clone(),
             candidates: self.candidates.min(100),
-            ..Options::default()
-        }
+        };
+        written.into()
     }
 
     /// The greatest length, if one was asked for.

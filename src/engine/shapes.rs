@@ -1,14 +1,7 @@
 //! The `output` of a record, by the answer's shape. Offsets count Unicode scalar values (what most
 //! languages call characters), ends exclusive.
 
-use crate::tasks::abstractive::Digest;
-use crate::tasks::entities::Entities;
-use crate::tasks::language::Generated;
-use crate::tasks::passages::Alternative;
-use crate::tasks::questions::{Answers, Place};
-use crate::tasks::summarize::Summary;
-use crate::tasks::translate::Translated;
-use crate::tasks::{Output, Scores};
+use crate::tasks::{Alternative, Answers, Digest, Entities, Generated, Output, Place, Scores, Summary, Translated};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -52,7 +45,7 @@ impl Letters {
 /// Entities as rows of text, type, place and probability.
 pub fn entities_json(found: &Entities, text: &str) -> Value {
     let letters = Letters::new(text, found.entities.iter().flat_map(|e| [e.start, e.end]).collect());
-    let row = |e: &crate::tasks::entities::Entity| {
+    let row = |e: &crate::tasks::Entity| {
         json!({
             "text": e.text,
             "type": e.kind,
@@ -86,7 +79,7 @@ fn answers_json(found: &Answers, text: &str) -> Value {
 
 fn summary_json(summary: &Summary, text: &str) -> Value {
     let letters = Letters::new(text, summary.chosen.iter().flat_map(|c| [c.start, c.end]).collect());
-    let sentence = |c: &crate::tasks::summarize::Chosen| {
+    let sentence = |c: &crate::tasks::Chosen| {
         json!({
             "text": c.text,
             "start": letters.before(c.start),
@@ -135,7 +128,7 @@ fn translation_json(t: &Translated, text: &str) -> Value {
         "alignment": alignment,
     });
     if several {
-        let sentence = |s: &crate::tasks::translate::Sentence| {
+        let sentence = |s: &crate::tasks::Sentence| {
             json!({
                 "source": [source.before(s.source.start), source.before(s.source.end)],
                 "target": [target.before(s.target.start), target.before(s.target.end)],

@@ -1,12 +1,11 @@
 //! Models whose scores are no shares of one whole: each label a question of its own, or a number.
 
 use super::doubts::{Doubts, counted};
-use super::evaluate::Row;
+use super::labelled::Row;
 use super::labels::Labels;
 use super::measure::Measured;
 use crate::error::UserMessage;
-use crate::tasks::Scores;
-use crate::tasks::output::ScoreKind;
+use crate::tasks::{ScoreKind, Scores};
 use serde::Serialize;
 use std::path::Path;
 

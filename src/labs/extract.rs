@@ -6,10 +6,8 @@ use crate::engine::Engine;
 use crate::engine::message::{Priority, Report};
 use crate::engine::shapes::Letters;
 use crate::error::UserMessage;
-use crate::tasks::entities::Entities;
-use crate::tasks::patterns::Patterns;
-use crate::tasks::questions::Answers;
-use crate::tasks::{Input, Options};
+use crate::tasks::text::patterns::Patterns;
+use crate::tasks::{Answers, Entities, Input, Options};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -213,8 +211,7 @@ pub fn extract(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tasks::encoder::Reading;
-    use crate::tasks::entities::Entity;
+    use crate::tasks::{Entity, Reading};
 
     #[test]
     fn a_field_is_a_question() {

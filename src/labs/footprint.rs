@@ -8,10 +8,10 @@ use crate::nn::bert::{HeadKind, Sequence};
 use crate::nn::decoder::{CHUNK, Want};
 use crate::nn::forecast::Forecast;
 use crate::nn::runtime::{Runtime, process_memory};
-use crate::tasks::encoder::EncoderModel;
-use crate::tasks::language::{DEFAULT_CONTEXT, LanguageModel};
-use crate::tasks::passages::Rewriter;
-use crate::tasks::{TaskError, forecast};
+use crate::tasks::reading::encoder::EncoderModel;
+use crate::tasks::rewriting::passages::Rewriter;
+use crate::tasks::writing::language::LanguageModel;
+use crate::tasks::{DEFAULT_CONTEXT, Need, TaskError, forecast};
 use serde::Serialize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -94,7 +94,7 @@ fn work(entry: &ModelEntry, runtime: &Runtime) -> Result<usize, TaskError> {
             Ok(loaded)
         }
         "abstractive" | "translate" => {
-            let model = Rewriter::open(entry, runtime, &mut |_| false)?.network;
+            let model = Rewriter::open(entry, Need::Translator, runtime, &mut |_| false)?.network;
             let loaded = held();
             let tokens = runtime.context.unwrap_or(DEFAULT_CONTEXT).min(512).min(model.config().positions) - 1;
             let (vocab, eos) = (model.config().source_vocab, model.config().eos);

@@ -5,7 +5,7 @@ use crate::models::library::Library;
 use crate::nn::decoder::{Cache, Decoder, Want};
 use crate::nn::runtime::Runtime;
 use crate::nn::sampling::{Sampler, Sampling};
-use crate::tasks::language::LanguageModel;
+use crate::tasks::writing::language::LanguageModel;
 use crate::tasks::{Model as _, TaskError};
 use crate::telemetry::stats::{Percentiles, percentiles};
 use serde::Serialize;

@@ -13,6 +13,7 @@ pub mod eval_rewriting;
 pub mod evaluate;
 pub mod extract;
 pub mod footprint;
+pub mod labelled;
 mod labels;
 pub mod language_bench;
 pub mod lines;

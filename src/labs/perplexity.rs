@@ -6,7 +6,7 @@ use crate::error::UserMessage;
 use crate::models::library::Library;
 use crate::nn::decoder::{CHUNK, Want};
 use crate::nn::runtime::Runtime;
-use crate::tasks::language::LanguageModel;
+use crate::tasks::writing::language::LanguageModel;
 use crate::tasks::{Model as _, TaskError};
 use serde::Serialize;
 use serde::de::IgnoredAny;

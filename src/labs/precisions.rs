@@ -9,7 +9,7 @@ use crate::models::library::{Library, ModelEntry};
 use crate::models::measured::{self, Measurement};
 use crate::nn::precision::Precision;
 use crate::nn::runtime::{DeviceChoice, Runtime};
-use crate::tasks::language::LanguageModel;
+use crate::tasks::writing::language::LanguageModel;
 use crate::tasks::{Model as _, Progress, TaskError, forecast};
 
 /// Tokens that a language model writes per run.

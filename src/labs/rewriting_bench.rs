@@ -6,8 +6,8 @@ use crate::models::library::Library;
 use crate::nn::beam::SearchOptions;
 use crate::nn::runtime::Runtime;
 use crate::nn::seq2seq::Model;
-use crate::tasks::TaskError;
-use crate::tasks::passages::Rewriter;
+use crate::tasks::rewriting::passages::Rewriter;
+use crate::tasks::{Need, TaskError};
 use crate::telemetry::stats::{Percentiles, percentiles};
 use serde::Serialize;
 use std::time::Instant;
@@ -64,7 +64,7 @@ pub fn run(
     mut progress: impl FnMut(usize, usize),
 ) -> Result<RewritingBench, UserMessage> {
     let entry = library.resolve(plan.model, plan.task)?;
-    let rewriter = Rewriter::open(&entry, runtime, &mut |_| false)?;
+    let rewriter = Rewriter::open(&entry, Need::Translator, runtime, &mut |_| false)?;
     let model = &rewriter.network;
     let tokens = plan.tokens.min(model.config().positions - 1);
     let mut cells = Vec::new();

@@ -5,9 +5,9 @@ use super::measure::{Query, Stage, envelope};
 use crate::engine::Engine;
 use crate::engine::message::{ClientId, Priority, Report, Request};
 use crate::error::UserMessage;
-use crate::tasks::embed::cosine;
-use crate::tasks::sentences::sentences;
-use crate::tasks::{Input, Message, Options, Sampling};
+use crate::tasks::reading::vectors::cosine;
+use crate::tasks::text::sentences::sentences;
+use crate::tasks::{Input, Message, Options, Sampling, WritingOptions};
 use std::ops::Range;
 
 /// Words that are summarized at once: what a small model still follows.
@@ -25,11 +25,12 @@ pub fn prompt(text: &str, sentences: usize) -> Input {
 
 /// How a chat model is asked: always the likeliest words.
 pub fn options(sentences: usize) -> Options {
-    Options {
+    let written = WritingOptions {
         sampling: Sampling { temperature: 0.0, repetition_penalty: 1.1, ..Sampling::default() },
         max_tokens: SENTENCE_TOKENS * sentences.max(1) + 30,
-        ..Options::default()
-    }
+        ..WritingOptions::default()
+    };
+    written.into()
 }
 
 /// A summary by a chat model on its way: ask for [`Self::request`], give the answer to

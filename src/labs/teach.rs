@@ -1,15 +1,14 @@
 //! Teaching a head: examples are embedded by the engine, then a logistic regression is fitted on the
 //! embeddings. Here too: how well it holds when an example is left out, and the examples on a plane.
 
-use super::evaluate::{Row, read_rows};
+use super::labelled::{Row, read_rows};
 use super::measure::Query;
 use crate::disk;
 use crate::engine::Engine;
 use crate::engine::message::Priority;
 use crate::error::UserMessage;
 use crate::nn::logistic::{Examples, Logistic};
-use crate::tasks::classify::TaughtHead;
-use crate::tasks::{Options, Output};
+use crate::tasks::{Options, Output, TaughtHead};
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use std::collections::HashMap;

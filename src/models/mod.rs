@@ -7,6 +7,7 @@ pub mod card;
 pub mod careful;
 pub mod catalogue;
 pub mod codec;
+mod companions;
 mod detokenize;
 pub mod entry;
 pub mod gguf;

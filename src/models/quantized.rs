@@ -2,6 +2,7 @@
 
 use super::ModelError;
 use super::blocks::{Layered, prepare, whole, write_tensors};
+use super::companions::COMPANIONS;
 use super::gguf::{Gguf, is_of_parts};
 use super::library::ModelEntry;
 use super::weights::Weights;
@@ -97,21 +98,7 @@ fn refuse_inputs(inputs: &[PathBuf], outputs: &[PathBuf]) -> Result<(), ModelErr
 pub(super) fn companions(entry: &ModelEntry) -> Vec<PathBuf> {
     let beside = |path: &Path| {
         let dir = path.parent().unwrap_or(Path::new(".")).to_owned();
-        let names = [
-            "config.json",
-            "generation_config.json",
-            "tokenizer.json",
-            "tokenizer_config.json",
-            "special_tokens_map.json",
-            "added_tokens.json",
-            "vocab.txt",
-            "vocab.json",
-            "merges.txt",
-            "source.spm",
-            "target.spm",
-            "spiece.model",
-        ];
-        names.into_iter().map(move |n| dir.join(n)).filter(|p| p.is_file())
+        COMPANIONS.into_iter().map(move |n| dir.join(n)).filter(|p| p.is_file())
     };
     let mut all: Vec<PathBuf> = beside(&entry.config).chain(beside(&entry.tokenizer)).collect();
     all.sort();

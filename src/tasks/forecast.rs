@@ -1,7 +1,5 @@
 //! What a model on disk will need in memory, by its own files, before anything of it is read.
 
-use super::language::DEFAULT_CONTEXT;
-use super::{Need, TaskError};
 use crate::models::gguf::Gguf;
 use crate::models::kind;
 use crate::models::library::ModelEntry;
@@ -11,6 +9,7 @@ use crate::nn::forecast::{self, Forecast};
 use crate::nn::precision::Precision;
 use crate::nn::runtime::Runtime;
 use crate::nn::{bert, decoder, seq2seq};
+use crate::tasks::contract::{DEFAULT_CONTEXT, Need, TaskError};
 
 /// What `entry` will need on `runtime`'s device, kept as the runtime says, with the runtime's context.
 ///

@@ -1,6 +1,12 @@
 //! What can be measured: names, units, where a reading comes from, how old it is.
 
 use serde::Serialize;
+use std::time::Duration;
+
+/// Time between two readings of what is read most often.
+pub const PERIOD: Duration = Duration::from_millis(100);
+/// The same in seconds.
+pub const PERIOD_SECS: f32 = PERIOD.as_secs_f32();
 
 /// What a channel measures. Numbers tell several of a kind apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -122,7 +128,7 @@ pub struct Channel {
 impl Channel {
     /// A channel without a limit, read at every tick.
     pub fn new(key: Key, name: impl Into<String>, unit: Unit, source: impl Into<String>) -> Self {
-        Self { key, name: name.into(), unit, source: source.into(), period: super::sampler::PERIOD_SECS, limit: None }
+        Self { key, name: name.into(), unit, source: source.into(), period: PERIOD_SECS, limit: None }
     }
 
     /// What to say where there is no value: a file that is there and cannot be read is not absent.

@@ -7,13 +7,14 @@ pub mod channel;
 pub mod curve;
 pub mod energy;
 pub mod export;
-
 pub mod sampler;
 pub mod scene;
+pub mod sessions;
 pub mod sources;
 pub mod span;
 pub mod statistics;
 pub mod stats;
 pub mod store;
 pub mod table;
-pub mod warnings;
+pub mod warning;
+pub mod watch;

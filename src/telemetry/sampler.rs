@@ -1,18 +1,15 @@
 //! The thread that reads the sources ten times a second.
 
+use super::channel::PERIOD;
 use super::sources::files::Reader;
 use super::sources::{Probe, Sources};
 use super::store::Store;
-use super::warnings::Watch;
+use super::watch::Watch;
 use crossbeam_channel::{RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// Time between two readings.
-pub const PERIOD: Duration = Duration::from_millis(100);
-/// The same in seconds.
-pub const PERIOD_SECS: f32 = PERIOD.as_secs_f32();
 /// Readings between two looks at what is wrong, and at the sampler's own cost.
 const SLOW: u32 = 10;
 

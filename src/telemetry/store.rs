@@ -1,10 +1,10 @@
 //! All that is remembered: readings, requests, models; in memory that is taken once.
 
 use super::channel::{Channel, Facts, Key};
+use super::sessions::{Entry, Sessions};
 use super::span::{Heat, Mark, Span};
-use super::statistics::{Entry, Sessions};
 use super::table::Table;
-use super::warnings::Warning;
+use super::warning::Warning;
 use std::collections::VecDeque;
 use std::time::{Instant, SystemTime};
 

@@ -6,7 +6,7 @@ use glossa::models::hub::{Hub, Wanted};
 use glossa::models::library::Library;
 use glossa::models::{add, catalogue, removal};
 use glossa::nn::runtime::{DeviceChoice, Runtime};
-use glossa::tasks::{self, Asked, Input, Options};
+use glossa::tasks::{self, Asked, Input, WritingOptions};
 use std::path::Path;
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub fn first_answer(library: &Library, id: &str) -> Result<(), String> {
         "qa" => Input::Question { question: "Who paid?".into(), context: "Zoë paid.".into() },
         _ => Input::Text("Zoë paid 5 euros".into()),
     };
-    let options = Options { max_tokens: 2, ..Options::default() };
+    let options: tasks::Options = WritingOptions { max_tokens: 2, ..WritingOptions::default() }.into();
     let asked = Asked { task: task.id(), input: &input, options: &options };
     let mut work = model.prepare(&asked, &|| false).map_err(|e| e.to_string())?;
     while work.remaining() > 0 {

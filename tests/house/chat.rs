@@ -6,8 +6,7 @@ use glossa::engine::message::{ClientId, Event, EventSink, Events, Priority, Repo
 use glossa::engine::{Engine, EngineConfig, Ticket};
 use glossa::models::library::Library;
 use glossa::nn::runtime::DeviceChoice;
-use glossa::tasks::language::{FinishReason, Generated};
-use glossa::tasks::{Input, Message, Options, Sampling};
+use glossa::tasks::{FinishReason, Generated, Input, Message, Sampling, WritingOptions};
 use serde_json::Value;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -24,13 +23,13 @@ fn engine(context: Option<usize>) -> Engine {
     Engine::start(config).expect("engine")
 }
 
-fn submit(engine: &Engine, task: &'static str, input: Input, options: Options) -> (Ticket, Events) {
+fn submit(engine: &Engine, task: &'static str, input: Input, options: WritingOptions) -> (Ticket, Events) {
     let (sink, events) = EventSink::channel(None);
     let request = Request {
         task,
         model: None,
         inputs: vec![input],
-        options,
+        options: options.into(),
         priority: Priority::Interactive,
         client: ClientId::default(),
     };
@@ -62,12 +61,12 @@ fn finish(events: &Events) -> Run {
     Run { streamed, whole, report, end }
 }
 
-fn greedy(max_tokens: usize) -> Options {
+fn greedy(max_tokens: usize) -> WritingOptions {
     let sampling = Sampling { temperature: 0.0, ..Sampling::default() };
-    Options { sampling, max_tokens, ..Options::default() }
+    WritingOptions { sampling, max_tokens, ..WritingOptions::default() }
 }
 
-fn chat(engine: &Engine, messages: Vec<Message>, options: Options) -> Run {
+fn chat(engine: &Engine, messages: Vec<Message>, options: WritingOptions) -> Run {
     finish(&submit(engine, "chat", Input::Chat(messages), options).1)
 }
 
@@ -96,10 +95,10 @@ fn a_conversation_streams_and_reads_only_what_is_new() {
 #[test]
 fn the_same_seed_gives_the_same_text_and_another_seed_another() {
     let engine = engine(None);
-    let seeded = |seed| Options {
+    let seeded = |seed| WritingOptions {
         sampling: Sampling { temperature: 1.0, seed: Some(seed), ..Sampling::default() },
         max_tokens: 24,
-        ..Options::default()
+        ..WritingOptions::default()
     };
     let write =
         |seed| finish(&submit(&engine, "generate", "Once upon a time".into(), seeded(seed)).1).whole.expect("text");
@@ -119,7 +118,7 @@ fn stop_strings_end_a_text_and_are_no_part_of_it() {
     let free = finish(&submit(&engine, "generate", "The days are Monday, Tuesday,".into(), greedy(16)).1);
     let text = free.whole.expect("text").text;
     assert!(text.contains("Thursday"), "{text}");
-    let options = Options { stop: vec!["Thurs".into(), "never".into()], ..greedy(16) };
+    let options = WritingOptions { stop: vec!["Thurs".into(), "never".into()], ..greedy(16) };
     let cut = finish(&submit(&engine, "generate", "The days are Monday, Tuesday,".into(), options).1);
     let whole = cut.whole.expect("text");
     assert_eq!(whole.text, text[..text.find("Thurs").expect("there")]);
@@ -131,7 +130,8 @@ fn stop_strings_end_a_text_and_are_no_part_of_it() {
 fn candidates_come_with_every_token() {
     let engine = engine(None);
     let run = finish(
-        &submit(&engine, "generate", "The capital of France is".into(), Options { candidates: 10, ..greedy(3) }).1,
+        &submit(&engine, "generate", "The capital of France is".into(), WritingOptions { candidates: 10, ..greedy(3) })
+            .1,
     );
     for step in run.whole.expect("text").steps {
         assert_eq!(step.top.len(), 10);

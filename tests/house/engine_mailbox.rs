@@ -3,7 +3,7 @@
 use crate::fake::{FakeTask, all_events, config, engine, request, send, submit, text_of, wait_until, words};
 use glossa::engine::Engine;
 use glossa::engine::message::{Event, EventSink, Priority, RequestId, Status};
-use glossa::tasks::language::Partial;
+use glossa::tasks::Partial;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;

@@ -4,9 +4,9 @@ use glossa::engine::message::{Event, EventSink, Events, Priority, Request};
 use glossa::engine::{Engine, EngineConfig, Ticket};
 use glossa::models::library::{Library, ModelEntry};
 use glossa::nn::runtime::{DeviceChoice, Runtime};
-use glossa::tasks::encoder::Reading;
-use glossa::tasks::language::Partial;
-use glossa::tasks::{Asked, Input, Model, Output, Phase, Progress, Scores, Task, TaskError, Work, own};
+use glossa::tasks::{
+    Asked, Input, Model, Output, Partial, Phase, Progress, Reading, Scores, Task, TaskError, Work, own,
+};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

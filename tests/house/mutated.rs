@@ -10,7 +10,7 @@ use candle_core::quantized::gguf_file::{Content, Value as Gguf, write};
 use glossa::models::add;
 use glossa::models::library::Library;
 use glossa::nn::runtime::{DeviceChoice, Runtime};
-use glossa::tasks::{self, Asked, Input, Options};
+use glossa::tasks::{self, Asked, Input, WritingOptions};
 use serde_json::{Value, json};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ fn answer(path: &Path, runtime: &Runtime) -> Result<(), String> {
         "qa" => Input::Question { question: "Who paid?".into(), context: text.into() },
         _ => Input::Text(text.into()),
     };
-    let options = Options { max_tokens: 3, ..Options::default() };
+    let options: tasks::Options = WritingOptions { max_tokens: 3, ..WritingOptions::default() }.into();
     let asked = Asked { task: task.id(), input: &input, options: &options };
     let mut work = model.prepare(&asked, &|| false).map_err(|e| e.to_string())?;
     for _ in 0..200 {

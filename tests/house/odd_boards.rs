@@ -5,7 +5,7 @@ use glossa::telemetry::channel::Key;
 use glossa::telemetry::sampler::{Sampler, lock};
 use glossa::telemetry::sources::{Probe, Sources};
 use glossa::telemetry::store::Store;
-use glossa::telemetry::warnings::Watch;
+use glossa::telemetry::watch::Watch;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

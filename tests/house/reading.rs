@@ -8,8 +8,7 @@ use glossa::error::UserMessage;
 use glossa::labs::measure::Query;
 use glossa::models::library::Library;
 use glossa::nn::runtime::DeviceChoice;
-use glossa::tasks::summarize::Length;
-use glossa::tasks::{Input, Options, Output};
+use glossa::tasks::{ClassifyOptions, Input, Length, Options, Output, SummaryOptions};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::Value;
@@ -77,7 +76,7 @@ fn odd_text() -> impl Strategy<Value = String> {
 #[test]
 fn offsets_are_whole_letters_of_any_text() {
     let engine = engine();
-    let options = Options { length: Length::Percent(40.0), ..Options::default() };
+    let options: Options = SummaryOptions { length: Length::Percent(40.0) }.into();
     let mut runner = TestRunner::new(Config { cases: 150, failure_persistence: None, ..Config::default() });
     let nothing = ["There is nothing to analyse", "The model cannot read this"];
     let run = runner.run(&odd_text(), |text| {
@@ -148,7 +147,7 @@ fn empty_passages_and_questions_say_so() {
 #[test]
 fn labels_given_twice_alone_or_by_the_thousand() {
     let engine = engine();
-    let with = |labels: Vec<String>| Options { labels, ..Options::default() };
+    let with = |labels: Vec<String>| Options::from(ClassifyOptions { labels, taught: None });
     let owned = |labels: &[&str]| labels.iter().map(|l| (*l).to_owned()).collect::<Vec<_>>();
     let output = ask(&engine, "classify", "A goal!".into(), &with(owned(&["sport", "Sport ", "tax"]))).expect("two");
     assert_eq!(output.scores().expect("scores").scores.len(), 2);

@@ -8,7 +8,7 @@ use glossa::error::UserMessage;
 use glossa::labs::measure::Query;
 use glossa::models::library::Library;
 use glossa::nn::runtime::DeviceChoice;
-use glossa::tasks::{Input, Options, Output, SearchOptions, Structure};
+use glossa::tasks::{Input, Options, Output, SearchOptions, Structure, TranslateOptions};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -30,11 +30,16 @@ fn engine() -> Engine {
 
 /// Short searches: the tiny models seldom end by themselves.
 fn options() -> Options {
-    Options {
-        search: SearchOptions { beams: 2, max_tokens: 12, ..SearchOptions::default() },
-        align: true,
-        ..Options::default()
-    }
+    with(linked())
+}
+
+fn with(translate: TranslateOptions) -> Options {
+    let search = SearchOptions { beams: 2, max_tokens: 12, ..SearchOptions::default() };
+    Options { search, translate, ..Options::default() }
+}
+
+fn linked() -> TranslateOptions {
+    TranslateOptions { align: true, ..TranslateOptions::default() }
 }
 
 fn ask(task: &'static str, model: &Path, text: &str, options: &Options) -> Result<Output, UserMessage> {
@@ -72,7 +77,7 @@ fn every_sentence_has_its_twin_and_links_point_at_words() {
 #[test]
 fn a_document_keeps_its_structure() {
     let text = "# A title\n\n- an item\n- `code` stays\n\n```\nlet x = 1;\n```\n";
-    let options = Options { structure: Structure::Markdown, ..options() };
+    let options = with(TranslateOptions { structure: Structure::Markdown, ..linked() });
     let output = ask("translate", &marian(), text, &options).expect("translation");
     let out = &output.translation().expect("shape").text;
     assert!(
@@ -83,7 +88,7 @@ fn a_document_keeps_its_structure() {
         "{out}"
     );
     let text = "1\n00:00:01,000 --> 00:00:02,000\n<i>Yes.</i>\n";
-    let options = Options { structure: Structure::Srt, ..options };
+    let options = with(TranslateOptions { structure: Structure::Srt, ..linked() });
     let output = ask("translate", &marian(), text, &options).expect("translation");
     let out = &output.translation().expect("shape").text;
     assert!(out.starts_with("1\n00:00:01,000 --> 00:00:02,000\n<i>") && out.ends_with("</i>\n"), "{out}");
@@ -91,7 +96,7 @@ fn a_document_keeps_its_structure() {
 
 #[test]
 fn many_texts_share_steps_and_each_gets_its_own_answer() {
-    let (engine, options) = (engine(), Options { align: false, ..options() });
+    let (engine, options) = (engine(), with(TranslateOptions::default()));
     let model = marian().display().to_string();
     let query = Query { task: "translate", model: Some(&model), options: &options };
     let words = ["Yes.", "The train leaves.", "Good morning, everyone!", "We have time for a coffee.", "the cat sat"];
@@ -177,9 +182,9 @@ fn bad_input_gets_a_clear_message_or_a_bounded_result() {
     let output = ask("translate", &marian(), "Yes.", &Options { search, ..Options::default() }).expect("bounded");
     assert!(output.warnings().iter().any(|w| w.contains("greatest length")), "{:?}", output.warnings());
     // Languages that the model does not have.
-    let pair = Options { to: "de".into(), ..options() };
+    let pair = with(TranslateOptions { to: "de".into(), ..linked() });
     assert!(said(ask("translate", &marian(), "Yes.", &pair)).contains("fra"));
-    let t5 = Options { to: "zz".into(), ..options() };
+    let t5 = with(TranslateOptions { to: "zz".into(), ..linked() });
     assert!(said(ask("translate", &fixture("seq2seq-t5"), "Yes.", &t5)).contains("'zz'"));
     // Models of another kind.
     assert!(said(ask("abstractive", &marian(), "Yes.", &options())).contains("T5"));

@@ -2,7 +2,7 @@
 //! were once cut wrongly.
 
 use crate::cli::{glossa, stderr, stdout};
-use glossa::tasks::sentences::sentences;
+use glossa::tasks::text::sentences::sentences;
 use std::collections::BTreeMap;
 use std::path::Path;
 

@@ -6,7 +6,7 @@ use glossa::labs::measure::Query;
 use glossa::models::library::Library;
 use glossa::models::manifest::Manifest;
 use glossa::models::verify::Verifier;
-use glossa::tasks::{Input, Options, Output};
+use glossa::tasks::{ClassifyOptions, Input, Options, Output, WritingOptions};
 use std::path::Path;
 
 fn library() -> Library {
@@ -65,7 +65,7 @@ fn every_precision_answers() {
     use glossa::nn::precision::Precision;
     use glossa::nn::sampling::Sampling;
     let sampling = Sampling { temperature: 0.0, ..Sampling::default() };
-    let options = Options { max_tokens: 12, sampling, ..Options::default() };
+    let options: Options = WritingOptions { max_tokens: 12, sampling, ..WritingOptions::default() }.into();
     for precision in Precision::ALL {
         let config = EngineConfig { precision: Some(precision), ..EngineConfig::new(library()) };
         let config = EngineConfig { device: glossa::nn::runtime::DeviceChoice::Cpu, context: Some(512), ..config };
@@ -123,7 +123,7 @@ fn plain_sentences_are_classified_as_anybody_would() {
         assert_eq!(output.scores().expect("scores").top().0, label, "{text}");
     }
     let labels = ["politics", "sport", "technology", "cooking"].map(str::to_owned).to_vec();
-    let options = Options { labels, ..Options::default() };
+    let options: Options = ClassifyOptions { labels, taught: None }.into();
     for (text, label) in [
         ("The minister resigned after her party lost the vote in parliament.", "politics"),
         ("Let the onions soften in butter before you add the stock.", "cooking"),

@@ -1,7 +1,7 @@
 //! Percentiles against NumPy's. `make_percentiles.py` beside this file made the reference.
 
+use glossa::telemetry::sessions::{Entry, Sessions};
 use glossa::telemetry::span::{Heat, Outcome};
-use glossa::telemetry::statistics::{Entry, Sessions};
 use glossa::telemetry::stats::percentiles;
 use serde::Deserialize;
 

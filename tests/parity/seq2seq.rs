@@ -13,7 +13,7 @@ use glossa::nn::kernels::Isa;
 use glossa::nn::precision::Precision;
 use glossa::nn::seq2seq::config::Config;
 use glossa::nn::seq2seq::{Model, Next, Strand};
-use glossa::tasks::beams::Beams;
+use glossa::tasks::writing::beams::Beams;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 

@@ -11,7 +11,7 @@ use crate::app::widgets::{chips, explain, failure, millis, note, primary, second
 use crate::engine::Ticket;
 use crate::engine::message::{Event, ItemResult, Report, Request, RequestId};
 use crate::error::UserMessage;
-use crate::tasks::encoder::Reading;
+use crate::tasks::Reading;
 use egui::{RichText, Ui};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -193,6 +193,26 @@ pub fn warnings_ui(ui: &mut Ui, p: &Palette, report: &Report) {
     for warning in &report.warnings {
         ui.label(RichText::new(format!("Note: {warning}.")).size(size::LABEL).color(p.warning));
     }
+}
+
+/// What stands below an answer: the report's warnings and, if they are wanted, the pieces that the model read.
+pub fn reading_ui(ui: &mut Ui, p: &Palette, report: &Report, pieces: Option<&Reading>) {
+    warnings_ui(ui, p, report);
+    if let Some(reading) = pieces {
+        pieces_ui(ui, p, reading);
+    }
+}
+
+/// A chip for each example (name, text). The one that is pressed becomes `text`, to be run.
+pub fn examples(ui: &mut Ui, p: &Palette, all: &[(&str, &str)], text: &mut String) -> Option<UiCommand> {
+    let mut chosen = None;
+    for (name, example) in all {
+        if chips::choice(ui, p, name).clicked() {
+            *text = (*example).to_owned();
+            chosen = Some(UiCommand::Run);
+        }
+    }
+    chosen
 }
 
 /// Buttons for commands; the one that was pressed.

@@ -6,8 +6,7 @@ use crate::app::widgets::explain;
 use crate::engine::Ticket;
 use crate::engine::message::{Event, Report};
 use crate::error::UserMessage;
-use crate::tasks::Options;
-use crate::tasks::language::{Generated, PromptInfo, Step};
+use crate::tasks::{Generated, Options, PromptInfo, Step, WritingOptions};
 use egui::{ComboBox, Grid, Slider, Ui};
 use std::path::Path;
 use std::time::Instant;
@@ -116,7 +115,8 @@ impl WritingSettings {
     /// As the engine takes them.
     pub fn options(&self, candidates: usize) -> Options {
         let sampling = self.sampling.clone();
-        Options { sampling, max_tokens: self.max_tokens.max(1), candidates, ..Options::default() }
+        let max_tokens = self.max_tokens.max(1);
+        WritingOptions { sampling, max_tokens, candidates, ..WritingOptions::default() }.into()
     }
 }
 

@@ -9,7 +9,7 @@ use crate::models::hub::Found;
 use crate::models::measured;
 use crate::nn::precision::Precision;
 use crate::nn::shape::Place;
-use crate::tasks::language::DEFAULT_CONTEXT;
+use crate::tasks::DEFAULT_CONTEXT;
 use serde::Serialize;
 
 /// What is here, and with `all` what can be got; of one task if that is named.

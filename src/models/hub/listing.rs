@@ -1,8 +1,9 @@
 //! What the hub says of a repository: its files, their sizes and hashes. Nothing of it is trusted.
 
+use super::names::{is_gguf, is_hex, is_safe, part};
 use super::request::{Ask, ask};
-use super::wanted::part;
 use super::{Hub, HubError, MOST_TEXT, Progress, Wanted, Watch};
+use crate::models::companions::COMPANIONS;
 use crate::models::index::{self, Index};
 use crate::models::parts::{self, Part};
 use serde::Deserialize;
@@ -85,36 +86,6 @@ struct Lfs {
     size: u64,
 }
 
-/// Whether `id` can name a repository: one or two parts of letters, digits, `-`, `_` and `.`.
-pub fn is_repo_id(id: &str) -> bool {
-    let parts: Vec<&str> = id.split('/').collect();
-    let fine = |part: &&str| {
-        !part.is_empty()
-            && part.len() <= 96
-            && !part.starts_with(['.', '-'])
-            && !part.contains("..")
-            && !part.contains("--")
-            && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
-    };
-    (1..=2).contains(&parts.len()) && parts.iter().all(fine)
-}
-
-/// Whether a file's path stays inside its folder.
-pub fn is_safe(path: &str) -> bool {
-    let fine = |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains(['\\', '\0', ':']);
-    !path.starts_with('/') && path.len() <= 512 && path.split('/').all(fine)
-}
-
-/// Whether a name is a GGUF file's.
-pub fn is_gguf(name: &str) -> bool {
-    name.len() > 5 && name.is_char_boundary(name.len() - 5) && name[name.len() - 5..].eq_ignore_ascii_case(".gguf")
-}
-
-/// Whether a text can name a blob or a commit.
-pub fn is_hex(text: &str) -> bool {
-    (8..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit())
-}
-
 impl Hub {
     /// What the hub says of a repository at a revision.
     ///
@@ -174,22 +145,6 @@ fn read(repo: &str, text: &str) -> Result<Listing, HubError> {
     let licence = info.card.as_ref().and_then(|c| c.get("license")).and_then(|l| l.as_str()).map(str::to_owned);
     Ok(Listing { repo: repo.to_owned(), commit: info.sha.to_lowercase(), files, licence, pipeline: info.pipeline })
 }
-
-/// Files that say how to read a text, and what the model is.
-const SMALL: [&str; 12] = [
-    "config.json",
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "source.spm",
-    "target.spm",
-    "spiece.model",
-];
 
 /// Any of these tells how a text becomes numbers.
 const TOKENIZERS: [&str; 5] = ["tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "source.spm"];
@@ -259,7 +214,7 @@ impl Listing {
         if has("config.json") && TOKENIZERS.iter().any(|t| has(t)) {
             let weights = self.weights();
             if !weights.is_empty() {
-                let small = self.files.iter().filter(|f| SMALL.contains(&f.path.as_str())).cloned();
+                let small = self.files.iter().filter(|f| COMPANIONS.contains(&f.path.as_str())).cloned();
                 return Ok(small.chain(weights).collect());
             }
         }
@@ -335,16 +290,10 @@ mod tests {
     }
 
     #[test]
-    fn names_that_lead_outside_are_refused() {
+    fn a_listing_that_leads_outside_is_refused() {
         for bad in ["../x", "/etc/passwd", "a/../../x", "a//b", "c:\\x", ""] {
-            assert!(!is_safe(bad), "{bad}");
             let text = serde_json::json!({"sha": "b".repeat(40), "siblings": [{"rfilename": bad, "size": 1, "blobId": "a".repeat(40)}]});
             assert!(matches!(read("o/n", &text.to_string()), Err(HubError::Answer(_))), "{bad}");
         }
-        assert!(is_safe("onnx/model.onnx"));
-        for bad in ["", "a/b/c", "../x", "a b", ".hidden", "a/--b"] {
-            assert!(!is_repo_id(bad), "{bad}");
-        }
-        assert!(is_repo_id("distilbert/distilbert-base-uncased") && is_repo_id("t5-small"));
     }
 }

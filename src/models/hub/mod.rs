@@ -7,12 +7,14 @@
 
 mod environment;
 mod listing;
+mod names;
 mod place;
 mod request;
 mod transfer;
 mod wanted;
 
-pub use listing::{Found, Listing, RemoteFile, is_repo_id};
+pub use listing::{Found, Listing, RemoteFile};
+pub use names::is_repo_id;
 pub use wanted::Wanted;
 
 use super::{index, kind, parts};
@@ -255,7 +257,7 @@ impl Hub {
         let written = disk::write_whole(&reference, listing.commit.as_bytes());
         written.map_err(|why| HubError::Write { path: reference, why })?;
         watch(Progress { done: total, total, ..Progress::default() });
-        let only = files.iter().find(|f| listing::is_gguf(&f.path));
+        let only = files.iter().find(|f| names::is_gguf(&f.path));
         Ok(only.map_or(snapshot.clone(), |f| snapshot.join(&f.path)))
     }
 

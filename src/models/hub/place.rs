@@ -1,6 +1,6 @@
 //! Where things lie in the hub's cache: snapshots by commit, names of commits, links to blobs.
 
-use super::listing::is_hex;
+use super::names::is_hex;
 use super::{Hub, HubError, Wanted};
 use crate::models::entry::weights_in;
 use crate::models::{index, parts};

@@ -41,7 +41,7 @@ impl Hub {
         if have > file.size {
             have = restart(&mut to).map_err(write)?;
         }
-        let url = format!("{}/{repo}/resolve/{commit}/{}", self.endpoint, super::wanted::path(&file.path));
+        let url = format!("{}/{repo}/resolve/{commit}/{}", self.endpoint, super::names::path(&file.path));
         let mut failures = 0;
         while have < file.size {
             let before = have;

@@ -1,9 +1,9 @@
 //! What to get from the hub, as people write it.
 
 use super::HubError;
-use super::listing::{is_repo_id, is_safe};
+use super::names::{is_gguf, is_repo_id, is_safe, part};
 use crate::models::parts::{Part, first_name};
-use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+use percent_encoding::percent_decode_str;
 
 /// What to get: a repository, at which revision, and of one with GGUF files which.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,38 +13,6 @@ pub struct Wanted {
     pub revision: Option<String>,
     /// By its path in the repository.
     pub file: Option<String>,
-}
-
-/// What may not stand as it is in a part of an address.
-const PART: &AsciiSet = &CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'#')
-    .add(b'%')
-    .add(b'/')
-    .add(b'<')
-    .add(b'>')
-    .add(b'?')
-    .add(b'[')
-    .add(b'\\')
-    .add(b']')
-    .add(b'^')
-    .add(b'`')
-    .add(b'{')
-    .add(b'|')
-    .add(b'}')
-    .add(b'&')
-    .add(b'+')
-    .add(b'@');
-
-/// A part of an address, such as a revision: slashes are no borders in it.
-pub(super) fn part(text: &str) -> String {
-    utf8_percent_encode(text, PART).to_string()
-}
-
-/// A path in an address.
-pub(super) fn path(text: &str) -> String {
-    text.split('/').map(part).collect::<Vec<_>>().join("/")
 }
 
 /// Whether a text can name a revision.
@@ -108,7 +76,7 @@ impl Wanted {
             revision = Some(rest[1..end].join("/")).filter(|r| !r.is_empty());
             let is_file = rest[0] != "tree";
             rest = &rest[end..];
-            if !is_file && !rest.last().is_some_and(|name| super::listing::is_gguf(name)) {
+            if !is_file && !rest.last().is_some_and(|name| is_gguf(name)) {
                 // A folder's page means the repository.
                 rest = &[];
             }
@@ -154,6 +122,5 @@ mod tests {
         for id in ["o/n", "o/n@refs%2Fpr%2F1", "o/n@v1.0/in ner/q.gguf"] {
             assert_eq!(Wanted::parse(id).expect(id).id(), id);
         }
-        assert_eq!(path("in ner/a+b#1.gguf"), "in%20ner/a%2Bb%231.gguf");
     }
 }

@@ -2,7 +2,7 @@
 //! how `transformers` sets it up. White space that tags take away is gone from the text tokens, so
 //! whoever reads them need not know about `-`, `+` and line ends.
 
-use super::literals::{float_length, integer_length, unescaped};
+use super::literals::{float_length, integer_length, sign_of, unescaped};
 use std::borrow::Cow;
 
 /// A piece of a template.
@@ -309,11 +309,6 @@ impl<'a> Lexer<'a> {
         self.push(Token::Text(text));
         Ok(())
     }
-}
-
-/// A `+` or `-` at the beginning.
-pub fn sign_of(rest: &str) -> Option<char> {
-    rest.chars().next().filter(|c| matches!(c, '+' | '-'))
 }
 
 /// Bytes of `{% raw %}` at the beginning of `tag`. Its end takes no line end away.

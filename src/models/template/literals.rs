@@ -1,6 +1,9 @@
 //! Numbers and quoted strings as Python writes them, and strings as `minijinja` reads them.
 
-use super::lexer::sign_of;
+/// A `+` or `-` at the beginning.
+pub fn sign_of(rest: &str) -> Option<char> {
+    rest.chars().next().filter(|c| matches!(c, '+' | '-'))
+}
 
 /// Bytes of digits, parted by single underscores.
 fn digits_length(text: &str, is_digit: impl Fn(u8) -> bool) -> usize {

@@ -15,7 +15,7 @@ use super::span::{Mark, Span};
 use super::statistics::{Filter, Rate, Statistics};
 use super::stats::Percentiles;
 use super::store::Store;
-use super::warnings::Warning;
+use super::warning::Warning;
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 

@@ -5,7 +5,7 @@ use crate::app::tabs::writing::surprise;
 use crate::app::theme::{Palette, card, size};
 use crate::app::widgets::icons::{self, Icon};
 use crate::app::widgets::{chips, note};
-use crate::tasks::language::Step;
+use crate::tasks::Step;
 use egui::{Align, Frame, Layout, Margin, RichText, Stroke, Ui, UiBuilder, vec2};
 use egui_commonmark::{CommonMarkCache, CommonMarkViewer};
 use std::collections::HashMap;

@@ -1,7 +1,6 @@
 //! What is said in a conversation, and how it is written down. Knows no screen.
 
-use crate::tasks::language::Step;
-use crate::tasks::{Message, Role};
+use crate::tasks::{Message, Role, Step};
 use serde::{Deserialize, Serialize};
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -11,7 +11,7 @@ use crate::app::command::UiCommand;
 use crate::app::widgets::icons::Icon;
 use crate::engine::message::{Event, Priority, Report, Request};
 use crate::engine::record::Record;
-use crate::tasks::{Options, Output, Scores};
+use crate::tasks::{ClassifyOptions, Options, Output, Scores};
 use egui::Ui;
 use std::path::PathBuf;
 use taught::Taught;
@@ -134,10 +134,10 @@ impl Tab for ClassifyTab {
 impl ClassifyTab {
     fn options(&self) -> Options {
         if self.by_examples {
-            return Options { taught: self.taught.head(), ..Options::default() };
+            return ClassifyOptions { taught: self.taught.head(), ..ClassifyOptions::default() }.into();
         }
         let labels = self.labels.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect();
-        Options { labels, ..Options::default() }
+        ClassifyOptions { labels, taught: None }.into()
     }
 
     fn run(&mut self, cx: &mut Cx<'_>) {

@@ -2,12 +2,12 @@
 
 use super::{Answer, ClassifyTab, EXAMPLES, shown};
 use crate::app::command::UiCommand;
-use crate::app::tabs::asking::{buttons, cost_ui, pieces_ui, quiet_card, run_stop, warnings_ui};
+use crate::app::tabs::asking::{buttons, cost_ui, examples, quiet_card, reading_ui, run_stop};
 use crate::app::tabs::{Cx, Tab as _};
 use crate::app::theme::{Palette, card, size, strong};
 use crate::app::widgets::gauge::number;
-use crate::app::widgets::{bars, chips, note};
-use crate::tasks::output::ScoreKind;
+use crate::app::widgets::{bars, note};
+use crate::tasks::ScoreKind;
 use egui::{FontId, ScrollArea, TextEdit, Ui};
 
 /// Labels whose bars are shown; JSON has all.
@@ -65,12 +65,7 @@ impl ClassifyTab {
                 }
                 return;
             }
-            for (name, text) in EXAMPLES {
-                if chips::choice(ui, p, name).clicked() {
-                    self.editor.text = text.to_owned();
-                    chosen = Some(UiCommand::Run);
-                }
-            }
+            chosen = examples(ui, p, &EXAMPLES, &mut self.editor.text).or(chosen);
         });
         if let Some(command) = chosen {
             self.on_command(command, cx);
@@ -93,10 +88,7 @@ impl ClassifyTab {
             cost_ui(ui, p, reading, &answer.report);
             chosen = buttons(ui, p, &[UiCommand::Why, UiCommand::Tokens, UiCommand::CopyText, UiCommand::CopyJson]);
         });
-        warnings_ui(ui, p, &answer.report);
-        if self.tokens_shown {
-            pieces_ui(ui, p, reading);
-        }
+        reading_ui(ui, p, &answer.report, self.tokens_shown.then_some(reading));
         if let Some(command) = chosen {
             self.on_command(command, cx);
         }
@@ -111,10 +103,11 @@ fn scores_ui(ui: &mut Ui, p: &Palette, answer: &Answer, taught: &[String]) {
         ui.set_width(ui.available_width());
         ui.label(strong(shown(answer.scores.top().0), size::TITLE));
         for (label, share) in order.iter().take(BARS) {
-            let color = match taught.iter().position(|l| l == label).filter(|_| answer.options.taught.is_some()) {
-                Some(index) => super::map::color(p, index),
-                None => p.accent,
-            };
+            let color =
+                match taught.iter().position(|l| l == label).filter(|_| answer.options.classify.taught.is_some()) {
+                    Some(index) => super::map::color(p, index),
+                    None => p.accent,
+                };
             match answer.scores.kind {
                 ScoreKind::Number => {
                     ui.label(format!("{}  {}", shown(label), number(*share)));

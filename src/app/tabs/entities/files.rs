@@ -11,7 +11,7 @@ use crate::app::widgets::{failure, millis, note, secondary};
 use crate::engine::message::{Event, ItemResult, Priority, Report};
 use crate::error::UserMessage;
 use crate::labs::lines;
-use crate::tasks::entities::Entity;
+use crate::tasks::Entity;
 use egui::{ScrollArea, Ui};
 use std::path::PathBuf;
 

@@ -2,13 +2,13 @@
 
 use super::{Answer, EXAMPLES, EntitiesTab, kind_name};
 use crate::app::command::UiCommand;
-use crate::app::tabs::asking::{buttons, cost_ui, pieces_ui, quiet_card, run_stop, warnings_ui};
+use crate::app::tabs::asking::{buttons, cost_ui, examples, quiet_card, reading_ui, run_stop};
 use crate::app::tabs::{Cx, Tab as _};
 use crate::app::theme::{Palette, card, ink, size, strong};
 use crate::app::widgets::gauge::percent;
 use crate::app::widgets::marked::{Mark, marked, window};
-use crate::app::widgets::{bars, chips, note, secondary};
-use crate::tasks::entities::Entity;
+use crate::app::widgets::{bars, note, secondary};
+use crate::tasks::Entity;
 use egui::{Align2, Color32, FontId, Layout, Margin, Rect, ScrollArea, Sense, Ui, vec2};
 
 /// Rows of the table that are drawn; the CSV has all.
@@ -96,12 +96,7 @@ impl EntitiesTab {
             if secondary(ui, p, "Batch…", "").on_hover_text("Search several files.").clicked() {
                 chosen = Some(UiCommand::Batch);
             }
-            for (name, text) in EXAMPLES {
-                if chips::choice(ui, p, name).clicked() {
-                    self.editor.text = text.to_owned();
-                    chosen = Some(UiCommand::Run);
-                }
-            }
+            chosen = examples(ui, p, &EXAMPLES, &mut self.editor.text).or(chosen);
         });
         if let Some(command) = chosen {
             self.on_command(command, cx);
@@ -128,10 +123,7 @@ impl EntitiesTab {
             let all = [UiCommand::Why, UiCommand::Tokens, UiCommand::SaveCsv, UiCommand::CopyText, UiCommand::CopyJson];
             chosen = buttons(ui, p, &all);
         });
-        warnings_ui(ui, p, &answer.report);
-        if self.tokens_shown {
-            pieces_ui(ui, p, &answer.found.reading);
-        }
+        reading_ui(ui, p, &answer.report, self.tokens_shown.then_some(&answer.found.reading));
         if let Some(command) = chosen {
             self.on_command(command, cx);
         }

@@ -1,6 +1,6 @@
 //! The texts that were written after one prompt: each begins where it left another.
 
-use crate::tasks::language::Step;
+use crate::tasks::Step;
 
 /// Branches that are kept.
 const MOST: usize = 24;

@@ -143,7 +143,7 @@ impl GenerateTab {
         self.notes.clear();
         let settings = &cx.settings.generate;
         let mut options = settings.options(CANDIDATES);
-        options.max_tokens = tokens.max(1);
+        options.writing.max_tokens = tokens.max(1);
         let request = Request {
             task: "generate",
             model: settings.model.clone(),

@@ -9,7 +9,7 @@ use crate::app::tabs::{Cx, Tab as _};
 use crate::app::theme::{Palette, card, figures, size, strong};
 use crate::app::widgets::file_picker::{FilePicker, Picked, Purpose};
 use crate::app::widgets::{chips, explain, failure, note, primary, secondary};
-use crate::tasks::language::Step;
+use crate::tasks::Step;
 use egui::{
     Align, Align2, Color32, FontId, Layout, Margin, RichText, ScrollArea, Sense, Slider, Stroke, TextEdit, Ui, pos2,
     vec2,

@@ -10,7 +10,7 @@ use crate::engine::message::{Happening, Outlook, Prospect};
 use crate::engine::news::{Card, Errand, Removal};
 use crate::engine::shelf::{Measurement, Volume};
 use crate::nn::precision::Precision;
-use crate::tasks::translate::language_name;
+use crate::tasks::rewriting::languages::language_name;
 use egui::{Frame, Grid, Margin, RichText, Ui};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -8,7 +8,7 @@ use crate::app::widgets::{bytes, explain, grouped, secondary};
 use crate::engine::message::{Outlook, Prospect};
 use crate::engine::shelf::Volume;
 use crate::nn::precision::Precision;
-use crate::tasks::language::DEFAULT_CONTEXT;
+use crate::tasks::DEFAULT_CONTEXT;
 use egui::{Align, Color32, ComboBox, Layout, Rect, RichText, Sense, Ui, WidgetInfo, vec2};
 
 /// Height of the bar.

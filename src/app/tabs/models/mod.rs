@@ -17,7 +17,7 @@ use crate::engine::shelf::{Shelf, Volume};
 use crate::error::UserMessage;
 use crate::labs::precisions::{self, Asked, Compared};
 use crate::nn::precision::Precision;
-use crate::tasks::{Options, language::DEFAULT_CONTEXT};
+use crate::tasks::{DEFAULT_CONTEXT, Options};
 use adding::Adding;
 use egui::Ui;
 use std::collections::{BTreeMap, HashMap};

@@ -10,7 +10,7 @@ use crate::telemetry::scene::{MemoryPart, Reading, memory_parts, readings_at, sp
 use crate::telemetry::span::Span;
 use crate::telemetry::statistics::Statistics;
 use crate::telemetry::stats::{Bin, histogram as bins_of};
-use crate::telemetry::warnings::{Level, Warning};
+use crate::telemetry::warning::{Level, Warning};
 use egui::{Align, Color32, Layout, Rect, RichText, Role, ScrollArea, Sense, Ui, WidgetInfo, pos2, vec2};
 
 /// Bars of the histogram.

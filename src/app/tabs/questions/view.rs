@@ -2,13 +2,13 @@
 
 use super::{Answered, EXAMPLES, QuestionsTab};
 use crate::app::command::UiCommand;
-use crate::app::tabs::asking::{buttons, cost_ui, pieces_ui, quiet_card, run_stop, warnings_ui};
+use crate::app::tabs::asking::{buttons, cost_ui, quiet_card, reading_ui, run_stop};
 use crate::app::tabs::{Cx, Tab as _};
 use crate::app::theme::{Palette, card, figures, size, strong};
 use crate::app::widgets::gauge::percent;
 use crate::app::widgets::marked::{Mark, marked};
 use crate::app::widgets::{bars, chips, explain, note, secondary};
-use crate::tasks::questions::Place;
+use crate::tasks::Place;
 use egui::{FontId, Margin, RichText, ScrollArea, Sense, TextEdit, Ui, vec2};
 
 /// Places less likely than this are not shown.
@@ -174,10 +174,7 @@ impl QuestionsTab {
             cost_ui(ui, p, &reading, &answered.report);
             chosen = buttons(ui, p, &[UiCommand::Why, UiCommand::Tokens, UiCommand::CopyText, UiCommand::CopyJson]);
         });
-        warnings_ui(ui, p, &answered.report);
-        if self.tokens_shown {
-            pieces_ui(ui, p, &reading);
-        }
+        reading_ui(ui, p, &answered.report, self.tokens_shown.then_some(&reading));
         if let Some(command) = chosen {
             self.on_command(command, cx);
         }

@@ -3,11 +3,11 @@
 use super::{Answer, EXAMPLES, SentimentTab};
 use crate::app::command::UiCommand;
 use crate::app::tabs::Cx;
-use crate::app::tabs::asking::{buttons, cost_ui, pieces_ui, quiet_card, run_stop, warnings_ui};
+use crate::app::tabs::asking::{buttons, cost_ui, examples, quiet_card, reading_ui, run_stop};
 use crate::app::theme::{Palette, card, figures, size};
 use crate::app::widgets::gauge::{figure, gauge};
-use crate::app::widgets::{chips, millis, note, secondary};
-use crate::tasks::output::ScoreKind;
+use crate::app::widgets::{millis, note, secondary};
+use crate::tasks::ScoreKind;
 use egui::{Color32, Layout, Margin, RichText, ScrollArea, Sense, Ui, vec2};
 
 /// Width of the stage from which gauge and words stand side by side.
@@ -47,12 +47,7 @@ impl SentimentTab {
                 chosen = Some(UiCommand::Batch);
             }
             ui.add_space(8.0);
-            for (name, text) in EXAMPLES {
-                if chips::choice(ui, p, name).clicked() {
-                    self.editor.text = text.to_owned();
-                    chosen = Some(UiCommand::Run);
-                }
-            }
+            chosen = examples(ui, p, &EXAMPLES, &mut self.editor.text).or(chosen);
             if let Some(command) = chosen {
                 use crate::app::tabs::Tab as _;
                 self.on_command(command, cx);
@@ -119,10 +114,7 @@ impl SentimentTab {
                 chosen = buttons(ui, p, &[UiCommand::Tokens, UiCommand::CopyText, UiCommand::CopyJson]);
             });
         }
-        warnings_ui(ui, p, &answer.report);
-        if self.tokens_shown {
-            pieces_ui(ui, p, &answer.scores.reading);
-        }
+        reading_ui(ui, p, &answer.report, self.tokens_shown.then_some(&answer.scores.reading));
         if let Some(command) = chosen {
             use crate::app::tabs::Tab as _;
             self.on_command(command, cx);

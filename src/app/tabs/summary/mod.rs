@@ -15,8 +15,7 @@ use crate::engine::record::Record;
 use crate::error::UserMessage;
 use crate::labs::overlap::Rouge;
 use crate::labs::summaries;
-use crate::tasks::summarize::{Length, Summary};
-use crate::tasks::{Options, Output};
+use crate::tasks::{Length, Output, Summary, SummaryOptions};
 use egui::Ui;
 use std::path::PathBuf;
 use written::{Limits, Writer, Written};
@@ -214,7 +213,7 @@ impl SummaryTab {
             task: "summarize",
             model: None,
             inputs: vec![text.as_str().into()],
-            options: Options { length, ..Options::default() },
+            options: SummaryOptions { length }.into(),
             priority: Priority::Interactive,
             client: ClientId::default(),
         };

@@ -2,12 +2,12 @@
 
 use super::{Answer, EXAMPLES, Method, SummaryTab, t5};
 use crate::app::command::UiCommand;
-use crate::app::tabs::asking::{buttons, cost_ui, pieces_ui, quiet_card, run_stop, warnings_ui};
+use crate::app::tabs::asking::{buttons, cost_ui, examples, quiet_card, reading_ui, run_stop};
 use crate::app::tabs::{Cx, Tab as _};
 use crate::app::theme::{Palette, card, figures, size};
 use crate::app::widgets::file_picker::{FilePicker, Purpose};
 use crate::app::widgets::marked::{Mark, marked};
-use crate::app::widgets::{bars, chips, explain, note, secondary};
+use crate::app::widgets::{bars, explain, note, secondary};
 use egui::{RichText, ScrollArea, Sense, Slider, Ui, vec2};
 
 /// Width of the stage from which text and summary stand side by side.
@@ -150,12 +150,7 @@ impl SummaryTab {
             if secondary(ui, p, "Open file…", "").clicked() {
                 self.editor.choose();
             }
-            for (name, text) in EXAMPLES {
-                if chips::choice(ui, p, name).clicked() {
-                    self.editor.text = text.to_owned();
-                    chosen = Some(UiCommand::Run);
-                }
-            }
+            chosen = examples(ui, p, &EXAMPLES, &mut self.editor.text).or(chosen);
         });
         let mut changed = false;
         if self.method == Method::Abstractive {
@@ -213,10 +208,7 @@ impl SummaryTab {
                 "Why these? The stronger a sentence's ground in the text, the nearer its meaning is to the mean of all. The summary takes the nearest, but none that says again what another has said.",
             );
         }
-        warnings_ui(ui, p, &answer.report);
-        if self.tokens_shown {
-            pieces_ui(ui, p, &answer.summary.reading);
-        }
+        reading_ui(ui, p, &answer.report, self.tokens_shown.then_some(&answer.summary.reading));
         if let Some(command) = chosen {
             self.on_command(command, cx);
         }

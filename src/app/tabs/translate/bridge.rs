@@ -1,7 +1,7 @@
 //! Two rows of words and the bands between those that belong together.
 
 use crate::app::theme::{Palette, blend, size};
-use crate::tasks::links::Link;
+use crate::tasks::Link;
 use egui::epaint::CubicBezierShape;
 use egui::{Color32, FontId, Galley, Pos2, Rect, Role, ScrollArea, Sense, Shape, Stroke, Ui, WidgetInfo, pos2, vec2};
 use std::ops::Range;

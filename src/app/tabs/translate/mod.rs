@@ -9,8 +9,8 @@ use crate::app::command::UiCommand;
 use crate::app::widgets::icons::Icon;
 use crate::engine::message::{ClientId, Event, ModelInfo, Priority, Report, Request};
 use crate::engine::record::Record;
-use crate::tasks::translate::{Translated, pair_of};
-use crate::tasks::{Options, Output, SearchOptions, Structure};
+use crate::tasks::rewriting::languages::pair_of;
+use crate::tasks::{Options, Output, SearchOptions, Structure, TranslateOptions, Translated};
 use egui::Ui;
 use std::path::{Path, PathBuf};
 
@@ -184,7 +184,8 @@ impl TranslateTab {
         };
         let [from, to] = self.pair.clone();
         let structure = self.structure();
-        let options = Options { search, from, to, structure, align: true, ..Options::default() };
+        let translate = TranslateOptions { from, to, structure, align: true };
+        let options = Options { search, ..translate.into() };
         let request = Request {
             task: "translate",
             model,

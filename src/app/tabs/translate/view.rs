@@ -3,15 +3,14 @@
 use super::bridge::bridge;
 use super::{Answer, BEAMS, EXAMPLES, TranslateTab, pairs};
 use crate::app::command::UiCommand;
-use crate::app::tabs::asking::{buttons, quiet_card, run_stop, warnings_ui};
+use crate::app::tabs::asking::{buttons, examples, quiet_card, run_stop, warnings_ui};
 use crate::app::tabs::{Cx, Tab as _};
 use crate::app::theme::{Palette, card, figures, size};
 use crate::app::widgets::icons::{self, Icon};
 use crate::app::widgets::marked::{Mark, pointed};
-use crate::app::widgets::{chips, explain, millis, note, secondary, titled};
-use crate::tasks::Structure;
-use crate::tasks::links::Link;
-use crate::tasks::translate::{language_name, pair_name};
+use crate::app::widgets::{explain, millis, note, secondary, titled};
+use crate::tasks::rewriting::languages::{language_name, pair_name};
+use crate::tasks::{Link, Structure};
 use egui::{Align, Button, ComboBox, Label, Layout, RichText, ScrollArea, Ui, vec2};
 
 /// Width of the stage from which source and translation stand side by side.
@@ -168,12 +167,9 @@ impl TranslateTab {
             if secondary(ui, p, "File…", "").on_hover_text(hover).clicked() {
                 self.editor.choose();
             }
-            for (name, text) in EXAMPLES {
-                if chips::choice(ui, p, name).clicked() {
-                    self.editor.text = text.to_owned();
-                    self.editor.file = None;
-                    chosen = Some(UiCommand::Run);
-                }
+            if let Some(run) = examples(ui, p, &EXAMPLES, &mut self.editor.text) {
+                self.editor.file = None;
+                chosen = Some(run);
             }
         });
         ui.horizontal_wrapped(|ui| {
@@ -267,7 +263,7 @@ impl TranslateTab {
 
 /// Every sentence can be pointed at; none is lit by itself.
 fn marks(p: &Palette, answer: &Answer) -> Vec<Mark> {
-    let one = |s: &crate::tasks::translate::Sentence| Mark {
+    let one = |s: &crate::tasks::Sentence| Mark {
         range: s.target.clone(),
         color: p.accent,
         strength: 0.0,

@@ -1,6 +1,6 @@
 //! Jinja's tests (`x is …`), as far as `minijinja`'s differ.
 
-use super::operators::Number;
+use super::number::Number;
 use super::sequences::is_sequence;
 use super::{is_dict, refused, text, type_name};
 use minijinja::value::ValueKind;

@@ -1,6 +1,6 @@
 //! Jinja's filters for texts and numbers, as far as `minijinja`'s differ or are missing.
 
-use super::operators::Number;
+use super::number::Number;
 use super::strings::{self, capitalized, lines, stripped, widened};
 use super::{Arguments, format, refused, text, type_name, undefined};
 use crate::models::template::lexer::is_space;

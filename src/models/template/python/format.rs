@@ -1,6 +1,6 @@
 //! Python's formatting of texts: `'%s and %02d' % (a, b)` and `'{}'.format(a)`.
 
-use super::operators::Number;
+use super::number::Number;
 use super::{MOST_BYTES, is_dict, items, refused, text, type_name};
 use minijinja::formatting::{FormatStyle, format};
 use minijinja::{Error, State, Value};

@@ -8,6 +8,7 @@ mod filters;
 mod format;
 mod globals;
 mod json;
+mod number;
 mod operators;
 mod sequences;
 mod strings;

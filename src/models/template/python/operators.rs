@@ -1,5 +1,6 @@
 //! Python's operators where `minijinja`'s differ, as filters that `expression` writes.
 
+use super::number::Number;
 use super::{
     Bound, CHANGES, DICT_METHODS, LIST_METHODS, STRING_METHODS, is_dict, is_list, items, refused, text, type_name,
     undefined,
@@ -27,41 +28,6 @@ pub fn install(environment: &mut Environment<'static>) {
     environment.add_filter("_minus", minus);
     environment
         .add_filter("_some", |value: Value| if value.is_true() { value } else { Value::from(Vec::<Value>::new()) });
-}
-
-/// A number; true is 1.
-#[derive(Clone, Copy)]
-pub enum Number {
-    Whole(i128),
-    Float(f64),
-}
-
-impl Number {
-    /// `value` as a number, if it is one.
-    pub fn of(value: &Value) -> Option<Self> {
-        match value.kind() {
-            ValueKind::Bool => Some(Self::Whole(i128::from(value.is_true()))),
-            ValueKind::Number if value.is_integer() => i128::try_from(value.clone()).ok().map(Self::Whole),
-            ValueKind::Number => Some(Self::Float(text::as_float(value))),
-            _ => None,
-        }
-    }
-
-    /// With a point.
-    pub fn float(self) -> f64 {
-        match self {
-            Self::Whole(number) => number as f64,
-            Self::Float(number) => number,
-        }
-    }
-
-    /// As a template has it.
-    pub fn value(self) -> Value {
-        match self {
-            Self::Whole(number) => i64::try_from(number).map_or_else(|_| Value::from(number), Value::from),
-            Self::Float(number) => Value::from(number),
-        }
-    }
 }
 
 /// The error for an operator that does not know its operands.

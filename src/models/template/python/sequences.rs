@@ -1,7 +1,7 @@
 //! Jinja's filters for lists and dicts, as far as `minijinja`'s differ.
 
 use super::containers::{paired, pairs};
-use super::operators::Number;
+use super::number::Number;
 use super::{Arguments, View, is_dict, is_list, items, refused, text, type_name, undefined};
 use minijinja::value::{Kwargs, Rest, Tuple, ValueKind};
 use minijinja::{Environment, Error, State, Value};

@@ -1,0 +1,23 @@
+//! Chat: the model's next turn of a conversation.
+
+use super::language::LanguageModel;
+use crate::models::library::ModelEntry;
+use crate::nn::runtime::Runtime;
+use crate::tasks::contract::{Model, Progress, Task, TaskError};
+
+/// The task.
+pub struct Chat;
+
+impl Task for Chat {
+    fn id(&self) -> &'static str {
+        "chat"
+    }
+
+    fn writes(&self) -> bool {
+        true
+    }
+
+    fn load(&self, entry: &ModelEntry, runtime: &Runtime, progress: Progress<'_>) -> Result<Box<dyn Model>, TaskError> {
+        Ok(Box::new(LanguageModel::load(entry, runtime, progress)?))
+    }
+}
