@@ -116,8 +116,8 @@ impl Worker {
     /// Begins to read the model that has been waited for longest, unless one is being read.
     fn begin_reading(&mut self) {
         while self.reading.is_none() {
-            let waits =
-                |a: &&Active| !a.is_bound && self.models.get(&a.key).is_none() && !self.postponed.contains(&a.key);
+            let rests = |key: &Arc<str>| self.postponed.iter().any(|p| p.0 == *key && !p.1);
+            let waits = |a: &&Active| !a.is_bound && self.models.get(&a.key).is_none() && !rests(&a.key);
             let order = |a: &&Active| (a.submission.request.priority == Priority::Batch, a.arrived);
             let Some(first) = self.active.iter().filter(waits).min_by_key(order) else { return };
             let (key, request) = (Arc::clone(&first.key), &first.submission.request);
@@ -134,12 +134,14 @@ impl Worker {
             };
             let models = &mut self.models;
             let plan = catch_unwind(AssertUnwindSafe(|| models.plan(&wanted)));
+            if let Ok(Ok(Plan::Wait(name))) = plan {
+                self.postpone(key, &name);
+                continue;
+            }
+            self.postponed.retain(|p| p.0 != key);
             let failed = match plan {
                 Ok(Ok(Plan::Read(job))) => self.read(*job).err(),
-                Ok(Ok(Plan::Wait(name))) => {
-                    self.postpone(key, &name);
-                    continue;
-                }
+                Ok(Ok(Plan::Wait(_))) => None,
                 Ok(Err(error)) => Some(UserMessage::from(error)),
                 Err(payload) => Some(panic_message(&*payload)),
             };
@@ -168,7 +170,11 @@ impl Worker {
 
     /// Leaves a model for later that does not fit beside those at work.
     fn postpone(&mut self, key: Arc<str>, name: &str) {
-        self.postponed.push(key);
+        if let Some(known) = self.postponed.iter_mut().find(|p| p.0 == key) {
+            known.1 = false;
+            return;
+        }
+        self.postponed.push((key, false));
         let bound = self.active.iter().filter(|a| a.is_bound).count();
         let requests = super::telling::count(bound, "request");
         self.send_status(Some(format!(
@@ -195,7 +201,9 @@ impl Worker {
             return;
         }
         // What it held is free for others.
-        self.postponed.clear();
+        let active = &self.active;
+        self.postponed.retain(|p| active.iter().any(|a| a.key == p.0));
+        self.postponed.iter_mut().for_each(|p| p.1 = true);
         let mut is_used = false;
         for other in self.active.iter_mut().filter(|a| a.key == key) {
             other.may_retry = true;

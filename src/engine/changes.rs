@@ -45,7 +45,7 @@ impl Worker {
 
     fn outdate(&mut self, then: &str) {
         self.edition += 1;
-        self.postponed.clear();
+        self.postponed.iter_mut().for_each(|p| p.1 = true);
         let bound = self.bound();
         let kept = self.models.outdate(&bound);
         self.send_status(self.going_on(&kept, then));
@@ -53,7 +53,7 @@ impl Worker {
 
     /// What was decided about models, or which there are, has changed.
     pub fn refresh(&mut self) {
-        self.postponed.clear();
+        self.postponed.iter_mut().for_each(|p| p.1 = true);
         let bound = self.bound();
         let kept = self.models.refresh(&bound);
         let (known, defaults) = self.models.survey(&self.tasks);

@@ -7,7 +7,6 @@ use super::models::Models;
 use super::put_away::{panic_message, put_away};
 use super::schedule::Scheduler;
 use super::submission::stopped;
-use super::telling::Told;
 use super::worker::{Link, Worker};
 use crate::error::UserMessage;
 use crate::models::careful::said;
@@ -84,7 +83,7 @@ fn open(setup: Setup, link: Link) -> Result<Worker, UserMessage> {
         known: Arc::new(known),
         defaults,
         status,
-        told: Told::default(),
+        told: (None, false),
         link,
     };
     worker.send_status(None);

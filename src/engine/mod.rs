@@ -247,15 +247,12 @@ impl Engine {
         Ok(())
     }
 
-    /// Hands a request over. Never waits.
+    /// Hands a request over. Never waits. Where the worker has ended, the request fails at once, and says why.
     ///
     /// # Errors
     /// [`SubmitError::Busy`] when the queue is full.
     pub fn submit(&self, request: Request, sink: EventSink) -> Result<Ticket, SubmitError> {
         let core = &*self.0;
-        if !self.is_alive() {
-            return Err(SubmitError::Stopped);
-        }
         let place = core.ledger.enter(core.capacity).map_err(|retry_after| SubmitError::Busy { retry_after })?;
         let id = RequestId(core.next_id.fetch_add(1, Ordering::Relaxed));
         let submission = Submission::new(id, request, sink, place);

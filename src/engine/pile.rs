@@ -2,8 +2,7 @@
 
 use super::event::{Event, RequestId};
 use super::news::{News, Phase};
-use crate::tasks::Output;
-use crate::tasks::Partial;
+use crate::tasks::{Output, Partial};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// News of the engine itself that are kept for a reader who does not come; the oldest go first.

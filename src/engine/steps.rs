@@ -8,10 +8,14 @@ use super::works::Before;
 use crate::error::UserMessage;
 use crate::tasks::{Model, Phase, Work};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// What to do about a fault of ours.
 const FAULT: &str = "Choose another model or another device; this is a fault of Glossa's, please report it.";
+
+/// What to do where a model's memory for texts is too small.
+const ROOM: &str = "Ask for a shorter answer or about a shorter text, or allow a longer context.";
 
 /// A request's part in a step: what its inputs may take, and how far they were before.
 pub struct Part {
@@ -90,13 +94,13 @@ impl Worker {
     fn did_nothing(&self, parts: &[Part], stuck: &[(RequestId, usize)]) -> Option<Failure> {
         let first = parts.iter().find(|p| !p.before.is_empty())?;
         let is_hopeless = || self.find(first.id).is_some_and(|i| !self.others_move(&self.active[i]));
-        let (id, input) = match stuck.first() {
-            Some(stuck) => *stuck,
-            None if is_hopeless() => (first.id, first.before.first()?.input),
-            None => return None,
-        };
-        let why = "the model was asked for a step and did nothing";
-        Some((id, input, UserMessage::new("The model did not go on", why, FAULT)))
+        if let Some((id, input)) = stuck.first() {
+            let why = "the model was asked for a step and did nothing";
+            return Some((*id, *input, UserMessage::new("The model did not go on", why, FAULT)));
+        }
+        let why = "it waits for memory, and nobody is left who could give some back";
+        let message = UserMessage::new("The text did not go on", why, ROOM);
+        is_hopeless().then(|| Some((first.id, first.before.first()?.input, message)))?
     }
 
     /// Hands out what has come of one request: failures, parts of texts, answers. Ends it after its last.
@@ -109,21 +113,37 @@ impl Worker {
             items.push((input, Err(message)));
         }
         let Some(loaded) = self.models.get(&active.key) else { return };
-        let partial = |(input, work): (usize, &mut dyn Work)| loaded.model.partial(work).map(|p| (input, p));
+        let partial = |(input, work): (usize, &mut dyn Work)| {
+            let said = catch_unwind(AssertUnwindSafe(|| loaded.model.partial(work)));
+            said.map_err(|payload| panic_message(&*payload)).transpose().map(|said| (input, said))
+        };
         let partials: Vec<_> = active.open.iter_mut().filter_map(partial).collect();
         for (input, partial) in partials {
-            active.stream(input, partial);
+            match partial {
+                Ok(partial) => active.stream(input, partial),
+                Err(message) => {
+                    active.open.discard(input);
+                    items.push((input, Err(message)));
+                }
+            }
         }
         for (input, work) in active.open.take_finished() {
             items.push((input, finished(&*loaded.model, active, input, work)));
         }
+        if !items.is_empty() {
+            // What these held is free for others.
+            let key = Arc::clone(&active.key);
+            self.active.iter_mut().filter(|a| a.key == key).for_each(|a| a.may_retry = true);
+        }
+        let active = &mut self.active[index];
         if let Some(end) = deliver(active, items, begun) {
             self.end(index, end);
         }
     }
 }
 
-/// The inputs that take part. Those that have all they can take come first: what is cut short must not take their room.
+/// The inputs that take part, in the order of the turn. Those that have all they can take come first: what is cut short
+/// must not take their room.
 fn seats<'a>(active: &'a mut [Active], parts: &[Part]) -> Vec<Seat<'a>> {
     let mut seats = Vec::new();
     for active in active {
@@ -134,7 +154,8 @@ fn seats<'a>(active: &'a mut [Active], parts: &[Part]) -> Vec<Seat<'a>> {
             }
         }
     }
-    seats.sort_by_key(|s| !s.before.is_whole);
+    let place = |id: RequestId| parts.iter().position(|p| p.id == id);
+    seats.sort_by_cached_key(|s| (s.before.given < s.before.load, place(s.id)));
     seats
 }
 
@@ -162,7 +183,7 @@ fn run(model: &mut dyn Model, seats: &mut [Seat<'_>], is_over: &dyn Fn() -> bool
     for seat in seats {
         if seat.has_moved() {
             outcome.moved.push((seat.id, seat.before.phase));
-            let rows = seat.before.given.min(seat.before.remaining - seat.work.remaining()).max(1);
+            let rows = seat.before.load.min(seat.before.remaining - seat.work.remaining()).max(1);
             match outcome.rows.iter_mut().find(|r| r.0 == seat.id) {
                 Some(sum) => sum.1 += rows,
                 None => outcome.rows.push((seat.id, rows)),

@@ -8,13 +8,6 @@ use std::time::{Duration, Instant};
 /// Time between two tellings of what is being done.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// When it was last told what is being done, and whether there was something.
-#[derive(Default)]
-pub struct Told {
-    at: Option<Instant>,
-    was_working: bool,
-}
-
 impl Worker {
     /// Tells what has become of the models, and how the engine is.
     pub fn send_status(&mut self, notice: Option<String>) {
@@ -22,7 +15,7 @@ impl Worker {
         self.link.usage.on_cuda(self.runtime.report.used == "cuda");
         let changes = self.models.take_changes();
         let work = self.at_work();
-        self.told = Told { at: Some(Instant::now()), was_working: !work.is_empty() };
+        self.told = (Some(Instant::now()), !work.is_empty());
         let Some(sink) = &self.status else { return };
         for change in changes {
             sink.send(Event::Model(change));
@@ -40,8 +33,9 @@ impl Worker {
 
     /// Tells now and then what is being done, and once that there is nothing more.
     pub fn tell_work(&mut self, is_over: bool) {
-        let is_due = self.told.at.is_none_or(|at| at.elapsed() >= PAUSE);
-        let is_news = if is_over { self.told.was_working } else { is_due && !self.active.is_empty() };
+        let (at, was_working) = self.told;
+        let is_due = at.is_none_or(|at| at.elapsed() >= PAUSE);
+        let is_news = if is_over { was_working } else { is_due && !self.active.is_empty() };
         if is_news {
             self.send_status(None);
         }

@@ -9,7 +9,6 @@ use super::message::{CancelToken, Event, EventSink, ModelInfo, RequestId};
 use super::models::Models;
 use super::schedule::Scheduler;
 use super::submission::Ledger;
-use super::telling::Told;
 use super::usage::Usage;
 use crate::nn::precision::Precision;
 use crate::nn::runtime::Runtime;
@@ -46,15 +45,16 @@ pub(super) struct Worker {
     pub epoch: Instant,
     /// The model that is being read.
     pub reading: Option<Reading>,
-    /// Keys of models that fit when requests have ended, and whether one has since.
-    pub postponed: Vec<Arc<str>>,
+    /// Keys of models that fit when requests have ended, and whether one has since they were tried.
+    pub postponed: Vec<(Arc<str>, bool)>,
     /// How often device or context have changed.
     pub edition: u64,
     pub known: Arc<Vec<ModelInfo>>,
     /// Model by task, where none is named.
     pub defaults: HashMap<String, String>,
     pub status: Option<EventSink>,
-    pub told: Told,
+    /// When it was last told what is being done, and whether that was something.
+    pub told: (Option<Instant>, bool),
     pub link: Link,
 }
 

@@ -16,9 +16,9 @@ pub struct Before {
     pub input: usize,
     pub remaining: usize,
     pub phase: Phase,
+    /// Tokens that its next step could take, and that it may.
+    pub load: usize,
     pub given: usize,
-    /// Whether it can have what its next step takes.
-    pub is_whole: bool,
 }
 
 impl Works {
@@ -71,7 +71,7 @@ impl Works {
                 left -= given;
                 work.allow(given);
                 let (remaining, phase) = (work.remaining(), work.phase());
-                out.push(Before { input: *input, remaining, phase, given, is_whole: given == load });
+                out.push(Before { input: *input, remaining, phase, load, given });
             }
         }
         out

@@ -36,11 +36,7 @@ fn a_worker_that_dies_at_its_start_fails_what_waits_and_can_be_started_again() {
     // Some come before it is dead, some after.
     let mut taken = Vec::new();
     for _ in 0..50 {
-        let (sink, events) = EventSink::channel(None);
-        match engine.submit(request(&["a"], Priority::Interactive), sink) {
-            Ok(_) => taken.push(events),
-            Err(error) => assert_eq!(error, SubmitError::Stopped),
-        }
+        taken.push(submit(&engine, &["a"], Priority::Interactive).1);
     }
     for events in &taken {
         let words = failure(events);
@@ -70,43 +66,45 @@ fn a_panic_while_loading_fails_those_who_wait_for_the_model() {
 fn a_fault_of_the_worker_itself_fails_what_runs_and_it_goes_on() {
     let faults = Faults::default();
     let (engine, news) = listened(FakeTask { step_ms: 1, faults: faults.clone(), ..FakeTask::default() });
-    for round in 0..4 {
+    for round in 0..5 {
         let (_, running) = submit(&engine, &["writer 100000"], Priority::Interactive);
         let (_, other) = submit(&engine, &["slow 100000"], Priority::Batch);
         while !matches!(running.recv().expect("event"), Event::Partial { .. }) {}
-        faults.partial.store(true, Ordering::SeqCst);
-        assert!(failure(&running).contains("does not say what it wrote"), "{round}");
-        assert!(failure(&other).contains("does not say what it wrote"));
-        faults.partial.store(false, Ordering::SeqCst);
-        assert!(engine.is_alive() && engine.queue() == 0);
+        // The worker looks for the task that a request names.
+        faults.survey.store(true, Ordering::SeqCst);
+        let (_, fatal) = submit(&engine, &["a"], Priority::Interactive);
+        for events in [&fatal, &running, &other] {
+            failure(events);
+        }
+        wait_until("all are counted out", || engine.queue() == 0);
+        faults.survey.store(false, Ordering::SeqCst);
+        assert!(engine.is_alive(), "{round}");
     }
     let (_, events) = submit(&engine, &["writer 3"], Priority::Interactive);
     assert_eq!(text_of(&all_events(&events)), words(3));
     assert!(news.try_iter().all(|e| !matches!(e, Event::Stopped(_))));
 }
 
+/// In a step, and again while it recovers: then there is nothing left to go on with.
 #[test]
-fn a_worker_that_dies_while_recovering_is_told() {
+fn a_worker_that_dies_while_recovering_is_told_and_can_be_started_again() {
     let faults = Faults::default();
     let (engine, news) = listened(FakeTask { step_ms: 1, faults: faults.clone(), ..FakeTask::default() });
-    let (_, events) = submit(&engine, &["slow 3"], Priority::Interactive);
-    assert!(is_done(&events));
-    // Every look at the task panics from now on: the arrival of a request, and again after each recovery.
-    faults.survey.store(true, Ordering::SeqCst);
-    let mut fates = Vec::new();
-    for _ in 0..20 {
-        let (sink, events) = EventSink::channel(None);
-        if engine.submit(request(&["a"], Priority::Interactive), sink).is_ok() {
-            fates.push(events);
+    for _ in 0..2 {
+        let open: Vec<_> = (0..8).map(|_| submit(&engine, &["writer 100000"], Priority::Interactive)).collect();
+        while !matches!(open[7].1.recv().expect("event"), Event::Partial { .. }) {}
+        faults.bytes.store(true, Ordering::SeqCst);
+        for (_, events) in &open {
+            assert!(failure(events).contains("does not know its size"));
         }
-    }
-    for events in &fates {
-        failure(events);
-    }
-    assert_eq!(engine.queue(), 0);
-    faults.survey.store(false, Ordering::SeqCst);
-    if !engine.is_alive() {
-        stopped(&news);
+        assert!(stopped(&news).contains("does not know its size"));
+        assert!(!engine.is_alive() && engine.queue() == 0);
+        assert_eq!(faults.alive.load(Ordering::SeqCst), 0, "what it held is free");
+        // Who comes now is told at once, and the engine can be told nothing.
+        let (_, late) = submit(&engine, &["a"], Priority::Interactive);
+        assert!(failure(&late).contains("Start the engine again"));
+        assert_eq!(engine.unload(), Err(SubmitError::Stopped));
+        faults.bytes.store(false, Ordering::SeqCst);
         engine.restart().expect("started");
     }
     let (_, events) = submit(&engine, &["a"], Priority::Interactive);
@@ -186,7 +184,8 @@ fn what_fails_alone_ends_alone() {
     let engine =
         Engine::start(config(FakeTask { step_ms: 1, load_ms: 50, faults: faults.clone(), ..FakeTask::default() }))
             .expect("engine");
-    for bad in ["nan", "broken"] {
+    faults.partial.store(true, Ordering::SeqCst);
+    for bad in ["nan", "broken", "writer 66"] {
         let open: Vec<_> =
             (0..8).map(|i| submit(&engine, &[if i == 3 { bad } else { "writer 30" }], Priority::Interactive)).collect();
         for (i, (_, events)) in open.iter().enumerate() {

@@ -37,7 +37,9 @@ pub struct Faults {
     pub survey: Arc<AtomicBool>,
     /// Models panic when they are dropped.
     pub drop: Arc<AtomicBool>,
-    /// Models panic when they are asked for what a writer has written: outside of everything that is caught singly.
+    /// Models panic when they are asked how large they are: what is caught by nobody but the worker's last net.
+    pub bytes: Arc<AtomicBool>,
+    /// Models panic when they are asked for what "writer 66" has written.
     pub partial: Arc<AtomicBool>,
     /// Models that are loaded now.
     pub alive: Arc<AtomicUsize>,
@@ -141,6 +143,7 @@ impl Task for FakeTask {
 
 impl Model for FakeModel {
     fn bytes(&self) -> usize {
+        assert!(!self.faults.bytes.load(Ordering::SeqCst), "the fake model does not know its size");
         1000
     }
 
@@ -170,8 +173,9 @@ impl Model for FakeModel {
     }
 
     fn partial(&self, work: &mut dyn Work) -> Option<Partial> {
-        assert!(!self.faults.partial.load(Ordering::SeqCst), "the fake model does not say what it wrote");
         let work: &mut FakeWork = own(work)?;
+        let is_asked = work.input == "writer 66" && self.faults.partial.load(Ordering::SeqCst);
+        assert!(!is_asked, "the fake model does not say what it wrote");
         let new = work.told..work.written;
         work.told = work.written;
         let text: String = new.clone().map(|i| format!("{i} ")).collect();

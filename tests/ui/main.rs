@@ -6,6 +6,7 @@ mod models;
 mod monitor;
 mod reading;
 mod rewriting;
+mod stopped;
 
 use egui::{Key, Modifiers, vec2};
 use egui_kittest::Harness;
