@@ -4,6 +4,7 @@ use super::{Common, follow, print_noted, print_result, progress_bar, task_id};
 use crate::error::UserMessage;
 use crate::labs::batching::Batching;
 use crate::labs::bench::{BATCHES, Bench, LENGTHS, Plan};
+use crate::labs::crowd;
 use crate::labs::language_bench::{self, LanguageBench};
 use crate::labs::measure::Query;
 use crate::labs::rewriting_bench::{self, RewritingBench};
@@ -23,22 +24,22 @@ pub(super) struct BenchArgs {
     task: &'static str,
     /// Model id, a GGUF file, or a checkpoint folder
     #[arg(long, value_name = "ID|FILE|DIR")]
-    pub(super) model: Option<String>,
+    model: Option<String>,
     /// Clients at once, comma-separated (crowd)
     #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 4, 8])]
-    pub(super) clients: Vec<usize>,
+    clients: Vec<usize>,
     /// Tokens of a prompt (crowd)
     #[arg(long, default_value_t = 128)]
-    pub(super) prompt_tokens: usize,
+    prompt_tokens: usize,
     /// Tokens of an answer (crowd)
     #[arg(long, default_value_t = 128)]
-    pub(super) answer_tokens: usize,
+    answer_tokens: usize,
     /// Answers that are compared, alone and among thirty (crowd)
     #[arg(long, default_value_t = 0)]
-    pub(super) answers: usize,
+    answers: usize,
     /// Throughput alone, without newcomers and neighbours (crowd)
     #[arg(long)]
-    pub(super) only_load: bool,
+    only_load: bool,
     /// Tokens per sequence, comma-separated
     #[arg(long, value_delimiter = ',', default_values_t = LENGTHS)]
     lengths: Vec<usize>,
@@ -56,10 +57,10 @@ pub(super) struct BenchArgs {
     texts: Option<PathBuf>,
     /// Measured seconds per cell
     #[arg(long, default_value_t = 3.0)]
-    pub(super) seconds: f64,
+    seconds: f64,
     /// Print JSON
     #[arg(long)]
-    pub(super) json: bool,
+    json: bool,
 }
 
 fn bench_id(name: &str) -> Result<&'static str, String> {
@@ -82,7 +83,16 @@ pub(super) fn run(args: &BenchArgs, common: &Common) -> Result<ExitCode, UserMes
         ));
     }
     if args.task == CROWD {
-        return super::crowd::run(args, common);
+        let plan = crowd::Plan {
+            model: args.model.as_deref(),
+            clients: &args.clients,
+            prompt: args.prompt_tokens,
+            answer: args.answer_tokens,
+            seconds: args.seconds,
+            equal: args.answers,
+            guests: !args.only_load,
+        };
+        return super::crowd::run(&plan, args.json, common);
     }
     if let Some(data) = &args.texts {
         return batching(args, data, common);

@@ -1,26 +1,16 @@
 //! `glossa bench crowd`: one engine under many clients.
 
-use super::bench::BenchArgs;
 use super::{Common, follow, print_result, progress_bar};
 use crate::error::UserMessage;
 use crate::labs::crowd::{self, CrowdBench, Plan};
 use std::process::ExitCode;
 
-pub(super) fn run(args: &BenchArgs, common: &Common) -> Result<ExitCode, UserMessage> {
+pub(super) fn run(plan: &Plan<'_>, json: bool, common: &Common) -> Result<ExitCode, UserMessage> {
     let engine = common.engine()?;
     let bar = progress_bar(0);
-    let plan = Plan {
-        model: args.model.as_deref(),
-        clients: &args.clients,
-        prompt: args.prompt_tokens,
-        answer: args.answer_tokens,
-        seconds: args.seconds,
-        equal: args.answers,
-        guests: !args.only_load,
-    };
-    let result = crowd::run(&engine, &plan, follow(&bar));
+    let result = crowd::run(&engine, plan, follow(&bar));
     bar.finish_and_clear();
-    print_result(args.json, &result?, table)?;
+    print_result(json, &result?, table)?;
     Ok(ExitCode::SUCCESS)
 }
 

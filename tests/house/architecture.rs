@@ -46,10 +46,6 @@ const PARTS: Rules<'_> = &[
     ("tasks::writing::options", &[]),
 ];
 
-/// Loops that stand until merged: who uses whom, and should not.
-const UNTIL_MERGED: [(&str, &str); 2] =
-    [("engine::worker", "engine::life"), ("nn::decoder::rope", "nn::decoder::config")];
-
 fn src() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
@@ -112,12 +108,7 @@ fn wings_of_tasks_stand_on_the_contract_alone() {
 
 #[test]
 fn no_files_use_each_other_in_a_loop() {
-    let mut graph = House::read(&src()).graph();
-    for (user, used) in UNTIL_MERGED {
-        if let Some(all) = graph.get_mut(&module(user)) {
-            all.remove(&module(used));
-        }
-    }
+    let graph = House::read(&src()).graph();
     let found = loops(&graph);
     assert!(found.is_empty(), "{found:#?}");
 }

@@ -6,6 +6,7 @@ mod boards;
 mod catalogue;
 mod chat;
 mod cli;
+mod crowd;
 mod engine;
 mod engine_fate;
 mod engine_mailbox;

@@ -285,6 +285,16 @@ impl Decoder {
     }
 }
 
+#[cfg(test)]
+impl Decoder {
+    /// Has every pass panic that reads this token.
+    pub fn trip_over(&mut self, token: u32) {
+        if let Backend::Cpu(d, _) = &mut self.backend {
+            d.trip = Some(token);
+        }
+    }
+}
+
 impl Want {
     /// Rows of logits, of so many tokens.
     fn rows(self, tokens: usize) -> usize {

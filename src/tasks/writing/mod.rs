@@ -8,4 +8,6 @@ pub mod options;
 mod pace;
 mod plan;
 mod step;
+#[cfg(test)]
+mod tests;
 mod text;

@@ -32,6 +32,9 @@ pub struct CpuDecoder {
     norm: Norm,
     output: Matrix,
     workspace: Mutex<Workspace>,
+    /// A token that no pass survives.
+    #[cfg(test)]
+    pub(super) trip: Option<u32>,
 }
 
 /// Activations of a step, `[rows, width]` each.
@@ -80,7 +83,20 @@ impl CpuDecoder {
         };
         words.iter().chain([&output]).try_for_each(|t| t.fits("a table of words", config.vocab, config.hidden))?;
         let (positions, norm, workspace) = (ends.positions, ends.norm, Mutex::default());
-        Ok(Self { config, isa, team, words, positions, frequencies, layers, norm, output, workspace })
+        Ok(Self {
+            config,
+            isa,
+            team,
+            words,
+            positions,
+            frequencies,
+            layers,
+            norm,
+            output,
+            workspace,
+            #[cfg(test)]
+            trip: None,
+        })
     }
 
     /// Bytes of packed weights.
