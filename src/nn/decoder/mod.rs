@@ -187,7 +187,10 @@ impl Decoder {
     /// decoder ([`NnError::Config`]).
     pub fn forward(&self, cache: &mut Cache, ids: &[u32], want: Want) -> Result<Vec<f32>, NnError> {
         let mut logits = self.step(&mut [Part { cache, ids, want }]);
-        logits.parts.remove(0).map(|_| logits.values)
+        logits.parts.remove(0).map(|range| {
+            logits.values.truncate(range.end);
+            logits.values
+        })
     }
 
     /// Reads tokens of any texts in one pass. On a CPU a text's numbers do not depend, to the bit, on the others, nor on
@@ -261,6 +264,13 @@ impl Decoder {
             (Backend::Cpu(_, pool), Some(table)) if table.is_of(pool) => table.reserve(count),
             (Backend::Device(..), None) => Ok(()),
             _ => Err(NnError::Config("the cache belongs to another model or device".into())),
+        }
+    }
+
+    /// Takes logits back that are not needed any more: the next step writes into their memory.
+    pub fn recycle(&self, logits: Logits) {
+        if let Backend::Cpu(d, _) = &self.backend {
+            d.recycle(logits.values);
         }
     }
 

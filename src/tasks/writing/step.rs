@@ -43,6 +43,7 @@ impl LanguageModel {
         let begun = Instant::now();
         let (passes, places) = self.forward(&mut turns);
         let chosen = self.choose(&mut turns, &passes, places);
+        passes.into_iter().for_each(|logits| self.decoder.recycle(logits));
         for (text, chosen) in turns.iter_mut().zip(chosen) {
             let taken = chosen.and_then(|chosen| careful(|| self.accept(text, chosen)));
             if let Err(error) = taken {

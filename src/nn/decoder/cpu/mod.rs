@@ -49,6 +49,7 @@ struct Workspace {
     gate: Vec<f32>,
     up: Vec<f32>,
     branch: Vec<f32>,
+    logits: Vec<f32>,
     tables: Tables,
 }
 
@@ -115,6 +116,14 @@ impl CpuDecoder {
         HeadPages::run(self.config.head_dim, self.isa.panel())
     }
 
+    /// Takes logits back that are not needed any more.
+    pub fn recycle(&self, logits: Vec<f32>) {
+        let space = &mut lock(&self.workspace).logits;
+        if logits.len() > space.len() {
+            *space = logits;
+        }
+    }
+
     /// Calls `each` for 0 to `count`, whoever is free the next.
     pub fn share_out(&self, count: usize, each: &(dyn Fn(usize) + Sync)) {
         if count <= 1 {
@@ -134,7 +143,7 @@ impl CpuDecoder {
     }
 
     /// Reads tokens of any texts: ids, position of the first, what is wanted, and the pages, which have room for them.
-    /// Logits `[wanted rows, vocab]`, in the texts' order.
+    /// Logits `[wanted rows, vocab]`, in the texts' order; what lies behind them means nothing.
     ///
     /// Ids and lengths have been checked by the caller.
     pub fn forward<'a>(&self, texts: impl Iterator<Item = (&'a [u32], usize, Want, Vec<*mut u16>)>) -> Vec<f32> {
@@ -144,7 +153,11 @@ impl CpuDecoder {
         if let Some(frequencies) = &self.frequencies {
             frequencies.fill(rows.positions.iter().map(|p| *p as usize), &mut space.tables);
         }
-        let mut logits = vec![0f32; rows.wanted * c.vocab];
+        // What lies in it is written over; fresh memory would cost more than the sampling.
+        let mut logits = std::mem::take(&mut space.logits);
+        if logits.len() < rows.wanted * c.vocab {
+            logits.resize(rows.wanted * c.vocab, 0.0);
+        }
         let buffer = |v: &mut Vec<f32>, width: usize| {
             if v.len() < rows.ids.len() * width {
                 v.resize(rows.ids.len() * width, 0.0);

@@ -15,7 +15,7 @@ use crate::nn::kernels::team::Member;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Rows up to which every thread normalizes all of them for itself rather than meet the others.
-const FEW_ROWS: usize = 4;
+const FEW_ROWS: usize = 16;
 
 /// What the members of a team share in a forward pass.
 pub(super) struct Pass<'a> {
