@@ -276,8 +276,6 @@ impl Active {
             warnings: self.warnings,
         };
         let id = self.submission.id;
-        // What it holds is free before anybody hears of the end.
-        drop(self.open);
         self.submission.end(match end {
             End::Done => Event::Done { id, report },
             End::Cancelled => Event::Cancelled { id, report },

@@ -8,6 +8,7 @@ use super::planning::{Plan, Wanted};
 use super::put_away::{panic_message, put_away};
 use super::submission::Submission;
 use super::worker::Worker;
+use super::works::Works;
 use crate::error::UserMessage;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -184,7 +185,10 @@ impl Worker {
 
     /// Removes a request and sends its last event.
     pub fn end(&mut self, index: usize, end: End) {
-        let active = self.active.remove(index);
+        let mut active = self.active.remove(index);
+        // What it holds is free, and counted so, before anybody hears of the end.
+        active.open = Works::default();
+        self.link.usage.count(&self.models);
         let requested = active.submission.request.model.clone();
         let loaded = self.models.get(&active.key).filter(|_| active.is_bound);
         let place = match loaded {

@@ -7,7 +7,7 @@ use crate::tasks::contract::{Asked, Input, Model, Options, Output, Work};
 use std::path::Path;
 
 fn model() -> LanguageModel {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/decoder-llama/model.gguf");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/decoder-llama");
     let entry = ModelEntry::open(&path).expect("model");
     let runtime = Runtime::new(DeviceChoice::Cpu, Some(2), None).expect("runtime").with_context(Some(256));
     LanguageModel::load(&entry, &runtime, &mut |_| false).expect("loaded")
