@@ -15,6 +15,7 @@ pub(super) fn row(kind: RowKind, store: &Store, view: &View, scene: &Scene) -> O
     let mut row = match kind {
         RowKind::Latency => latency(store, view, &scene.statistics),
         RowKind::Throughput => throughput(store, view, scene),
+        RowKind::Batch => batch(store, view)?,
         RowKind::Memory => memory(store, view)?,
         RowKind::AllMemory => all_memory(store, view)?,
         RowKind::Cpu => cpu(store, view)?,
@@ -120,6 +121,20 @@ fn throughput(store: &Store, view: &View, scene: &Scene) -> Row {
     let top = best.max(1.0) * 1.15;
     let line = Line { name: name.into(), hue: Hue::Throughput, style: Style::Area, curve };
     plot(value, top, format!("{} /s", digits(top)), vec![line])
+}
+
+/// Tokens of a step, and how many texts share it. Only models that write say how many texts they have.
+fn batch(store: &Store, view: &View) -> Option<Row> {
+    let mut all = vec![line(store, view, Key::StepTokens, Hue::Batch, Style::Area)?];
+    all.extend(line(store, view, Key::Texts, Hue::Muted, Style::Line).filter(|l| l.curve.top(0.0) > 0.0));
+    let value = |key| Some(f64::from(store.value_at(store.place(key)?, view.to)?));
+    let counted = |n: f64, what: &str| format!("{n:.0} {what}{}", if n.round() == 1.0 { "" } else { "s" });
+    let words = value(Key::StepTokens).map_or_else(unreadable, |n| {
+        let texts = value(Key::Texts).filter(|n| *n > 0.0);
+        counted(n, "token") + &texts.map_or_else(String::new, |n| format!(" · {}", counted(n, "text")))
+    });
+    let top = top_of(&all, 3.0) * 1.2;
+    Some(plot(words, top, format!("{top:.0} a step"), all))
 }
 
 fn memory(store: &Store, view: &View) -> Option<Row> {
