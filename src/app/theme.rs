@@ -29,6 +29,8 @@ pub mod size {
     pub const LABEL: f32 = 13.0;
     pub const SMALL: f32 = 12.0;
     pub const BIG: f32 = 36.0;
+    /// A mark that moves while something is written.
+    pub const MARK: f32 = 18.0;
 }
 
 /// The colours of one theme.
