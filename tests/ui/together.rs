@@ -31,13 +31,12 @@ impl Window {
         let gone = part.to_owned();
         self.until(&format!("'{part}' to go"), move |h| h.query_all_by_label_contains(&gone).next().is_none());
     }
+}
 
-    /// Letters of answers that lie on the disk, by question.
-    fn kept_letters(&self, question: &str) -> usize {
-        let all = self.kept();
-        let turn = all.iter().map(|c| &c["turns"][0]).find(|t| t["question"] == question);
-        turn.and_then(|t| t["answers"][0]["text"].as_str()).map_or(0, str::len)
-    }
+/// Letters of the first answer to a conversation's first question, of what lies on the disk.
+fn letters(all: &[serde_json::Value], question: &str) -> usize {
+    let turn = all.iter().map(|c| &c["turns"][0]).find(|t| t["question"] == question);
+    turn.and_then(|t| t["answers"][0]["text"].as_str()).map_or(0, str::len)
 }
 
 #[test]
@@ -63,8 +62,7 @@ fn two_conversations_are_written_at_once_and_each_has_its_own_stop() {
     assert!(w.has("Mark chat "));
     w.click("What is behind this answer?");
     w.until_label("Shared its steps with 1 other request.");
-    w.until_kept(|all| all.len() == 2);
-    assert!(w.kept_letters(STORY) > 0 && w.kept_letters(SHIPS) > 0);
+    w.until_kept(|all| letters(all, STORY) > 0 && letters(all, SHIPS) > 0);
 }
 
 #[test]
@@ -79,8 +77,7 @@ fn a_conversation_that_is_written_is_deleted_and_its_answer_ends() {
     w.until_kept(|all| all.len() == 1);
     // What had come of it comes back with it, and the other was not disturbed.
     w.click("Undo");
-    w.until_kept(|all| all.len() == 2);
-    assert!(w.kept_letters(SHIPS) > 0);
+    w.until_kept(|all| all.len() == 2 && letters(all, SHIPS) > 0);
     assert!(w.has(&format!("{STORY} is being written")) && !w.has(&format!("{SHIPS} is being written")));
     w.click(&format!("Stop {STORY}"));
     w.until_gone("At work:");
@@ -92,7 +89,8 @@ fn a_conversation_that_is_written_is_deleted_and_its_answer_ends() {
 fn what_is_being_written_is_kept_when_the_window_closes() {
     let mut w = two();
     eframe::App::on_exit(w.harness.state_mut(), None);
-    assert!(w.kept_letters(STORY) > 0 && w.kept_letters(SHIPS) > 0, "{:?}", w.kept());
+    let all = w.kept();
+    assert!(letters(&all, STORY) > 0 && letters(&all, SHIPS) > 0, "{all:?}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::app::command::UiCommand;
 use crate::app::tabs::asking::cut_paste;
 use crate::app::tabs::writing::model_ui;
 use crate::app::tabs::{Cx, Tab as _};
-use crate::app::theme::{card, size};
+use crate::app::theme::{Palette, card, size};
 use crate::app::widgets::file_picker::{FilePicker, Picked, Purpose};
 use crate::app::widgets::{chips, explain, failure, note, primary, secondary, writing_mark};
 use egui::{CentralPanel, FontId, Frame, Key, Layout, Margin, Modifiers, Panel, ScrollArea, TextEdit, Ui};
@@ -97,13 +97,6 @@ impl ChatTab {
             if ui.add(egui::Button::new(egui::RichText::new(name).size(size::LABEL)).frame(open)).clicked() {
                 self.over = if open { Over::Nothing } else { Over::List(super::list::List::default()) };
             }
-            let elsewhere = self.shown().map_or(0, |c| self.answering.elsewhere(&c.id));
-            if elsewhere > 0 && !open {
-                let (are, answers) = if elsewhere == 1 { ("is", "answer") } else { ("are", "answers") };
-                let words = format!("{elsewhere} other {answers} {are} being written");
-                writing_mark(ui, p, &words);
-                note(ui, p, words);
-            }
             if ui.add(egui::Button::new(egui::RichText::new("Options").size(size::LABEL)).frame(false)).clicked() {
                 self.over = Over::Options;
             }
@@ -118,10 +111,24 @@ impl ChatTab {
             if self.shown().is_some_and(|c| c.private) {
                 note(ui, p, "private: not kept");
             }
+            self.elsewhere_ui(ui, p);
         });
         if let Some(command) = command {
             self.on_command(command, cx);
         }
+    }
+
+    /// Says that other conversations are being written: at the end of the line, where it moves nothing.
+    fn elsewhere_ui(&self, ui: &mut Ui, p: &Palette) {
+        let elsewhere = self.shown().map_or(0, |c| self.answering.elsewhere(&c.id));
+        if elsewhere == 0 {
+            return;
+        }
+        let (answers, are) = if elsewhere == 1 { ("answer", "is") } else { ("answers", "are") };
+        let words = format!("{elsewhere} other {answers} {are} being written");
+        ui.spacing_mut().item_spacing.x = 4.0;
+        writing_mark(ui, p, &words);
+        note(ui, p, format!("{elsewhere} more")).on_hover_text(words);
     }
 
     fn turns_ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
