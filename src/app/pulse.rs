@@ -109,11 +109,8 @@ impl Pulse {
         if let Some(time) = touched.clicked {
             self.selected = span_at(&lock(store), &view, time, view.window * 0.03);
         }
-        if let Some(span) = &span {
-            if let Some(mate) = request_card(ui, p, span, &mates) {
-                self.selected = Some(mate);
-            }
-        }
+        let mate = span.as_ref().and_then(|span| request_card(ui, p, span, &mates));
+        self.selected = mate.or(self.selected);
     }
 }
 

@@ -79,7 +79,7 @@ fn paragraph(work: &AtWork) -> String {
     );
     said.push(work.occupancy.map(|o| {
         format!(
-            "{} of the {} in which it keeps texts are in use or kept for later",
+            "{} of {} of its memory for texts are in use or kept for later",
             grouped(o.pages),
             counted(o.limit, "page")
         )
