@@ -14,7 +14,7 @@ use crate::telemetry::store::Store;
 use egui::{ComboBox, RichText, Role, ScrollArea, Sense, Ui, WidgetInfo};
 
 /// Height of everything in the pulse that is no plot.
-const FIXED: f32 = 350.0;
+const FIXED: f32 = 390.0;
 /// Room for a plot from which on one more is shown.
 const ROOMY: f32 = 110.0;
 
@@ -163,6 +163,7 @@ pub fn mates_ui(ui: &mut Ui, p: &Palette, span: &Span, mates: &[Mate]) -> Option
     let mut chosen = None;
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing = egui::vec2(6.0, 2.0);
+        ui.spacing_mut().interact_size.y = 18.0;
         note(ui, p, format!("{}:", words::sentence(&words).trim_end_matches('.')));
         for mate in mates {
             if !mate.is_known {
