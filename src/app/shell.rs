@@ -150,6 +150,10 @@ impl App {
     /// Device, models, memory, queue, board and what is wrong, as far as there is room for them. True if somebody wants to
     /// know more of what is wrong.
     fn state_ui(&self, ui: &mut Ui, p: &Palette, sensed: &Sensed) -> bool {
+        if !self.engine.is_alive() {
+            ui.label(RichText::new("⚠ the engine has stopped").size(size::LABEL).color(p.warning));
+            return false;
+        }
         let Some(status) = &self.status else {
             note(ui, p, "starting…");
             return false;

@@ -14,7 +14,11 @@ pub fn known(cached: usize, tokens: usize, saved_ms: u32) -> Option<String> {
         return None;
     }
     // A model that has just been read does not know its own speed yet.
-    let saved = if saved_ms > 0 { format!(": {} saved", millis(f64::from(saved_ms))) } else { String::new() };
+    let saved = match saved_ms {
+        0 => String::new(),
+        1..100 => format!(": {saved_ms} ms saved"),
+        _ => format!(": {} saved", millis(f64::from(saved_ms))),
+    };
     let were = if cached == 1 { "was" } else { "were" };
     Some(format!("{} of {} {were} known already{saved}", grouped(cached), counted(tokens.max(cached), "token")))
 }
@@ -121,6 +125,7 @@ mod tests {
     fn what_was_known_and_who_shared_steps_is_said_only_where_there_is_something() {
         assert_eq!(known(312, 340, 270).as_deref(), Some("312 of 340 tokens were known already: 270 ms saved"));
         assert_eq!(known(16, 40, 0).as_deref(), Some("16 of 40 tokens were known already"));
+        assert_eq!(known(16, 40, 70).as_deref(), Some("16 of 40 tokens were known already: 70 ms saved"));
         assert_eq!(known(0, 40, 9), None);
         assert_eq!(shared(3).as_deref(), Some("shared its steps with 3 other requests"));
         assert_eq!(shared(1).map(|s| sentence(&s)).as_deref(), Some("Shared its steps with 1 other request."));

@@ -210,8 +210,7 @@ fn details_ui(ui: &mut Ui, answer: &Answer) {
     };
     let lines = [
         (!answer.model.is_empty()).then(|| format!("written by {}", answer.model)),
-        read,
-        words::known(answer.cached, prompt, answer.saved_ms),
+        words::known(answer.cached, prompt, answer.saved_ms).or(read),
         (answer.tokens > 0).then(|| format!("wrote {}{rate}", words::counted(answer.tokens, "token"))),
         words::shared(answer.shared_with),
     ];
