@@ -106,6 +106,8 @@ fn span(id: u64, model: u16, start: f64, ms: f64) -> Span {
         ]),
         done: 1,
         tokens: 30,
+        cached: 0,
+        saved_ms: 0,
         generated: 0,
         tokens_per_second: None,
         batch: 4,

@@ -12,6 +12,7 @@ pub mod shell;
 pub mod tabs;
 pub mod theme;
 pub mod widgets;
+pub mod words;
 
 use crate::disk::{Held, Lock};
 use crate::engine::message::{Event, EventSink, Events, Status};
@@ -120,7 +121,14 @@ impl App {
         let own = move || {
             let held = usage.read();
             let gpu = held.gpu.map(|(free, total)| (free as u64, total as u64));
-            Own { weights: held.weights as u64, caches: held.caches as u64, queue: held.queue, cuda: gpu }
+            Own {
+                weights: held.weights as u64,
+                caches: held.caches as u64,
+                queue: held.queue,
+                step_tokens: held.rows,
+                texts: held.sequences,
+                cuda: gpu,
+            }
         };
         let probe = Probe { nvml: config.nvml, own: Some(Box::new(own)), ..Probe::new(config.sysroot) };
         let sampler = match Sampler::start(Arc::clone(&store), probe) {
@@ -222,6 +230,8 @@ impl App {
             }
             if let Event::Stopped(message) = &event {
                 self.notices.push_with(message.to_string(), UiCommand::StartEngine);
+                // Nobody is left who would say that nothing is done any more.
+                self.status.iter_mut().for_each(|status| status.work.clear());
                 continue;
             }
             record::record(&mut lock(&self.store), &event);

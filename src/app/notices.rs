@@ -26,7 +26,9 @@ pub struct Notices(Vec<Notice>);
 /// Letters of a message: it is read at a glance.
 const LONGEST: usize = 400;
 
-fn shortened(text: String) -> String {
+/// A message as one paragraph, and no longer than can be read at a glance: for a terminal it may have lines of its own.
+fn shortened(text: &str) -> String {
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match text.char_indices().nth(LONGEST) {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text,
@@ -55,7 +57,7 @@ impl Notices {
     }
 
     fn add(&mut self, text: String, until: Option<Instant>, remedy: Option<UiCommand>) {
-        let text = shortened(text);
+        let text = shortened(&text);
         self.0.retain(|n| n.text != text);
         self.0.push(Notice { text, until, remedy });
     }

@@ -5,14 +5,18 @@ use super::settings::{Settings, WINDOWS};
 use super::theme::{Palette, card, size, strong};
 use super::widgets::icons::{self, Icon};
 use super::widgets::{explain, millis, note, stages};
+use super::words;
 use crate::telemetry::sampler::{SharedStore, lock};
 use crate::telemetry::scene::{RowKind, Scene, View, span_at};
 use crate::telemetry::span::Span;
 use crate::telemetry::statistics::Filter;
-use egui::{ComboBox, ScrollArea, Ui};
+use crate::telemetry::store::Store;
+use egui::{ComboBox, RichText, Role, ScrollArea, Sense, Ui, WidgetInfo};
 
 /// Height of everything in the pulse that is no plot.
-const FIXED: f32 = 330.0;
+const FIXED: f32 = 390.0;
+/// Room for a plot from which on one more is shown.
+const ROOMY: f32 = 110.0;
 
 /// What the pulse remembers between frames.
 #[derive(Default)]
@@ -66,12 +70,15 @@ impl Pulse {
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
             ui.spacing_mut().item_spacing.y = 4.0;
             ui.spacing_mut().interact_size.y = 18.0;
-            self.content(ui, p, settings, store, ((room - FIXED) / 4.0).clamp(56.0, 180.0));
+            self.content(ui, p, settings, store, room - FIXED);
         });
     }
 
-    fn content(&mut self, ui: &mut Ui, p: &Palette, settings: &Settings, store: &SharedStore, height: f32) {
-        let (view, scene, span) = {
+    fn content(&mut self, ui: &mut Ui, p: &Palette, settings: &Settings, store: &SharedStore, room: f32) {
+        let is_high = room / RowKind::HIGH_PULSE.len() as f32 > ROOMY;
+        let kinds: &[RowKind] = if is_high { &RowKind::HIGH_PULSE } else { &RowKind::PULSE };
+        let height = (room / kinds.len() as f32).clamp(56.0, 180.0);
+        let (view, scene, span, mates) = {
             let store = lock(store);
             let marked = self.selected.and_then(|id| store.span(id)).or(store.last_span()).copied();
             let view = View {
@@ -82,8 +89,9 @@ impl Pulse {
                 marked: marked.map(|s| s.id),
                 pixels: ui.available_width() as usize,
             };
-            let scene = Scene::collect(&store, &view, &RowKind::PULSE);
-            (view, scene, marked)
+            let scene = Scene::collect(&store, &view, kinds);
+            let mates = marked.as_ref().map_or_else(Vec::new, |span| mates_of(&store, span));
+            (view, scene, marked, mates)
         };
         let look = Look { height, ground: p.ground, cursor: self.cursor, words: false, moves: false };
         let mut touched = Touched::default();
@@ -101,9 +109,8 @@ impl Pulse {
         if let Some(time) = touched.clicked {
             self.selected = span_at(&lock(store), &view, time, view.window * 0.03);
         }
-        if let Some(span) = &span {
-            request_card(ui, p, span);
-        }
+        let mate = span.as_ref().and_then(|span| request_card(ui, p, span, &mates));
+        self.selected = mate.or(self.selected);
     }
 }
 
@@ -133,8 +140,54 @@ fn header(ui: &mut Ui, p: &Palette, name: &str, value: &str) {
     });
 }
 
-/// The stages of one request.
-fn request_card(ui: &mut Ui, p: &Palette, span: &Span) {
+/// A request that shared steps with another: its id, and what to call it.
+pub struct Mate {
+    id: u64,
+    name: String,
+    /// Whether it has ended, so that it can be looked at.
+    is_known: bool,
+}
+
+/// Those that shared steps with a request.
+pub fn mates_of(store: &Store, span: &Span) -> Vec<Mate> {
+    let mate = |id: &u64| match store.span(*id) {
+        Some(mate) => Mate { id: *id, name: format!("{} {id}", mate.task), is_known: true },
+        None => Mate { id: *id, name: format!("request {id}, which has not ended"), is_known: false },
+    };
+    span.mates().iter().map(mate).collect()
+}
+
+/// With whom a request shared its steps: each by name, and a click marks it.
+pub fn mates_ui(ui: &mut Ui, p: &Palette, span: &Span, mates: &[Mate]) -> Option<u64> {
+    let words = words::shared(span.mate_count)?;
+    let mut chosen = None;
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing = egui::vec2(6.0, 2.0);
+        ui.spacing_mut().interact_size.y = 18.0;
+        note(ui, p, format!("{}:", words::sentence(&words).trim_end_matches('.')));
+        for mate in mates {
+            if !mate.is_known {
+                note(ui, p, &mate.name);
+                continue;
+            }
+            let text = RichText::new(&mate.name).size(size::LABEL).color(p.accent);
+            let link = ui.add(egui::Label::new(text).selectable(false).sense(Sense::click()));
+            link.widget_info(|| WidgetInfo::labeled(Role::Link, true, format!("Mark {}", mate.name)));
+            if link.on_hover_text("Show this request").clicked() {
+                chosen = Some(mate.id);
+            }
+        }
+        let more = span.mate_count.saturating_sub(mates.len());
+        if more > 0 {
+            note(ui, p, format!("and {more} more"));
+        }
+    });
+    chosen
+}
+
+/// The stages of one request, and what else is to be said of it. Another one, if that was clicked.
+fn request_card(ui: &mut Ui, p: &Palette, span: &Span, mates: &[Mate]) -> Option<u64> {
+    let mut chosen = None;
     ui.add_space(4.0);
     card(p).inner_margin(egui::Margin::same(12)).show(ui, |ui| {
         ui.horizontal(|ui| {
@@ -149,5 +202,10 @@ fn request_card(ui: &mut Ui, p: &Palette, span: &Span) {
         if span.generated > 0 || span.done > 1 || span.batch > 1 {
             note(ui, p, span.counts());
         }
+        if let Some(words) = words::known(span.cached, span.tokens, span.saved_ms) {
+            note(ui, p, words::sentence(&words));
+        }
+        chosen = mates_ui(ui, p, span, mates);
     });
+    chosen
 }

@@ -55,6 +55,8 @@ fn span_of(store: &mut Store, id: u64, report: &Report, outcome: Outcome) -> Spa
         stages: Stages::new(stages),
         done: report.done,
         tokens: report.tokens,
+        cached: report.cached,
+        saved_ms: report.saved_ms,
         generated: report.generated,
         tokens_per_second: report.tokens_per_second(),
         batch: report.batch,

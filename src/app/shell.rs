@@ -4,7 +4,9 @@ use super::App;
 use super::command::UiCommand;
 use super::palette::Choice;
 use super::theme::{self, Palette, size, strong};
-use super::widgets::{icons, note};
+use super::widgets::{self, icons, note};
+use super::words;
+use crate::engine::message::AtWork;
 use crate::telemetry::channel::Key;
 use crate::telemetry::channel::PERIOD;
 use crate::telemetry::sampler::lock;
@@ -148,6 +150,10 @@ impl App {
     /// Device, models, memory, queue, board and what is wrong, as far as there is room for them. True if somebody wants to
     /// know more of what is wrong.
     fn state_ui(&self, ui: &mut Ui, p: &Palette, sensed: &Sensed) -> bool {
+        if !self.engine.is_alive() {
+            ui.label(RichText::new("⚠ the engine has stopped").size(size::LABEL).color(p.warning));
+            return false;
+        }
         let Some(status) = &self.status else {
             note(ui, p, "starting…");
             return false;
@@ -171,6 +177,7 @@ impl App {
         }
         let names: Vec<String> = status.loaded.iter().map(|m| format!("{} · {}", m.id, m.precision)).collect();
         let models = if names.is_empty() { "no model loaded".to_owned() } else { names.join(", ") };
+        at_work(ui, p, &status.work);
         let mut parts = vec![("", models)];
         parts.extend(sensed.memory.iter().map(|used| ("memory", used.clone())));
         parts.push(("queue", self.engine.queue().to_string()));
@@ -201,6 +208,22 @@ impl App {
             Choice::Command(command) => self.run_command(ui.ctx(), command),
         }
     }
+}
+
+/// What is being done now; the whole of it under the pointer and after a click. Nothing while nothing is done.
+fn at_work(ui: &mut Ui, p: &Palette, work: &[AtWork]) {
+    let Some(short) = words::at_work(work) else { return };
+    if ui.available_width() < size::MARK + 90.0 {
+        return;
+    }
+    ui.add_space(6.0);
+    widgets::writing_mark(ui, p, "The engine is at work");
+    let text = RichText::new(&short).size(size::LABEL).color(p.text);
+    let label = ui.add(egui::Label::new(text).truncate().selectable(false).sense(Sense::click()));
+    label.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, format!("At work: {short}")));
+    let whole = words::at_work_in_full(work);
+    egui::Popup::from_toggle_button_response(&label).width(360.0).show(|ui| ui.label(&whole));
+    label.on_hover_text(whole);
 }
 
 /// The share of the room that is left which `text` would take.

@@ -29,6 +29,8 @@ pub mod size {
     pub const LABEL: f32 = 13.0;
     pub const SMALL: f32 = 12.0;
     pub const BIG: f32 = 36.0;
+    /// A mark that moves while something is written.
+    pub const MARK: f32 = 18.0;
 }
 
 /// The colours of one theme.
@@ -47,6 +49,7 @@ pub struct Palette {
     pub warning: Color32,
     pub latency: Color32,
     pub throughput: Color32,
+    pub batch: Color32,
     pub memory: Color32,
     pub cpu: Color32,
     pub gpu: Color32,
@@ -68,6 +71,7 @@ const DARK: Palette = Palette {
     warning: Color32::from_rgb(0xE6, 0x9F, 0x00),
     latency: Color32::from_rgb(0xE6, 0x9F, 0x00),
     throughput: Color32::from_rgb(0x00, 0x9E, 0x73),
+    batch: Color32::from_rgb(0x9A, 0x8C, 0xE8),
     memory: Color32::from_rgb(0xCC, 0x79, 0xA7),
     cpu: Color32::from_rgb(0x56, 0xB4, 0xE9),
     gpu: Color32::from_rgb(0xF0, 0xE4, 0x42),
@@ -89,6 +93,7 @@ const LIGHT: Palette = Palette {
     warning: Color32::from_rgb(0x8F, 0x5C, 0x00),
     latency: Color32::from_rgb(0xE6, 0x9F, 0x00),
     throughput: Color32::from_rgb(0x00, 0x9E, 0x73),
+    batch: Color32::from_rgb(0x5B, 0x4B, 0xB5),
     memory: Color32::from_rgb(0xCC, 0x79, 0xA7),
     cpu: Color32::from_rgb(0x56, 0xB4, 0xE9),
     gpu: Color32::from_rgb(0x0B, 0x6B, 0xCB),
@@ -120,6 +125,7 @@ pub fn hue(p: &Palette, hue: Hue) -> Color32 {
     match hue {
         Hue::Latency => p.latency,
         Hue::Throughput => p.throughput,
+        Hue::Batch => p.batch,
         Hue::Memory => p.memory,
         Hue::Cpu => p.cpu,
         Hue::Gpu => p.gpu,

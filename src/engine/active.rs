@@ -41,6 +41,10 @@ pub struct Active {
     /// Other requests that shared steps with this one.
     mates: Vec<RequestId>,
     tokens: usize,
+    /// Tokens of prompts that were found already read and the milliseconds that it saved, of inputs that are answered
+    /// and of the one that was last heard of.
+    known: (usize, u32),
+    coming: (usize, u32),
     generated: usize,
     batch: usize,
     warnings: Vec<String>,
@@ -81,6 +85,8 @@ impl Active {
             started: None,
             timing: Timing::default(),
             tokens: 0,
+            known: (0, 0),
+            coming: (0, 0),
             generated: 0,
             batch: 0,
             warnings: Vec::new(),
@@ -215,6 +221,7 @@ impl Active {
             self.timing.ttft = ms(self.submission.submitted, Instant::now());
         }
         self.generated += partial.tokens;
+        self.coming = (partial.prompt.cached, partial.prompt.saved_ms);
         self.submission.sink.send(Event::Partial { id: self.submission.id, index, partial });
     }
 
@@ -257,6 +264,8 @@ impl Active {
         self.add_load();
         let finished = Instant::now();
         let submitted = self.submission.submitted;
+        // One that was stopped has no answer: what it said on its way counts.
+        let known = if self.done == 0 { self.coming } else { self.known };
         self.timing.total = ms(submitted, finished);
         let report = Report {
             task: self.submission.request.task,
@@ -270,6 +279,8 @@ impl Active {
             trace: self.trace.stretches(),
             shared_with: self.mates,
             tokens: self.tokens,
+            cached: known.0,
+            saved_ms: known.1,
             generated: self.generated,
             done: self.done,
             batch: self.batch,
@@ -306,6 +317,10 @@ pub fn finished(model: &dyn Model, active: &mut Active, input: usize, work: Box<
     let asked = &active.submission.request.inputs[input];
     match catch_unwind(AssertUnwindSafe(|| model.finish(asked, work))) {
         Ok(Ok(output)) => {
+            if let Some(text) = output.text() {
+                active.known.0 += text.prompt.cached;
+                active.known.1 = active.known.1.saturating_add(text.prompt.saved_ms);
+            }
             output.warnings().into_iter().for_each(|w| active.warn(w));
             Ok(output)
         }

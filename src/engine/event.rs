@@ -122,6 +122,9 @@ pub struct Report {
     pub shared_with: Vec<RequestId>,
     /// Input tokens.
     pub tokens: usize,
+    /// Of these, found already read, and the milliseconds that reading them would have taken.
+    pub cached: usize,
+    pub saved_ms: u32,
     /// Tokens written.
     pub generated: usize,
     /// Inputs answered.

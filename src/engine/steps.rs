@@ -62,6 +62,7 @@ impl Worker {
         let (models, active) = (&mut self.models, &mut self.active);
         let Some(loaded) = models.get_mut(key) else { return Vec::new() };
         let mut seats = seats(active, parts);
+        self.link.usage.begin_step(seats.iter().map(|s| s.before.given).sum());
         let halt = &self.link.halt;
         let outcome = run(&mut *loaded.model, &mut seats, &|| halt.is_cancelled());
         let ended = Instant::now();

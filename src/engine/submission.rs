@@ -128,6 +128,8 @@ impl Submission {
             trace: Vec::new(),
             shared_with: Vec::new(),
             tokens: 0,
+            cached: 0,
+            saved_ms: 0,
             generated: 0,
             done: 0,
             batch: 0,

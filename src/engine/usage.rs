@@ -18,6 +18,8 @@ pub struct Usage {
     /// Of all steps so far: each reader counts from where it was.
     steps: AtomicUsize,
     rows: AtomicUsize,
+    /// Rows that the step which runs now may take; 0 while none runs.
+    running: AtomicUsize,
 }
 
 impl Usage {
@@ -32,8 +34,14 @@ impl Usage {
         self.page_limit.store(held.limit, Ordering::Relaxed);
     }
 
+    /// A step begins that may take so many rows. It may be long, and is told while it runs.
+    pub(super) fn begin_step(&self, rows: usize) {
+        self.running.store(rows, Ordering::Relaxed);
+    }
+
     /// Counts a step of so many rows.
     pub(super) fn step(&self, rows: usize) {
+        self.running.store(0, Ordering::Relaxed);
         self.steps.fetch_add(1, Ordering::Relaxed);
         self.rows.fetch_add(rows, Ordering::Relaxed);
     }
@@ -53,7 +61,7 @@ pub struct Held {
     pub caches: usize,
     /// Requests waiting or running.
     pub queue: usize,
-    /// Rows (tokens) of a step, on average since the last reading; 0 if there was none.
+    /// Rows (tokens) of a step, on average since the last reading, or of the one that runs; 0 if there was none.
     pub rows: usize,
     /// Texts that are read or written by models that keep keys and values in pages; pages in use, and all that there may
     /// be.
@@ -86,11 +94,13 @@ impl UsageReader {
         let now = (load(&self.usage.steps), load(&self.usage.rows));
         let (steps, rows) = (now.0.wrapping_sub(self.seen.0), now.1.wrapping_sub(self.seen.1));
         self.seen = now;
+        let queue = self.ledger.open();
+        let running = if queue > 0 { load(&self.usage.running) } else { 0 };
         Held {
             weights: self.usage.weights.load(Ordering::Relaxed),
             caches: self.usage.caches.load(Ordering::Relaxed),
-            queue: self.ledger.open(),
-            rows: rows.checked_div(steps).unwrap_or(0),
+            queue,
+            rows: rows.checked_div(steps).unwrap_or(running),
             sequences: load(&self.usage.sequences),
             pages: load(&self.usage.pages),
             page_limit: load(&self.usage.page_limit),

@@ -49,6 +49,10 @@ pub enum Key {
     Alarms(u8),
     /// Requests waiting or running.
     Queue,
+    /// Tokens that go through a model in one step, of all texts together.
+    StepTokens,
+    /// Texts that are read or written at the same time.
+    Texts,
 }
 
 /// What a value is counted in.

@@ -112,6 +112,9 @@ pub struct Span {
     pub done: usize,
     /// Tokens read.
     pub tokens: usize,
+    /// Of these, found already read, and the milliseconds that it saved.
+    pub cached: usize,
+    pub saved_ms: u32,
     /// Tokens written, and how many per second.
     pub generated: usize,
     pub tokens_per_second: Option<f64>,
@@ -208,6 +211,8 @@ impl Span {
             stages: Stages::new([]),
             done,
             tokens: 0,
+            cached: 0,
+            saved_ms: 0,
             generated: 0,
             tokens_per_second: None,
             batch: 1,

@@ -24,6 +24,8 @@ fn span(id: u64, end: f64) -> Span {
         stages: Stages::new([]),
         done: 1,
         tokens: 12,
+        cached: 0,
+        saved_ms: 0,
         generated: 0,
         tokens_per_second: None,
         batch: 1,

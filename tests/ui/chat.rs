@@ -27,7 +27,7 @@ fn kept_tab(turns: &str, more: &str, name: &str) -> Window {
 }
 
 impl Window {
-    fn say(&mut self, text: &str) {
+    pub fn say(&mut self, text: &str) {
         self.harness.get_by_label("Message").focus();
         self.harness.run_steps(1);
         self.harness.get_by_label("Message").type_text(text);
@@ -37,21 +37,21 @@ impl Window {
     }
 
     /// Waits until `count` answers with their numbers stand there.
-    fn until_answers(&mut self, count: usize) {
+    pub fn until_answers(&mut self, count: usize) {
         self.until("answers", move |h| {
             h.query_all_by_label_contains("tokens/s · first token").count() == count
                 && h.query_by_label("Stop").is_none()
         });
     }
 
-    fn kept(&self) -> Vec<serde_json::Value> {
+    pub fn kept(&self) -> Vec<serde_json::Value> {
         let folder = self.folder().join("data/conversations");
         let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
         let text = files.filter_map(|f| std::fs::read_to_string(f.path()).ok());
         text.filter_map(|t| serde_json::from_str(&t).ok()).collect()
     }
 
-    fn until_kept(&self, done: impl Fn(&[serde_json::Value]) -> bool) {
+    pub fn until_kept(&self, done: impl Fn(&[serde_json::Value]) -> bool) {
         let begun = std::time::Instant::now();
         while !done(&self.kept()) {
             assert!(begun.elapsed().as_secs() < 20, "{:?}", self.kept());
@@ -75,6 +75,9 @@ fn a_question_is_answered_and_the_conversation_is_kept() {
     w.until_label("tokens read");
     w.say("And of Italy?");
     w.until_answers(2);
+    // What was said before need not be read again.
+    w.until_label("tokens were known already");
+    w.until_kept(|all| all[0]["turns"][1]["answers"][0]["cached"].as_u64() > Some(0));
     w.until_kept(|all| all[0]["turns"].as_array().is_some_and(|t| t.len() == 2));
 }
 

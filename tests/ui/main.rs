@@ -7,6 +7,7 @@ mod monitor;
 mod reading;
 mod rewriting;
 mod stopped;
+mod together;
 
 use egui::{Key, Modifiers, vec2};
 use egui_kittest::Harness;

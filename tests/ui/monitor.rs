@@ -32,7 +32,7 @@ fn ask(w: &mut Window) {
 fn a_boards_curves_are_shown_with_values_and_units() {
     let mut w = monitor(vec2(1280.0, 800.0));
     w.until_label("GPU plot: ");
-    for title in ["CPU", "GPU", "Power", "Temperature", "All memory"] {
+    for title in ["Batch", "CPU", "GPU", "Power", "Temperature", "All memory"] {
         w.until_label(&format!("{title} plot: "));
     }
     w.until_label("Power mode is 7W; 15W would allow higher clocks.");
@@ -185,6 +185,10 @@ fn what_is_shown_is_saved_as_a_table_a_picture_and_a_page() {
         assert!(bytes.starts_with(wanted), "{file}: {}", String::from_utf8_lossy(&bytes[..bytes.len().min(80)]));
         w.until_label("Saved to");
     }
+    let readings = std::fs::read_to_string(folder.join("a.csv")).expect("table");
+    assert!(readings.contains("tokens per step,texts at work"), "{}", &readings[..400]);
+    let page = std::fs::read_to_string(folder.join("a.html")).expect("page");
+    assert!(page.contains("Batch") && page.contains("tokens per step"));
     let requests = std::fs::read_to_string(folder.join("b.csv")).expect("table");
     assert!(requests.lines().count() == 2 && requests.contains("sentiment") && requests.contains("cold"), "{requests}");
 }

@@ -13,7 +13,11 @@ pub mod stages;
 use super::theme::{Palette, card, size, strong};
 use crate::error::UserMessage;
 pub use crate::telemetry::channel::millis;
-use egui::{Button, Response, Ui, WidgetText, vec2};
+use egui::{Button, Response, Sense, Ui, WidgetText, vec2};
+use std::time::Duration;
+
+/// Time between two pictures of a mark that moves.
+const MARK_EVERY: Duration = Duration::from_millis(100);
 
 /// The one button that matters most here.
 pub fn primary(ui: &mut Ui, p: &Palette, text: &str, key: &str) -> Response {
@@ -47,6 +51,21 @@ fn named(response: &Response, text: &str, enabled: bool) {
 /// Muted small text.
 pub fn note(ui: &mut Ui, p: &Palette, text: impl Into<String>) -> Response {
     ui.label(egui::RichText::new(text).size(size::LABEL).color(p.muted))
+}
+
+/// Three dots that swell one after the other while something is written; `name` says what.
+pub fn writing_mark(ui: &mut Ui, p: &Palette, name: &str) -> Response {
+    let (rect, response) = ui.allocate_exact_size(vec2(size::MARK, size::MARK), Sense::hover());
+    let beat = ui.input(|i| i.time) * 1.2;
+    for dot in 0..3u8 {
+        let phase = (beat - f64::from(dot) * 0.2).fract() as f32;
+        let swell = (phase * std::f32::consts::PI).sin();
+        let x = rect.center().x + (f32::from(dot) - 1.0) * size::MARK * 0.3;
+        ui.painter().circle_filled(egui::pos2(x, rect.center().y), 1.2 + 1.4 * swell, p.accent);
+    }
+    ui.ctx().request_repaint_after(MARK_EVERY);
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::ProgressIndicator, true, name));
+    response
 }
 
 /// A "?" that explains a term when it is clicked or tapped.

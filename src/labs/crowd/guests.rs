@@ -176,9 +176,9 @@ pub fn equal(engine: &Engine, plan: &Plan<'_>) -> Result<Equal, UserMessage> {
     let question = |at: u64| {
         // Every third is greedy, every second begins as others do.
         let words = 4 + (at * 7 % 60) as usize;
-        let beginning = if at % 2 == 0 { prompt(70, 3) } else { String::new() };
+        let beginning = if at.is_multiple_of(2) { prompt(70, 3) } else { String::new() };
         let mut question = Question::new(plan, format!("{beginning}{}", prompt(words, at)), 4 + (at % 13) as usize);
-        (question.seed, question.temperature) = (at, if at % 3 == 0 { 0.0 } else { 0.9 });
+        (question.seed, question.temperature) = (at, if at.is_multiple_of(3) { 0.0 } else { 0.9 });
         ask(engine, &question).map(|answer| answer.ids)
     };
     let all = plan.equal as u64;

@@ -231,6 +231,7 @@ fn color(hue: Hue) -> RGBColor {
     match hue {
         Hue::Latency => RGBColor(0xE6, 0x9F, 0x00),
         Hue::Throughput => RGBColor(0x00, 0x9E, 0x73),
+        Hue::Batch => RGBColor(0x5B, 0x4B, 0xB5),
         Hue::Memory => RGBColor(0xCC, 0x79, 0xA7),
         Hue::Cpu => RGBColor(0x56, 0xB4, 0xE9),
         Hue::Gpu => RGBColor(0x00, 0x72, 0xB2),

@@ -42,7 +42,17 @@ pub fn requests_csv(snapshot: &Snapshot) -> Result<Vec<u8>, csv::Error> {
         .map(str::to_owned)
         .collect();
     heads.extend(STAGES.map(|s| format!("{s} (ms)")));
-    let last = ["texts", "tokens read", "tokens written", "tokens/s", "batch", "shared steps with", "energy (J)"];
+    let last = [
+        "texts",
+        "tokens read",
+        "known already",
+        "saved (ms)",
+        "tokens written",
+        "tokens/s",
+        "batch",
+        "shared steps with",
+        "energy (J)",
+    ];
     heads.extend(last.map(str::to_owned));
     out.write_record(&heads)?;
     for span in &snapshot.spans {
@@ -59,7 +69,8 @@ pub fn requests_csv(snapshot: &Snapshot) -> Result<Vec<u8>, csv::Error> {
         row.extend([span.submitted, span.start, span.end, span.total_ms].map(|v| format!("{v:.3}")));
         row.push(optional(span.ttft_ms));
         row.extend(span.sums.map(|ms| format!("{ms:.3}")));
-        row.extend([span.done, span.tokens, span.generated].map(|n| n.to_string()));
+        row.extend([span.done, span.tokens, span.cached].map(|n| n.to_string()));
+        row.extend([span.saved_ms.to_string(), span.generated.to_string()]);
         row.push(optional(span.tokens_per_second));
         row.extend([span.batch, span.mate_count].map(|n| n.to_string()));
         row.push(optional(snapshot.energy(span.id).map(|e| e.joules)));
@@ -134,7 +145,8 @@ fn request(snapshot: &Snapshot, span: &Span) -> Value {
         "precision": span.precision, "outcome": span.outcome, "start": span.heat,
         "submitted_s": round(span.submitted), "started_s": round(span.start), "ended_s": round(span.end),
         "latency_ms": round(span.total_ms), "first_token_ms": span.ttft_ms.map(round), "stages_ms": stages,
-        "trace": span.stages.all(), "texts": span.done, "tokens_read": span.tokens, "tokens_written": span.generated,
+        "trace": span.stages.all(), "texts": span.done, "tokens_read": span.tokens,
+        "tokens_known": span.cached, "saved_ms": span.saved_ms, "tokens_written": span.generated,
         "tokens_per_second": span.tokens_per_second.map(round), "batch": span.batch,
         "shared_steps_with": span.mates(), "energy_j": energy.map(|e| round(e.joules)),
         "joules_per_answer": energy.and_then(|e| e.per_answer).map(round),

@@ -40,6 +40,7 @@ pub fn readings_at(store: &Store, time: f64, now: f64, span: Option<&Span>) -> V
     add("this app", value(Key::ProcessMemory));
     add("all memory", value(Key::Memory));
     add("GPU memory", value(Key::GpuMemory(0)).or_else(|| value(Key::CudaMemory)));
+    add("tokens per step", value(Key::StepTokens));
     add("power", value(Key::Power));
     add("temperature", hottest(store, time));
     add("fan", fan(store, time));

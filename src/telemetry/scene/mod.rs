@@ -16,6 +16,8 @@ use super::store::Store;
 pub enum RowKind {
     Latency,
     Throughput,
+    /// Tokens of a step, and texts that share it.
+    Batch,
     /// This app's memory.
     Memory,
     /// All of the machine's memory.
@@ -31,9 +33,10 @@ pub enum RowKind {
 
 impl RowKind {
     /// The plots of the monitor, in order.
-    pub const MONITOR: [Self; 9] = [
+    pub const MONITOR: [Self; 10] = [
         Self::Latency,
         Self::Throughput,
+        Self::Batch,
         Self::Memory,
         Self::AllMemory,
         Self::Cpu,
@@ -46,11 +49,15 @@ impl RowKind {
     /// The plots beside every tab.
     pub const PULSE: [Self; 4] = [Self::Latency, Self::Throughput, Self::Memory, Self::Load];
 
+    /// The same where there is room for one more.
+    pub const HIGH_PULSE: [Self; 5] = [Self::Latency, Self::Throughput, Self::Batch, Self::Memory, Self::Load];
+
     /// Its name.
     pub fn title(self) -> &'static str {
         match self {
             Self::Latency => "Latency",
             Self::Throughput => "Throughput",
+            Self::Batch => "Batch",
             Self::Memory => "Memory",
             Self::AllMemory => "All memory",
             Self::Cpu => "CPU",
@@ -76,6 +83,7 @@ impl Row {
 pub enum Hue {
     Latency,
     Throughput,
+    Batch,
     Memory,
     Cpu,
     Gpu,

@@ -9,12 +9,15 @@ use crate::telemetry::store::Store;
 
 /// Cores that are drawn one by one.
 const MOST_CORES: usize = 8;
+/// Tokens of a step at which a line stands across the plot.
+const BATCHES: [f64; 5] = [1.0, 8.0, 64.0, 512.0, 4096.0];
 
 /// The plot of this kind, if there is anything to draw.
 pub(super) fn row(kind: RowKind, store: &Store, view: &View, scene: &Scene) -> Option<Row> {
     let mut row = match kind {
         RowKind::Latency => latency(store, view, &scene.statistics),
         RowKind::Throughput => throughput(store, view, scene),
+        RowKind::Batch => batch(store, view)?,
         RowKind::Memory => memory(store, view)?,
         RowKind::AllMemory => all_memory(store, view)?,
         RowKind::Cpu => cpu(store, view)?,
@@ -120,6 +123,26 @@ fn throughput(store: &Store, view: &View, scene: &Scene) -> Row {
     let top = best.max(1.0) * 1.15;
     let line = Line { name: name.into(), hue: Hue::Throughput, style: Style::Area, curve };
     plot(value, top, format!("{} /s", digits(top)), vec![line])
+}
+
+/// Tokens of a step, and how many texts share it. Only models that write say how many texts they have.
+fn batch(store: &Store, view: &View) -> Option<Row> {
+    let mut all = vec![line(store, view, Key::StepTokens, Hue::Batch, Style::Area)?];
+    all.extend(line(store, view, Key::Texts, Hue::Muted, Style::Line).filter(|l| l.curve.top(0.0) > 0.0));
+    let value = |key| Some(f64::from(store.value_at(store.place(key)?, view.to)?));
+    let counted = |n: f64, what: &str| format!("{n:.0} {what}{}", if n.round() == 1.0 { "" } else { "s" });
+    let words = value(Key::StepTokens).map_or_else(unreadable, |n| {
+        let texts = value(Key::Texts).filter(|n| *n > 0.0);
+        counted(n, "token") + &texts.map_or_else(String::new, |n| format!(" · {}", counted(n, "text")))
+    });
+    let most = top_of(&all, 3.0);
+    // A prompt is read by hundreds of tokens a step and written on by one: on a scale that doubles both are seen.
+    let height = |n: f64| (1.0 + n).log2();
+    all.iter_mut().flat_map(|l| &mut l.curve.points).for_each(|p| p[1] = height(p[1]));
+    let mut row = plot(words, height(most) * 1.15, format!("up to {most:.0} a step"), all);
+    let levels = BATCHES.into_iter().filter(|n| *n <= most);
+    row.levels = levels.map(|n| (height(n), format!("{n:.0}"))).collect();
+    Some(row)
 }
 
 fn memory(store: &Store, view: &View) -> Option<Row> {
@@ -235,4 +258,32 @@ fn limit(channel: Option<&Channel>, row: &Row) -> Vec<(f64, String)> {
     let limit =
         channel.and_then(|c| Some((f64::from(c.limit?), format!("limit {}", c.unit.show(f64::from(c.limit?))))));
     limit.into_iter().filter(|l| l.0 <= row.top).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::channel::Facts;
+    use crate::telemetry::statistics::Filter;
+
+    #[test]
+    fn the_batch_is_seen_beside_a_long_prompt_and_is_nothing_while_nothing_runs() {
+        let mut store = Store::default();
+        let keys = [Key::StepTokens, Key::Texts].map(|k| Channel::new(k, "x", Unit::Count, "t"));
+        store.describe(&keys, &Facts::default());
+        let view = View { to: 4.0, window: 4.0, filter: Filter::default(), rate: None, marked: None, pixels: 300 };
+        let row = |store: &Store| batch(store, &view);
+        assert!(row(&store).is_none(), "an engine that says nothing has no such plot");
+        for (time, values) in [(1.0, [512.0, 1.0]), (2.0, [2.0, 2.0]), (4.0, [0.0, 0.0])] {
+            store.push_row(time, &values);
+        }
+        let shown = row(&store).expect("row");
+        assert_eq!((shown.value.as_str(), shown.scale.as_str()), ("0 tokens", "up to 512 a step"));
+        let names: Vec<&str> = shown.levels.iter().map(|l| l.1.as_str()).collect();
+        assert_eq!(names, ["1", "8", "64", "512"]);
+        let heights: Vec<f64> = shown.lines[0].curve.points.iter().map(|p| p[1] / shown.top).collect();
+        assert!(heights[0] > 0.8 && heights[1] > 0.1 && heights[2] == 0.0, "{heights:?}");
+        let then = View { to: 2.0, ..view.clone() };
+        assert_eq!(batch(&store, &then).map(|r| r.value).as_deref(), Some("2 tokens · 2 texts"));
+    }
 }

@@ -40,6 +40,10 @@ pub struct Own {
     pub caches: u64,
     /// Requests waiting or running.
     pub queue: usize,
+    /// Tokens of a step, of all texts together; 0 while there is none.
+    pub step_tokens: usize,
+    /// Texts that are read or written.
+    pub texts: usize,
     /// Free and total bytes on the GPU, where CUDA is in use.
     pub cuda: Option<(u64, u64)>,
 }

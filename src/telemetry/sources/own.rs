@@ -16,6 +16,8 @@ impl OwnSource {
             engine(Key::Weights, "weights", Unit::Bytes),
             engine(Key::Caches, "caches", Unit::Bytes),
             engine(Key::Queue, "queue", Unit::Count),
+            engine(Key::StepTokens, "tokens per step", Unit::Count),
+            engine(Key::Texts, "texts at work", Unit::Count),
             Channel::new(Key::CudaMemory, "CUDA memory", Unit::Bytes, "CUDA driver"),
             Channel::new(Key::CudaTotal, "all CUDA memory", Unit::Bytes, "CUDA driver"),
         ];
@@ -34,9 +36,11 @@ impl Source for OwnSource {
         row[0] = own.weights as f32;
         row[1] = own.caches as f32;
         row[2] = own.queue as f32;
+        row[3] = own.step_tokens as f32;
+        row[4] = own.texts as f32;
         if let Some((free, total)) = own.cuda {
-            row[3] = total.saturating_sub(free) as f32;
-            row[4] = total as f32;
+            row[5] = total.saturating_sub(free) as f32;
+            row[6] = total as f32;
         }
     }
 }

@@ -4,7 +4,8 @@ use super::conversation::{Answer, Turn};
 use crate::app::tabs::writing::surprise;
 use crate::app::theme::{Palette, card, size};
 use crate::app::widgets::icons::{self, Icon};
-use crate::app::widgets::{chips, note};
+use crate::app::widgets::{chips, explain, note};
+use crate::app::words;
 use crate::tasks::Step;
 use egui::{Align, Frame, Layout, Margin, RichText, Stroke, Ui, UiBuilder, vec2};
 use egui_commonmark::{CommonMarkCache, CommonMarkViewer};
@@ -98,6 +99,7 @@ impl Bubbles {
             }
             ui.horizontal_wrapped(|ui| {
                 note(ui, p, numbers(answer));
+                ui.push_id(("details", index, turn.shown), |ui| details_ui(ui, answer));
                 ui.add_enabled_ui(style.idle, |ui| {
                     if icons::quiet(ui, p, Icon::Again, "Answer again").clicked() {
                         wish = Some(Wish::Again);
@@ -195,6 +197,27 @@ fn numbers(answer: &Answer) -> String {
         parts.push("stopped".into());
     }
     parts.join(" · ")
+}
+
+/// A "?" with everything that is known of what an answer cost.
+fn details_ui(ui: &mut Ui, answer: &Answer) {
+    let prompt = answer.context_used.saturating_sub(answer.tokens);
+    let read = (prompt > 0).then(|| format!("read {}", words::counted(prompt, "token")));
+    let rate = if answer.tokens_per_second > 0.0 {
+        format!(", {:.1} a second", answer.tokens_per_second)
+    } else {
+        String::new()
+    };
+    let lines = [
+        (!answer.model.is_empty()).then(|| format!("written by {}", answer.model)),
+        words::known(answer.cached, prompt, answer.saved_ms).or(read),
+        (answer.tokens > 0).then(|| format!("wrote {}{rate}", words::counted(answer.tokens, "token"))),
+        words::shared(answer.shared_with),
+    ];
+    let said: Vec<String> = lines.iter().flatten().map(|line| words::sentence(line)).collect();
+    if !said.is_empty() {
+        explain(ui, "behind this answer", &said.join("\n"));
+    }
 }
 
 fn answer_frame(ui: &mut Ui, p: &Palette, content: impl FnOnce(&mut Ui)) {

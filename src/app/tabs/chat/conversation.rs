@@ -23,6 +23,11 @@ pub struct Answer {
     pub context: usize,
     /// Messages at the beginning that the model did not see.
     pub dropped: usize,
+    /// Tokens of the prompt that were found already read, and the milliseconds that it saved.
+    pub cached: usize,
+    pub saved_ms: u32,
+    /// Other requests that shared steps with it.
+    pub shared_with: usize,
     pub seed: u64,
     pub stopped: bool,
     pub warnings: Vec<String>,

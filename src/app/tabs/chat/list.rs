@@ -5,7 +5,7 @@ use super::{ChatTab, Over};
 use crate::app::tabs::Cx;
 use crate::app::theme::{card, size};
 use crate::app::widgets::icons::{self, Icon};
-use crate::app::widgets::note;
+use crate::app::widgets::{note, writing_mark};
 use egui::{Margin, RichText, ScrollArea, Sense, TextEdit, Ui};
 
 /// The open list.
@@ -21,6 +21,17 @@ enum Act {
     Open(usize),
     Delete(usize),
     Rename(usize, String),
+    Stop(String),
+}
+
+/// How a conversation stands out.
+#[derive(Clone, Copy)]
+struct Is {
+    shown: bool,
+    /// An answer is coming.
+    written: bool,
+    /// Its last question got none.
+    failed: bool,
 }
 
 impl ChatTab {
@@ -38,7 +49,12 @@ impl ChatTab {
                     continue;
                 }
                 none = false;
-                act = row(ui, cx, &mut list, index, conversation, index == self.current).or(act.take());
+                let is = Is {
+                    shown: index == self.current,
+                    written: self.answering.of(&conversation.id).is_some(),
+                    failed: self.answering.failure(&conversation.id).is_some(),
+                };
+                act = row(ui, cx, &mut list, (index, conversation), is).or(act.take());
             }
             if none {
                 note(
@@ -52,11 +68,11 @@ impl ChatTab {
         match act {
             Some(Act::Open(index)) => {
                 self.current = index;
-                self.failed = None;
                 self.editing = None;
                 self.to_bottom = true;
                 open = false;
             }
+            Some(Act::Stop(id)) => self.answering.stop(&id),
             Some(Act::Delete(index)) => self.delete_conversation(index),
             Some(Act::Rename(index, title)) => {
                 if let Some(conversation) = self.conversations.get_mut(index) {
@@ -82,14 +98,13 @@ fn row(
     ui: &mut Ui,
     cx: &Cx<'_>,
     list: &mut List,
-    index: usize,
-    conversation: &super::Conversation,
-    here: bool,
+    (index, conversation): (usize, &super::Conversation),
+    is: Is,
 ) -> Option<Act> {
     let p = cx.palette;
     let mut act = None;
     let mut frame = card(p).inner_margin(Margin::symmetric(12, 6));
-    if here {
+    if is.shown {
         frame = frame.stroke(egui::Stroke::new(1.0, p.accent));
     }
     frame.show(ui, |ui| {
@@ -106,7 +121,7 @@ fn row(
             }
             let name = conversation.name();
             let label = egui::Label::new(RichText::new(&name).size(size::BODY)).truncate().sense(Sense::click());
-            let room = egui::vec2((ui.available_width() - 270.0).max(120.0), 28.0);
+            let room = egui::vec2((ui.available_width() - if is.written { 400.0 } else { 270.0 }).max(120.0), 28.0);
             let left = egui::Layout::left_to_right(egui::Align::Center);
             let response = ui.allocate_ui_with_layout(room, left, |ui| ui.add(label)).inner;
             response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, format!("Open {name}")));
@@ -123,7 +138,19 @@ fn row(
                 let kept = if conversation.private { " · private" } else { "" };
                 let count = conversation.turns.len();
                 let plural = if count == 1 { "" } else { "s" };
-                note(ui, p, format!("{count} turn{plural} · {}{kept}", ago(conversation.changed)));
+                let state = match is {
+                    Is { written: true, .. } => " · being written",
+                    Is { failed: true, .. } => " · not answered",
+                    _ => "",
+                };
+                note(ui, p, format!("{count} turn{plural} · {}{kept}{state}", ago(conversation.changed)));
+                if is.written {
+                    writing_mark(ui, p, &format!("{name} is being written"));
+                    let stop = ui.add(egui::Button::new(RichText::new("Stop").size(size::LABEL)));
+                    if stop.accessible_name(format!("Stop {name}")).clicked() {
+                        act = Some(Act::Stop(conversation.id.clone()));
+                    }
+                }
             });
         });
     });

@@ -1,5 +1,6 @@
 //! The Chat tab: conversations, their state, and what commands and events do to them.
 
+mod answering;
 mod bubbles;
 mod conversation;
 mod keeper;
@@ -8,31 +9,18 @@ mod merge;
 mod options;
 mod view;
 
-use super::writing::{Ended, Stream, dropped_model};
+use super::writing::dropped_model;
 use super::{Cx, Tab};
 use crate::app::command::UiCommand;
 use crate::app::jobs::Pending;
 use crate::app::widgets::file_picker::FilePicker;
 use crate::app::widgets::icons::Icon;
-use crate::engine::message::{ClientId, Event, Priority, Report, Request};
-use crate::error::UserMessage;
-use crate::tasks::Input;
-use conversation::{Answer, Conversation, Turn, now};
+use crate::engine::message::Event;
+use answering::Answering;
+use conversation::{Conversation, Turn, now};
 use egui::Ui;
 use keeper::{Keeper, News};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
-
-/// Time between two writings of an answer that is still coming.
-const KEEP_EVERY: Duration = Duration::from_secs(2);
-
-/// An answer that is coming.
-struct Running {
-    stream: Stream,
-    conversation: String,
-    turn: usize,
-    kept: Instant,
-}
 
 /// What lies over the conversation.
 #[derive(Default)]
@@ -62,8 +50,7 @@ pub struct ChatTab {
     conversations: Vec<Conversation>,
     current: usize,
     input: String,
-    running: Option<Running>,
-    failed: Option<UserMessage>,
+    answering: Answering,
     over: Over,
     deleted: Option<Deleted>,
     /// The question that is being changed, by turn, with its new words.
@@ -93,17 +80,7 @@ impl Tab for ChatTab {
     }
 
     fn on_event(&mut self, event: &Event, cx: &mut Cx<'_>) {
-        let Some(running) = &mut self.running else { return };
-        let ended = running.stream.on_event(event);
-        if let Some(ended) = ended {
-            if let (Ended::Done(..) | Ended::Stopped(_), Some(id)) = (&ended, event.id()) {
-                *cx.mark = Some(id.0);
-            }
-            self.finish(ended, cx);
-        } else if running.kept.elapsed() > KEEP_EVERY {
-            running.kept = Instant::now();
-            self.keep_unfinished();
-        }
+        self.hear(event, cx);
     }
 
     fn on_command(&mut self, command: UiCommand, cx: &mut Cx<'_>) -> bool {
@@ -127,7 +104,7 @@ impl Tab for ChatTab {
     }
 
     fn on_exit(&mut self) {
-        self.keep_unfinished();
+        self.keep_all_unfinished();
         // Waits until everything is written.
         self.keeper = None;
     }
@@ -166,7 +143,7 @@ impl ChatTab {
                     }
                 }
                 News::Gone(id) => {
-                    if self.running.as_ref().is_none_or(|r| r.conversation != id) {
+                    if self.answering.of(&id).is_none() {
                         let shown = self.shown().map(|c| c.id.clone());
                         self.conversations.retain(|c| c.id != id);
                         let place = self.conversations.iter().position(|c| Some(&c.id) == shown.as_ref());
@@ -204,7 +181,6 @@ impl ChatTab {
     /// Shows an empty conversation.
     fn begin(&mut self, cx: &Cx<'_>) {
         self.over = Over::Nothing;
-        self.failed = None;
         self.editing = None;
         let empty = self.conversations.iter().position(|c| c.turns.is_empty());
         if let Some(index) = empty {
@@ -216,7 +192,7 @@ impl ChatTab {
 
     /// Sends what is written in the input.
     fn send(&mut self, cx: &mut Cx<'_>) {
-        if self.running.is_some() || self.input.trim().is_empty() {
+        if self.is_busy() || self.input.trim().is_empty() {
             return;
         }
         let question = std::mem::take(&mut self.input).trim().to_owned();
@@ -230,100 +206,6 @@ impl ChatTab {
         self.answer_last(cx);
     }
 
-    /// Has the last question answered (once more).
-    fn answer_last(&mut self, cx: &mut Cx<'_>) {
-        if self.running.is_some() {
-            return;
-        }
-        self.failed = None;
-        self.to_bottom = true;
-        let settings = &cx.settings.chat;
-        let Some(conversation) = self.conversations.get_mut(self.current) else { return };
-        conversation.changed = now();
-        let turn = conversation.turns.len() - 1;
-        let request = Request {
-            task: "chat",
-            model: settings.model.clone(),
-            inputs: vec![Input::Chat(conversation.messages())],
-            options: settings.options(0),
-            priority: Priority::Interactive,
-            client: ClientId::default(),
-        };
-        let id = conversation.id.clone();
-        match cx.submit(request) {
-            Ok(ticket) => {
-                let (stream, kept) = (Stream::new(ticket), Instant::now());
-                self.running = Some(Running { stream, conversation: id, turn, kept });
-            }
-            Err(message) => self.failed = Some(message),
-        }
-        // Written down before the answer comes: a crash loses nothing.
-        self.keep(self.current);
-    }
-
-    fn stop(&mut self) {
-        if let Some(running) = &mut self.running {
-            running.stream.stop();
-        }
-    }
-
-    /// The running answer as far as it has come.
-    fn unfinished(running: &Running, report: Option<&Report>) -> Answer {
-        let stream = &running.stream;
-        let tokens = stream.steps.len();
-        Answer {
-            text: stream.text.clone(),
-            model: report.map(|r| r.model.clone()).unwrap_or_default(),
-            tokens,
-            tokens_per_second: report.map_or_else(|| stream.rate(), Report::tokens_per_second).unwrap_or(0.0),
-            ttft_ms: report.map_or(0.0, |r| r.timing.ttft),
-            context_used: stream.prompt.tokens + tokens,
-            context: stream.prompt.context,
-            dropped: stream.prompt.dropped,
-            stopped: true,
-            // What is only shown is not written, and need not be copied while it grows.
-            steps: if report.is_some() { stream.steps.clone() } else { Vec::new() },
-            ..Answer::default()
-        }
-    }
-
-    /// Writes the answer that is coming down as far as it is.
-    fn keep_unfinished(&self) {
-        let (Some(running), Some(keeper)) = (&self.running, &self.keeper) else { return };
-        let Some(conversation) = self.conversations.iter().find(|c| c.id == running.conversation) else { return };
-        if conversation.private || running.stream.text.is_empty() {
-            return;
-        }
-        keeper.write_partial(&running.conversation, running.turn, Self::unfinished(running, None));
-    }
-
-    fn finish(&mut self, ended: Ended, cx: &mut Cx<'_>) {
-        let Some(running) = self.running.take() else { return };
-        let answer = match ended {
-            Ended::Failed(message) => {
-                self.failed = Some(message);
-                return;
-            }
-            Ended::Stopped(report) => Self::unfinished(&running, Some(&report)),
-            Ended::Done(report, whole) => Answer {
-                text: whole.text,
-                seed: whole.seed,
-                stopped: false,
-                warnings: report.warnings.clone(),
-                ..Self::unfinished(&running, Some(&report))
-            },
-        };
-        let answer = Answer { model: super::writing::model_name(cx, Some(&answer.model)), ..answer };
-        let Some(index) = self.conversations.iter().position(|c| c.id == running.conversation) else { return };
-        if let Some(turn) = self.conversations[index].turns.get_mut(running.turn)
-            && !(answer.stopped && answer.text.is_empty())
-        {
-            turn.answers.push(answer);
-            turn.shown = turn.answers.len() - 1;
-        }
-        self.keep(index);
-    }
-
     /// Keeps the conversation as it is, so that what is done next can be undone.
     fn remember(&mut self, what: &'static str) {
         if let Some(before) = self.shown().cloned() {
@@ -333,6 +215,8 @@ impl ChatTab {
 
     fn undo(&mut self) {
         let Some(Deleted { before, at, .. }) = self.deleted.take() else { return };
+        // An answer on its way belongs to what is replaced now.
+        self.answering.leave(&before.id);
         match self.conversations.iter().position(|c| c.id == before.id) {
             Some(index) => {
                 self.conversations[index] = before;
@@ -355,6 +239,7 @@ impl ChatTab {
         {
             conversation.turns.remove(turn);
             conversation.changed = now();
+            self.answering.forget_failure(&conversation.id);
         }
         self.keep(self.current);
     }
@@ -373,6 +258,7 @@ impl ChatTab {
         if index >= self.conversations.len() {
             return;
         }
+        self.settle(index);
         let shown = std::mem::replace(&mut self.current, index);
         self.remember("Conversation deleted.");
         let gone = self.conversations.remove(index);
@@ -380,8 +266,5 @@ impl ChatTab {
             keeper.remove(&gone.id);
         }
         self.current = if shown > index { shown - 1 } else { shown };
-        if self.running.as_ref().is_some_and(|r| r.conversation == gone.id) {
-            self.stop();
-        }
     }
 }

@@ -6,9 +6,9 @@ use crate::app::command::UiCommand;
 use crate::app::tabs::asking::cut_paste;
 use crate::app::tabs::writing::model_ui;
 use crate::app::tabs::{Cx, Tab as _};
-use crate::app::theme::{card, size};
+use crate::app::theme::{Palette, card, size};
 use crate::app::widgets::file_picker::{FilePicker, Picked, Purpose};
-use crate::app::widgets::{chips, explain, failure, note, primary, secondary};
+use crate::app::widgets::{chips, explain, failure, note, primary, secondary, writing_mark};
 use egui::{CentralPanel, FontId, Frame, Key, Layout, Margin, Modifiers, Panel, ScrollArea, TextEdit, Ui};
 use std::path::PathBuf;
 
@@ -50,6 +50,10 @@ fn input_id() -> egui::Id {
 impl ChatTab {
     pub(super) fn chat_ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
         self.header(ui, cx);
+        // Every answer goes on, whatever is shown.
+        if self.answering.is_any() {
+            ui.ctx().request_repaint_after(std::time::Duration::from_millis(100));
+        }
         if matches!(self.over, Over::List(_)) {
             self.list_ui(ui, cx);
             return;
@@ -64,9 +68,6 @@ impl ChatTab {
         CentralPanel::default().frame(Frame::NONE).show(ui, |ui| self.turns_ui(ui, cx));
         self.over_ui(ui, cx);
         refuse_links(cx);
-        if self.running.is_some() {
-            ui.ctx().request_repaint_after(std::time::Duration::from_millis(100));
-        }
     }
 
     fn header(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
@@ -110,19 +111,34 @@ impl ChatTab {
             if self.shown().is_some_and(|c| c.private) {
                 note(ui, p, "private: not kept");
             }
+            self.elsewhere_ui(ui, p);
         });
         if let Some(command) = command {
             self.on_command(command, cx);
         }
     }
 
+    /// Says that other conversations are being written: at the end of the line, where it moves nothing.
+    fn elsewhere_ui(&self, ui: &mut Ui, p: &Palette) {
+        let elsewhere = self.shown().map_or(0, |c| self.answering.elsewhere(&c.id));
+        if elsewhere == 0 {
+            return;
+        }
+        let (answers, are) = if elsewhere == 1 { ("answer", "is") } else { ("answers", "are") };
+        let words = format!("{elsewhere} other {answers} {are} being written");
+        ui.spacing_mut().item_spacing.x = 4.0;
+        writing_mark(ui, p, &words);
+        note(ui, p, format!("{elsewhere} more")).on_hover_text(words);
+    }
+
     fn turns_ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
+        let is_busy = self.is_busy();
         let Some(place) = self.conversations.get_mut(self.current) else { return };
         // Out of its place while it is drawn, so that nothing need be copied; what a person wants
         // done with it waits until it is back.
         let conversation = std::mem::take(place);
-        let style = Style { palette: cx.palette, surprise: cx.settings.surprise, idle: self.running.is_none() };
-        let here = self.running.as_ref().filter(|r| r.conversation == conversation.id).map(|r| r.turn);
+        let style = Style { palette: cx.palette, surprise: cx.settings.surprise, idle: !is_busy };
+        let here = self.answering.of(&conversation.id).map(|r| r.turn);
         let (mut wish, mut example) = (None, None);
         let area = ScrollArea::vertical().id_salt(("turns", &conversation.id)).auto_shrink(false).stick_to_bottom(true);
         area.show(ui, |ui| {
@@ -153,7 +169,7 @@ impl ChatTab {
                 if let Some(w) = self.bubbles.turn(ui, style, (index, turn), answer, last) {
                     wish = Some((index, w));
                 }
-                if let (Some(running), true) = (&self.running, here == Some(index)) {
+                if let Some(running) = self.answering.of(&conversation.id).filter(|_| here == Some(index)) {
                     let stream = &running.stream;
                     self.bubbles.coming(ui, style, &stream.text, &stream.steps, &stream.state());
                 }
@@ -166,7 +182,7 @@ impl ChatTab {
         if let Some((turn, wish)) = wish {
             self.fulfil(turn, wish, cx);
         }
-        if let Some(example) = example.filter(|_| self.running.is_none()) {
+        if let Some(example) = example {
             self.ask(example.to_owned(), cx);
         }
     }
@@ -231,7 +247,7 @@ impl ChatTab {
     }
 
     fn failed_ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
-        let Some(message) = self.failed.clone() else { return };
+        let Some(message) = self.shown().and_then(|c| self.answering.failure(&c.id)).cloned() else { return };
         if failure(ui, cx.palette, &message) {
             self.answer_last(cx);
         }
@@ -255,7 +271,7 @@ impl ChatTab {
     fn input_ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
         let p = cx.palette;
         let mut command = None;
-        let busy = self.running.is_some();
+        let busy = self.is_busy();
         // Enter sends, Shift+Enter begins a line.
         if let Some(words) = cut_paste(ui, input_id(), &mut self.input, LONGEST) {
             cx.notices.push(words);

@@ -1,10 +1,12 @@
 //! Beside the plots: values at the cursor, the marked request, memory, latencies, what is wrong.
 
 use super::{MonitorTab, Shown};
+use crate::app::pulse::{Mate, mates_of, mates_ui};
 use crate::app::tabs::Cx;
 use crate::app::theme::{Palette, figures, size, strong};
 use crate::app::widgets::icons::{self, Icon};
 use crate::app::widgets::{explain, flame, histogram, millis, note, stages};
+use crate::app::words;
 use crate::telemetry::sampler::lock;
 use crate::telemetry::scene::{MemoryPart, Reading, memory_parts, readings_at, span_at};
 use crate::telemetry::span::Span;
@@ -22,6 +24,8 @@ struct Facts {
     span: Option<Span>,
     /// The marked request's model.
     model: String,
+    /// Those that shared its steps.
+    mates: Vec<Mate>,
     memory: Option<Vec<MemoryPart>>,
     unified: bool,
     statistics: Statistics,
@@ -45,6 +49,7 @@ impl MonitorTab {
             readings: readings_at(&store, time, if is_now { time } else { view.to }, under.as_ref()),
             span: marked,
             model: marked.map_or_else(String::new, |s| store.name_of(s.model).to_owned()),
+            mates: marked.as_ref().map_or_else(Vec::new, |s| mates_of(&store, s)),
             memory: memory_parts(&store, time),
             unified: store.facts().unified,
             bins: bins_of(&store.latencies(view.from(), view.to, view.filter), BARS),
@@ -78,7 +83,7 @@ impl MonitorTab {
                 pair(ui, p, reading.name, &reading.value);
             }
             if let Some(span) = &shown.span {
-                self.request(ui, p, span, &shown.model);
+                self.request(ui, p, span, &shown.model, &shown.mates);
             }
             warnings(ui, p, &shown.warnings);
             if let Some(parts) = &shown.memory {
@@ -96,7 +101,7 @@ impl MonitorTab {
         });
     }
 
-    fn request(&mut self, ui: &mut Ui, p: &Palette, span: &Span, model: &str) {
+    fn request(&mut self, ui: &mut Ui, p: &Palette, span: &Span, model: &str, mates: &[Mate]) {
         rule(ui);
         ui.horizontal(|ui| {
             let end = span.outcome.remark().map_or_else(String::new, |r| format!(", {r}"));
@@ -113,10 +118,11 @@ impl MonitorTab {
         flame::show(ui, p, span);
         stages::bar(ui, p, &span.sums());
         note(ui, p, span.counts());
-        if span.mate_count > 0 {
-            let ids: Vec<String> = span.mates().iter().map(u64::to_string).collect();
-            let more = if span.mate_count > ids.len() { " and others" } else { "" };
-            note(ui, p, format!("Shared steps with {}{more}.", ids.join(", ")));
+        if let Some(words) = words::known(span.cached, span.tokens, span.saved_ms) {
+            note(ui, p, words::sentence(&words));
+        }
+        if let Some(mate) = mates_ui(ui, p, span, mates) {
+            self.marked = Some(mate);
         }
     }
 }

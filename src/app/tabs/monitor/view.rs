@@ -29,7 +29,7 @@ impl MonitorTab {
             explain(
                 ui,
                 "the monitor",
-                "All curves share one time axis; each answer is a shaded span through all of them. Drag to look back, turn the wheel or pinch to zoom, double-click for now. Click a span to see where its time went. A dashed line is a model that was loaded or dropped.",
+                "All curves share one time axis; each answer is a shaded span through all of them. Drag to look back, turn the wheel or pinch to zoom, double-click for now. Click a span to see where its time went. A dashed line is a model that was loaded or dropped. Batch is how many tokens went through a model in one step, of all requests together; its scale doubles.",
             );
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| self.controls(ui, cx));
         });
