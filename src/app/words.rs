@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn what_is_done_now_is_said_shortly() {
-        let occupancy = Some(Occupancy { sequences: 3, pages: 38, limit: 512 });
+        let occupancy = Some(Occupancy { sequences: 3, pages: 38, limit: 512, ..Occupancy::default() });
         let one = AtWork { occupancy, rows: 3, ..work("smollm2-135m", 2, 1, 1) };
         let said = at_work(std::slice::from_ref(&one));
         assert_eq!(said.as_deref(), Some("smollm2-135m: 2 written, 1 read, 1 waits · 38 of 512 pages"));

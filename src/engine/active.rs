@@ -126,9 +126,15 @@ impl Active {
         load
     }
 
-    /// Whether there is something to compute for it, and somebody who reads what came of it before.
+    /// Whether there is something to compute for it: what is open goes on to its end, so that it gives back what it holds;
+    /// nothing more is begun while nobody reads what came before.
     pub fn is_ready(&self) -> bool {
-        self.is_bound && !self.submission.sink.is_full(self.id())
+        self.is_bound && (!self.open.is_empty() || !self.is_unread())
+    }
+
+    /// Whether too much waits to be read.
+    fn is_unread(&self) -> bool {
+        self.submission.sink.is_full(self.id())
     }
 
     /// Whether all that could move of it waits for memory that others hold.
@@ -197,7 +203,7 @@ impl Active {
     /// The next input to tokenize, while there are fewer open than one step can use.
     pub fn next_input(&mut self) -> Option<usize> {
         let index = self.next_input;
-        if self.open.len() >= OPEN || index >= self.submission.request.inputs.len() {
+        if self.open.len() >= OPEN || index >= self.submission.request.inputs.len() || self.is_unread() {
             return None;
         }
         self.next_input += 1;

@@ -123,7 +123,9 @@ fn live(mut worker: Worker) -> Result<(), UserMessage> {
 
 /// Fails what runs, and gives up what may be half written.
 fn recover(worker: &mut Worker, message: &UserMessage) {
-    worker.reading = None;
+    if let Some(reading) = worker.reading.take() {
+        worker.models.forgo(reading.key());
+    }
     worker.end_all(|_| true, || End::Failed(message.clone()));
     worker.models.drop_unused(&[]);
     worker.send_status(Some(message.why.clone()));

@@ -212,6 +212,8 @@ impl Models {
             sequences: sum.sequences + o.sequences,
             pages: sum.pages + o.pages,
             limit: sum.limit + o.limit,
+            held: sum.held + o.held,
+            promised: sum.promised + o.promised,
         })
     }
 

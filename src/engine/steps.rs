@@ -184,7 +184,8 @@ fn run(model: &mut dyn Model, seats: &mut [Seat<'_>], is_over: &dyn Fn() -> bool
     for seat in seats {
         if seat.has_moved() {
             outcome.moved.push((seat.id, seat.before.phase));
-            let rows = seat.before.load.min(seat.before.remaining - seat.work.remaining()).max(1);
+            let fall = seat.before.load.min(seat.before.remaining - seat.work.remaining()).max(1);
+            let rows = seat.work.taken().unwrap_or(fall);
             match outcome.rows.iter_mut().find(|r| r.0 == seat.id) {
                 Some(sum) => sum.1 += rows,
                 None => outcome.rows.push((seat.id, rows)),

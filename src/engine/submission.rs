@@ -41,8 +41,8 @@ impl Ledger {
     /// # Errors
     /// After how long it is worth trying again.
     pub fn enter(self: &Arc<Self>, capacity: usize) -> Result<Place, Duration> {
-        if self.open.fetch_add(1, Ordering::AcqRel) >= capacity {
-            self.open.fetch_sub(1, Ordering::AcqRel);
+        let one_more = |open: usize| (open < capacity).then_some(open + 1);
+        if self.open.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).is_err() {
             return Err(lock(&self.patience).turn_away());
         }
         Ok(Place(Arc::clone(self)))

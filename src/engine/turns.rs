@@ -1,9 +1,9 @@
 //! Whose turn it is, and what is made ready for a step.
 
 use super::active::{Active, End, deliver, finished};
-use super::message::{ItemResult, RequestId};
+use super::message::{ItemResult, Priority, RequestId};
 use super::put_away::panic_message;
-use super::schedule::{Ticket, Turn};
+use super::schedule::{MIN_SHARE, Ticket, Turn};
 use super::steps::Part;
 use super::worker::Worker;
 use crate::tasks::{Asked, STEP_TOKENS, TaskError};
@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 /// Inputs of one request that a turn answers without a step.
 const ANSWERS: usize = 256;
+/// Texts of a batch that a model with keys and values has open at a time: room is left for who comes to talk.
+const BATCH_TEXTS: usize = 16;
 /// How long one request's inputs may be tokenized before others have their turn.
 const PATIENCE: Duration = Duration::from_millis(20);
 
@@ -22,7 +24,11 @@ impl Worker {
         let tickets: Vec<Ticket> =
             ready.iter().filter_map(|id| self.find(*id)).map(|i| self.active[i].ticket(self.epoch)).collect();
         let models = &self.models;
-        let budget = |key: &str, writing: usize| models.get(key).map_or(STEP_TOKENS, |l| l.model.budget(writing));
+        // Room beside every text that is written: how much of it a step really takes the model knows best.
+        let all = |writing: usize| writing + writing / 3 + 2 * MIN_SHARE;
+        let budget = |key: &str, writing: usize| {
+            models.get(key).map_or(STEP_TOKENS, |l| l.model.budget(writing).max(all(writing)))
+        };
         let now = self.epoch.elapsed().as_secs_f64() * 1e3;
         let Some(mut turn) = self.scheduler.next(&tickets, now, &budget) else { return false };
         let begun = Instant::now();
@@ -77,9 +83,14 @@ impl Worker {
         let Some(loaded) = self.models.get(&active.key) else { return };
         let mut answered: Vec<(usize, ItemResult)> = Vec::new();
         let (mut end, mut is_new) = (None, false);
+        let is_batch = active.submission.request.priority == Priority::Batch;
+        let most = if is_batch && loaded.model.occupancy().is_some() { BATCH_TEXTS } else { usize::MAX };
         let mut load = active.open.load();
         // Answers without a step cost no tokens: a bound of their own lets others have their turn.
         while load < share && answered.len() < ANSWERS && begun.elapsed() < PATIENCE {
+            if active.open.len() >= most {
+                break;
+            }
             let Some(input) = active.next_input() else { break };
             is_new = true;
             let cancel = active.submission.cancel.clone();

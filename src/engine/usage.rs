@@ -2,9 +2,10 @@
 
 use super::models::Models;
 use super::submission::Ledger;
+use crate::nn::lock;
 use crate::nn::runtime::GpuMemory;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// Counters that the worker keeps up to date.
 #[derive(Debug, Default)]
@@ -15,9 +16,10 @@ pub struct Usage {
     sequences: AtomicUsize,
     pages: AtomicUsize,
     page_limit: AtomicUsize,
-    /// Of all steps so far: each reader counts from where it was.
-    steps: AtomicUsize,
-    rows: AtomicUsize,
+    held_pages: AtomicUsize,
+    promised_pages: AtomicUsize,
+    /// Steps and rows so far, together: each reader counts from where it was.
+    steps: Mutex<(usize, usize)>,
     /// Rows that the step which runs now may take; 0 while none runs.
     running: AtomicUsize,
 }
@@ -32,6 +34,8 @@ impl Usage {
         self.sequences.store(held.sequences, Ordering::Relaxed);
         self.pages.store(held.pages, Ordering::Relaxed);
         self.page_limit.store(held.limit, Ordering::Relaxed);
+        self.held_pages.store(held.held, Ordering::Relaxed);
+        self.promised_pages.store(held.promised, Ordering::Relaxed);
     }
 
     /// A step begins that may take so many rows. It may be long, and is told while it runs.
@@ -42,8 +46,8 @@ impl Usage {
     /// Counts a step of so many rows.
     pub(super) fn step(&self, rows: usize) {
         self.running.store(0, Ordering::Relaxed);
-        self.steps.fetch_add(1, Ordering::Relaxed);
-        self.rows.fetch_add(rows, Ordering::Relaxed);
+        let mut steps = lock(&self.steps);
+        *steps = (steps.0.wrapping_add(1), steps.1.wrapping_add(rows));
     }
 
     /// Notes whether models lie on a GPU.
@@ -68,6 +72,10 @@ pub struct Held {
     pub sequences: usize,
     pub pages: usize,
     pub page_limit: usize,
+    /// Of the pages in use, those that running texts hold; the others are kept for later. And those that they may still
+    /// take.
+    pub held_pages: usize,
+    pub promised_pages: usize,
     /// Free and total bytes on the GPU as the driver says, where CUDA is in use.
     pub gpu: Option<(usize, usize)>,
 }
@@ -91,7 +99,7 @@ impl UsageReader {
             self.gpu = GpuMemory::open();
         }
         let load = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
-        let now = (load(&self.usage.steps), load(&self.usage.rows));
+        let now = *lock(&self.usage.steps);
         let (steps, rows) = (now.0.wrapping_sub(self.seen.0), now.1.wrapping_sub(self.seen.1));
         self.seen = now;
         let queue = self.ledger.open();
@@ -104,6 +112,8 @@ impl UsageReader {
             sequences: load(&self.usage.sequences),
             pages: load(&self.usage.pages),
             page_limit: load(&self.usage.page_limit),
+            held_pages: load(&self.usage.held_pages),
+            promised_pages: load(&self.usage.promised_pages),
             gpu: self.gpu.as_ref().and_then(GpuMemory::read),
         }
     }

@@ -58,12 +58,18 @@ pub(super) struct Worker {
     pub link: Link,
 }
 
+/// Commands that are taken between two steps.
+const COMMANDS: usize = 512;
+
 impl Worker {
     /// Takes commands and runs steps until told to stop.
     pub fn serve(&mut self) {
-        let mut is_idle = false;
+        let (mut is_idle, mut taken) = (false, 0);
         while !self.link.halt.is_cancelled() {
-            match self.command(is_idle) {
+            // Whoever asks without end does not keep the others from their steps.
+            let command = if taken < COMMANDS { self.command(is_idle) } else { Err(TryRecvError::Empty) };
+            taken = if command.is_ok() { taken + 1 } else { 0 };
+            match command {
                 Ok(Command::Shutdown) | Err(TryRecvError::Disconnected) => return,
                 Ok(command) => {
                     is_idle = false;

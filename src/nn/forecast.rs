@@ -17,6 +17,8 @@ pub const TOKEN: usize = 300;
 /// Hypotheses that a search keeps unless asked otherwise.
 const BEAMS: usize = 4;
 
+/// Rows of logits that a step of a small crowd gives.
+const LOGITS: usize = 8;
 /// Texts at their full context that a decoder has room for, if the memory is there.
 const TEXTS: usize = 8;
 /// Of the memory that is free beside the weights, keys and values take this part at most.
@@ -165,11 +167,13 @@ pub fn decoder(
     let (a, b) = (sum(&layers, target, kept), sum(&tables, target, kept_tables));
     let (weights, passing) = (a.0 + b.0 + config.vocab * TOKEN, a.1.max(b.1));
     let widest = config.intermediate * 2 + config.hidden * 4 + config.heads * config.head_dim * 2;
-    let step =
-        decoder::MOST_ROWS * widest * 4 + config.vocab * 8 + (config.context * 12 + config.intermediate * 32) * 8;
+    let step = decoder::MOST_ROWS * widest * 4
+        + config.vocab * 4 * LOGITS
+        + (config.context * 12 + config.intermediate * 32) * 8;
     let (least, is_paged) = match target {
         Target::Cpu { isa, .. } => (pages_of(config.context) * decoder::page_bytes(config, *isa), true),
-        Target::Device { .. } => (config.cache_bytes_per_token() * config.context.next_multiple_of(256), false),
+        // Floats there, not halves.
+        Target::Device { .. } => (2 * config.cache_bytes_per_token() * config.context.next_multiple_of(256), false),
     };
     // On a device a cache grows by doubling: for a moment half of its keys or values stand there twice.
     let step = if is_paged { step } else { step + least / 4 };

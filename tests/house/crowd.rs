@@ -133,6 +133,39 @@ fn more_texts_than_there_is_room_for_wait_and_one_that_is_too_long_is_refused() 
 }
 
 #[test]
+fn a_long_text_gets_its_room_although_short_ones_keep_coming() {
+    // Room for 32 pages; the long one needs four times four, for its beams.
+    let engine = engine(2, Some(256));
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for client in 0..12u64 {
+            let (engine, stop) = (&engine, &stop);
+            scope.spawn(move || {
+                for at in 0.. {
+                    if stop.load(Ordering::Acquire) {
+                        break;
+                    }
+                    let text = Input::Text(format!("short {client} {at}"));
+                    answer(&send(engine, &llama(), text, written(90, at, 0.9)).1).expect("a short one");
+                }
+            });
+        }
+        std::thread::sleep(Duration::from_millis(100));
+        let mut beams = written(150, 1, 0.0);
+        beams.search = SearchOptions { beams: 6, max_tokens: 150, ..SearchOptions::default() };
+        let (ticket, events) = send(&engine, &llama(), Input::Text("a long text ".repeat(8)), beams);
+        let begun = Instant::now();
+        let mut end = None;
+        while end.is_none() && begun.elapsed() < Duration::from_secs(60) {
+            end = events.recv_timeout(Duration::from_secs(1)).ok().filter(Event::is_terminal);
+        }
+        ticket.cancel.cancel();
+        stop.store(true, Ordering::Release);
+        assert!(matches!(end, Some(Event::Done { .. })), "it waited for ever: {end:?}");
+    });
+}
+
+#[test]
 fn a_thousand_cancels_at_random_moments_leave_nothing_behind() {
     let engine = engine(2, Some(512));
     let want = answer(&send(&engine, &llama(), "the river".into(), written(20, 3, 0.9)).1).expect("before").0;
@@ -166,7 +199,7 @@ fn a_thousand_cancels_at_random_moments_leave_nothing_behind() {
     }
     let held = engine.usage().read();
     assert_eq!((engine.queue(), held.sequences), (0, 0));
-    assert!(held.pages <= held.page_limit);
+    assert_eq!((held.held_pages, held.promised_pages), (0, 0), "the pool's free pages come back: {held:?}");
     let after = answer(&send(&engine, &llama(), "the river".into(), written(20, 3, 0.9)).1).expect("after").0;
     assert_eq!(after.token_ids, want.token_ids);
 }
@@ -209,6 +242,4 @@ fn a_document_is_read_once_for_all_who_ask_about_it() {
     assert!(alike >= 3, "{cached:?}");
     let later = answer(&ask("how").1).expect("answer").0.prompt;
     assert!(later.cached + 20 > later.tokens, "{later:?}");
-    // What it saved is known once prompts have been measured.
-    assert!(later.cached == 0 || later.saved_ms < 60_000);
 }

@@ -67,6 +67,19 @@ impl Cache {
         self.table_mut().map_or(0, |table| table.catch_up(prompt))
     }
 
+    /// Whether it lies in pages that others may share.
+    pub fn is_paged(&self) -> bool {
+        self.table().is_some()
+    }
+
+    /// Nobody else shall begin with what it holds.
+    pub fn spoil(&mut self) {
+        match &mut self.0 {
+            Held::Cpu(table) => table.spoil(),
+            Held::Device(text) => text.spoil(),
+        }
+    }
+
     /// A copy that goes its own way. On a CPU it costs a table of pages.
     ///
     /// # Errors

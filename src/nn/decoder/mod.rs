@@ -69,6 +69,11 @@ impl Logits {
     pub fn parts(&self) -> impl Iterator<Item = Result<&[f32], &NnError>> {
         self.parts.iter().map(|part| part.as_ref().map(|range| &self.values[range.clone()]))
     }
+
+    /// Whether the device failed: nobody has moved, and each may be tried alone.
+    pub fn is_lost(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Err(NnError::Device(_))))
+    }
 }
 
 enum Backend {

@@ -34,6 +34,7 @@ pub struct DeviceKept {
     shelf: Shelf,
     kept: Kept,
     is_shared: bool,
+    is_spoiled: bool,
     /// What it counts for: bytes and tokens.
     counted: (usize, usize),
 }
@@ -90,6 +91,10 @@ impl Shelf {
         let chosen = useful.or_else(|| (all.len() >= KEPT).then_some(0));
         let kept = chosen.map(|index| all.remove(index));
         let mut kept = kept.unwrap_or_else(|| Kept { tokens: Vec::new(), cache: fresh() });
+        // The one that begins needs its room.
+        while state.kept.len() + state.texts >= state.limit && !state.kept.is_empty() {
+            state.kept.remove(0);
+        }
         drop(state);
         let known = shared(&kept.tokens, prompt).min(prompt.len().saturating_sub(1));
         kept.tokens.truncate(known);
@@ -99,7 +104,7 @@ impl Shelf {
 
     fn use_it(&self, kept: Kept, is_shared: bool) -> DeviceKept {
         lock(&self.0).texts += usize::from(is_shared);
-        let mut text = DeviceKept { shelf: self.clone(), kept, is_shared, counted: (0, 0) };
+        let mut text = DeviceKept { shelf: self.clone(), kept, is_shared, is_spoiled: false, counted: (0, 0) };
         text.count();
         text
     }
@@ -118,6 +123,11 @@ impl DeviceKept {
         self.kept.tokens.truncate(self.kept.cache.len);
         self.kept.tokens.extend_from_slice(ids);
         &mut self.kept.cache
+    }
+
+    /// What it holds is not kept.
+    pub fn spoil(&mut self) {
+        self.is_spoiled = true;
     }
 
     pub fn truncate(&mut self, len: usize) {
@@ -154,9 +164,10 @@ impl Drop for DeviceKept {
         }
         state.texts -= 1;
         // After a fault the content may be half written.
-        if kept.cache.len == kept.tokens.len() && !std::thread::panicking() {
+        if kept.cache.len == kept.tokens.len() && !self.is_spoiled && !std::thread::panicking() {
             state.kept.push(kept);
-            if state.kept.len() > KEPT {
+            // Those at work and those kept have room together.
+            while state.kept.len() > KEPT.min(state.limit.saturating_sub(state.texts)) {
                 state.kept.remove(0);
             }
         }

@@ -9,6 +9,8 @@ pub struct Job {
     source: Source,
     memory: Memory,
     search: Search,
+    /// Whether the model gave it no numbers; its search is over then, and means nothing.
+    is_broken: bool,
 }
 
 impl Model {
@@ -28,14 +30,14 @@ impl Model {
         options.max_tokens = options.max_tokens.min(self.config.positions - 1);
         let start = |source| {
             let search = Search::new(options.clone(), self.rules(), vec![self.config.start]);
-            Job { source, memory: self.memory(), search }
+            Job { source, memory: self.memory(), search, is_broken: false }
         };
         Ok(self.encode(sources)?.into_iter().map(start).collect())
     }
 
     /// One token further for each of `jobs` that is not over, all in one step.
     ///
-    /// Returns whether the model gave usable numbers.
+    /// Returns whether the model gave all of them usable numbers; which it did not is said by [`Job::is_broken`].
     ///
     /// # Errors
     /// As [`Self::step`].
@@ -66,12 +68,14 @@ impl Model {
         for (job, next) in going.iter_mut().zip(&next) {
             let rows = at..at + next.len();
             at = rows.end;
-            usable &= if job.search.is_sampling() {
+            let is_usable = if job.search.is_sampling() {
                 let vocab = self.config.vocab;
                 job.search.advance_sampled(&logits[rows.start * vocab..rows.end * vocab])
             } else {
                 job.search.advance(&ranked[rows])
             };
+            job.is_broken = !is_usable;
+            usable &= is_usable;
         }
         Ok(usable)
     }
@@ -81,6 +85,11 @@ impl Job {
     /// Its search.
     pub fn search(&self) -> &Search {
         &self.search
+    }
+
+    /// Whether the model gave it no numbers.
+    pub fn is_broken(&self) -> bool {
+        self.is_broken
     }
 
     /// Source tokens.

@@ -21,6 +21,9 @@ pub struct Occupancy {
     /// Pages of keys and values in use, those kept for later requests included, and all that there may be.
     pub pages: usize,
     pub limit: usize,
+    /// Of the pages in use, those that running texts hold; and those that they may still take.
+    pub held: usize,
+    pub promised: usize,
 }
 
 /// A loaded model. It is driven in steps, so that requests can be cancelled, mixed and shown

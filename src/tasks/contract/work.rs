@@ -8,7 +8,7 @@ pub trait Work: Any + Send {
     /// Input tokens, special tokens included.
     fn tokens(&self) -> usize;
 
-    /// Tokens still to be computed; 0 when finished. It falls with every step that it takes part in.
+    /// Tokens still to be computed; 0 when finished. It falls with every step that moves it.
     fn remaining(&self) -> usize;
 
     /// Tokens that the next step would take of it: what the worker fills a step with.
@@ -22,6 +22,12 @@ pub trait Work: Any + Send {
     /// Whether it waits for memory that others hold: a step would not move it.
     fn is_waiting(&self) -> bool {
         false
+    }
+
+    /// Rows that the last step took of it, where that is not what [`Work::remaining`] fell by: what was found already read
+    /// takes none.
+    fn taken(&self) -> Option<usize> {
+        None
     }
 
     /// Why it alone failed in the last step, if it did; asked once.

@@ -48,6 +48,10 @@ impl Work for Summarizing {
         self.passages.load().max(1)
     }
 
+    fn failure(&mut self) -> Option<TaskError> {
+        self.passages.failure.take()
+    }
+
     fn phase(&self) -> Phase {
         if self.passages.steps == 0 && self.pass == 1 { Phase::Prefill } else { Phase::Decode }
     }
@@ -162,7 +166,12 @@ impl Model for Summarizer {
             works.iter_mut().filter_map(|w| own::<Summarizing>(*w)).filter(|w| w.passages.remaining() > 0).collect();
         let mut all: Vec<&mut Passages> = works.iter_mut().map(|w| &mut w.passages).collect();
         self.0.step(&mut all, max_tokens)?;
-        works.into_iter().try_for_each(|work| self.next_pass(work))
+        for work in works {
+            if let Err(error) = self.next_pass(work) {
+                work.passages.failure = Some(error);
+            }
+        }
+        Ok(())
     }
 
     fn partial(&self, work: &mut dyn Work) -> Option<Partial> {

@@ -75,6 +75,8 @@ pub struct Passages {
     fresh: usize,
     /// All before have been shown to their end.
     shown: usize,
+    /// Why it alone failed.
+    pub failure: Option<TaskError>,
 }
 
 impl Rewriter {
@@ -141,30 +143,37 @@ impl Rewriter {
         Passage { range, ids, tokens, options, state: State::Waiting, shown: 0 }
     }
 
-    /// One step for all: passages that wait are read while there is room, all that run get one token further.
+    /// One step for all: passages that wait are read while there is room, all that run get one token further. Who gets no
+    /// numbers keeps that to itself ([`Passages::failure`]).
     ///
     /// # Errors
-    /// An error of the device, or [`TaskError::NotANumber`].
+    /// An error of the device; nobody has moved then.
     pub fn step(&self, works: &mut [&mut Passages], max_tokens: usize) -> Result<(), TaskError> {
         self.begin(works, max_tokens)?;
         let mut running: Vec<&mut Job> = Vec::new();
+        let mut counts: Vec<usize> = Vec::with_capacity(works.len());
         for work in works.iter_mut() {
-            work.steps += 1;
+            let before = running.len();
             for passage in &mut work.all[work.first..work.begun] {
                 if let State::Running(job) = &mut passage.state {
-                    work.fresh += 1;
                     running.push(job);
                 }
             }
+            counts.push(running.len() - before);
         }
-        if !self.network.advance(&mut running)? {
-            return Err(TaskError::NotANumber);
-        }
-        for work in works.iter_mut() {
+        self.network.advance(&mut running)?;
+        for (work, count) in works.iter_mut().zip(counts) {
+            work.steps += 1;
+            work.fresh += count;
             let (link, open) = (work.link, work.first..work.begun);
             for passage in &mut work.all[open] {
-                if matches!(&passage.state, State::Running(job) if job.search().is_over()) {
-                    self.complete(passage, link)?;
+                let State::Running(job) = &passage.state else { continue };
+                if job.is_broken() {
+                    work.failure = Some(TaskError::NotANumber);
+                } else if job.search().is_over()
+                    && let Err(error) = self.complete(passage, link)
+                {
+                    work.failure = Some(error);
                 }
             }
             work.skip_done();
@@ -172,8 +181,38 @@ impl Rewriter {
         Ok(())
     }
 
-    /// Reads passages that wait, as many as rows, memory and `max_tokens` allow.
+    /// Reads passages that wait, as many as rows, memory and `max_tokens` allow; all of them or, if that fails, none.
     fn begin(&self, works: &mut [&mut Passages], max_tokens: usize) -> Result<(), TaskError> {
+        let chosen = Self::chosen(works, max_tokens);
+        let each = works.iter_mut().zip(&chosen).flat_map(|(work, count)| {
+            let from = work.begun;
+            work.all[from..from + count].iter_mut()
+        });
+        let mut passages: Vec<&mut Passage> = each.collect();
+        let (mut jobs, mut rest) = (Vec::with_capacity(passages.len()), &passages[..]);
+        while let Some(first) = rest.first() {
+            // Those with the same options begin together.
+            let count = rest.iter().take_while(|p| p.options == first.options).count();
+            let (now, later) = rest.split_at(count);
+            let sources: Vec<&[u32]> = now.iter().map(|p| &p.ids[..]).collect();
+            jobs.extend(self.network.begin(&sources, &first.options)?);
+            rest = later;
+        }
+        for (passage, job) in passages.iter_mut().zip(jobs) {
+            passage.state = State::Running(Box::new(job));
+        }
+        for (work, count) in works.iter_mut().zip(chosen) {
+            for passage in &work.all[work.begun..work.begun + count] {
+                work.waiting[0] -= passage.ids.len();
+                work.waiting[1] -= passage.most();
+            }
+            work.begun += count;
+        }
+        Ok(())
+    }
+
+    /// How many passages of each are to begin.
+    fn chosen(works: &[&mut Passages], max_tokens: usize) -> Vec<usize> {
         let (mut rows, mut bytes) = (0, 0);
         for passage in works.iter().flat_map(|w| w.open()) {
             if let State::Running(job) = &passage.state {
@@ -181,41 +220,25 @@ impl Rewriter {
                 bytes += job.bytes();
             }
         }
+        let mut chosen = vec![0; works.len()];
         // A few places are not worth a reading of their own, unless there are no others.
         if rows > MAX_ROWS * 3 / 4 || bytes > MAX_MEMORY {
-            return Ok(());
+            return chosen;
         }
-        let mut tokens = 0;
-        let mut chosen: Vec<&mut Passage> = Vec::new();
-        'works: for work in works.iter_mut() {
-            let Passages { all, begun, waiting, .. } = &mut **work;
-            for passage in &mut all[*begun..] {
+        let (mut tokens, mut is_first) = (0, true);
+        for (work, count) in works.iter().zip(&mut chosen) {
+            for passage in &work.all[work.begun..] {
                 let full = rows + passage.options.beams > MAX_ROWS || tokens + passage.ids.len() > max_tokens;
-                if full && (rows > 0 || !chosen.is_empty()) {
-                    break 'works;
+                if full && (rows > 0 || !is_first) {
+                    return chosen;
                 }
                 rows += passage.options.beams;
                 tokens += passage.ids.len();
-                *begun += 1;
-                waiting[0] -= passage.ids.len();
-                waiting[1] -= passage.most();
-                chosen.push(passage);
+                *count += 1;
+                is_first = false;
             }
         }
-        let mut rest = &mut chosen[..];
-        while let Some(first) = rest.first() {
-            // Those with the same options begin together.
-            let options = first.options.clone();
-            let count = rest.iter().take_while(|p| p.options == options).count();
-            let (now, later) = rest.split_at_mut(count);
-            let sources: Vec<&[u32]> = now.iter().map(|p| &p.ids[..]).collect();
-            let jobs = self.network.begin(&sources, &options)?;
-            for (passage, job) in now.iter_mut().zip(jobs) {
-                passage.state = State::Running(Box::new(job));
-            }
-            rest = later;
-        }
-        Ok(())
+        chosen
     }
 
     fn complete(&self, passage: &mut Passage, link: bool) -> Result<(), TaskError> {

@@ -32,6 +32,10 @@ impl Work for Translating {
         self.passages.load()
     }
 
+    fn failure(&mut self) -> Option<TaskError> {
+        self.passages.failure.take()
+    }
+
     fn phase(&self) -> Phase {
         if self.passages.steps == 0 { Phase::Prefill } else { Phase::Decode }
     }

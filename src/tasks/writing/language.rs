@@ -1,7 +1,9 @@
 //! What chat and generation share: a decoder with its tokenizer, writing token by token.
 
 use super::beams::Beams;
+use super::line::Line;
 use super::pace::Pace;
+use super::plan::SHORT_EVERY;
 use super::text::Writing;
 use crate::models::blocks::{Layered, prepare};
 use crate::models::codec::{Codec, Prompt, TextStream};
@@ -27,6 +29,9 @@ pub struct LanguageModel {
     pub(super) codec: Codec,
     pub(super) decoder: Decoder,
     pub(super) pace: Pace,
+    /// Steps since a short prompt was read whole.
+    pub(super) since_short: usize,
+    pub(super) line: Line,
     precision: Option<&'static str>,
 }
 
@@ -76,7 +81,14 @@ impl LanguageModel {
             decoder.allow_pages(texts * pages_of(decoder.config().context));
             let own = runtime.kept() == Precision::Own;
             let precision = entry.gguf().filter(|_| own).and_then(|_| source.precision());
-            Ok(Self { codec, decoder, pace: Pace::default(), precision })
+            Ok(Self {
+                codec,
+                decoder,
+                pace: Pace::default(),
+                since_short: SHORT_EVERY,
+                line: Line::default(),
+                precision,
+            })
         })
     }
 
@@ -135,8 +147,8 @@ impl Model for LanguageModel {
     }
 
     fn occupancy(&self) -> Option<Occupancy> {
-        let Usage { pages, limit, texts, .. } = self.decoder.usage();
-        Some(Occupancy { sequences: texts, pages, limit })
+        let Usage { pages, limit, texts, held, promised } = self.decoder.usage();
+        Some(Occupancy { sequences: texts, pages, limit, held, promised })
     }
 
     fn prepare(&self, asked: &Asked<'_>, _: &dyn Fn() -> bool) -> Result<Box<dyn Work>, TaskError> {
@@ -195,7 +207,8 @@ impl Model for LanguageModel {
             notes,
             beams,
             allowed: usize::MAX,
-            is_waiting: false,
+            place: self.line.place(),
+            taken: 0,
             failure: None,
             next: Vec::new(),
         }))

@@ -4,6 +4,7 @@ pub mod beams;
 pub mod chat;
 pub mod generate;
 pub mod language;
+mod line;
 pub mod options;
 mod pace;
 mod plan;

@@ -16,11 +16,14 @@ pub struct Reader {
 /// A prompt of so many tokens is read in one step whatever the others then wait: that happens once, and spares its own
 /// reader many steps.
 const SHORT: usize = 64;
+/// Steps between two such prompts while others are written.
+pub const SHORT_EVERY: usize = 4;
 
-/// Rows for each of `readers`, at most `room` together, but one at least if `must_move`; one short prompt is read whole.
-/// Where several are about to read the same page, the first does it for all.
-pub fn plan(readers: &[Reader], room: usize, must_move: bool) -> Vec<usize> {
-    let short = readers.iter().position(|r| r.unread <= SHORT);
+/// Rows for each of `readers`, at most `room` together, but one at least if the first of the flags says that somebody must
+/// move; one short prompt is read whole if the second says that it is time for one. Where several are about to read the
+/// same page, the first does it for all.
+pub fn plan(readers: &[Reader], room: usize, (must_move, is_due): (bool, bool)) -> Vec<usize> {
+    let short = readers.iter().position(|r| r.unread <= SHORT).filter(|_| is_due);
     let (mut left, mut read) = (room.max(usize::from(must_move)), Vec::new());
     left = short.map_or(left, |at| left.max(readers[at].unread));
     let first = short.into_iter().chain((0..readers.len()).filter(|at| Some(*at) != short));
@@ -50,21 +53,22 @@ mod tests {
     #[test]
     fn rows_stay_within_what_is_allowed_and_what_is_left() {
         let readers = [reader(500, 20, 1, false), reader(300, 3, 2, false), reader(500, 20, 3, true)];
-        assert_eq!(plan(&readers, 30, true), [20, 3, 7]);
-        assert_eq!(plan(&readers, 0, false), [0, 0, 0]);
-        assert_eq!(plan(&readers, 0, true), [1, 0, 0]);
+        assert_eq!(plan(&readers, 30, (true, true)), [20, 3, 7]);
+        assert_eq!(plan(&readers, 0, (false, true)), [0, 0, 0]);
+        assert_eq!(plan(&readers, 0, (true, true)), [1, 0, 0]);
     }
 
     #[test]
     fn one_short_prompt_is_read_whole() {
         let readers = [reader(500, 20, 1, false), reader(40, 3, 2, false), reader(40, 3, 3, false)];
-        assert_eq!(plan(&readers, 6, false), [0, 40, 0]);
-        assert_eq!(plan(&readers, 64, false), [20, 40, 3]);
+        assert_eq!(plan(&readers, 6, (false, true)), [0, 40, 0]);
+        assert_eq!(plan(&readers, 64, (false, true)), [20, 40, 3]);
+        assert_eq!(plan(&readers, 6, (false, false)), [6, 0, 0]);
     }
 
     #[test]
     fn the_same_page_is_read_once() {
         let readers = [reader(500, 64, 1, true), reader(500, 64, 1, false), reader(500, 64, 9, false)];
-        assert_eq!(plan(&readers, 1000, true), [64, 0, 64]);
+        assert_eq!(plan(&readers, 1000, (true, true)), [64, 0, 64]);
     }
 }

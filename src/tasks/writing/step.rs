@@ -1,7 +1,7 @@
 //! One step of a language model: rows of all its texts in one pass, some reading prompts, some writing.
 
 use super::language::LanguageModel;
-use super::plan::{Reader, plan};
+use super::plan::{Reader, SHORT_EVERY, plan};
 use super::text::Writing;
 use crate::models::careful::said;
 use crate::nn::decoder::{Admission, Logits, PAGE, pages_of};
@@ -40,6 +40,7 @@ impl LanguageModel {
         if written + read == 0 {
             return;
         }
+        turns.iter_mut().for_each(|t| t.taken = if t.has_begun() { t.rows() } else { t.next.len() });
         let begun = Instant::now();
         let (passes, places) = self.forward(&mut turns);
         let chosen = self.choose(&mut turns, &passes, places);
@@ -48,7 +49,9 @@ impl LanguageModel {
             let taken = chosen.and_then(|chosen| careful(|| self.accept(text, chosen)));
             if let Err(error) = taken {
                 // What it read may be the fault: nobody else shall begin with it.
-                self.decoder.forget();
+                if let Some(cache) = &mut text.cache {
+                    cache.spoil();
+                }
                 text.failure = Some(error);
             }
         }
@@ -56,12 +59,21 @@ impl LanguageModel {
     }
 
     /// The texts that take part, with what they read laid down.
-    fn turns<'a>(&self, mut texts: Vec<&'a mut Writing>, max_tokens: usize) -> Vec<&'a mut Writing> {
+    fn turns<'a>(&mut self, mut texts: Vec<&'a mut Writing>, max_tokens: usize) -> Vec<&'a mut Writing> {
+        texts.iter_mut().for_each(|t| t.taken = 0);
         self.admit(&mut texts);
         texts.retain(|t| t.cache.is_some());
-        let written: usize = texts.iter().filter(|t| t.has_begun()).map(|t| t.rows()).sum();
+        let (writers, written) = texts.iter().filter(|t| t.has_begun()).fold((0, 0), |n, t| (n.0 + 1, n.1 + t.rows()));
         let readers: Vec<Reader> = texts.iter().filter(|t| !t.has_begun()).map(|t| t.reader()).collect();
-        let mut rows = plan(&readers, max_tokens.saturating_sub(written), written == 0).into_iter();
+        // The engine shares out among requests; what a step may cost those who read answers is known here.
+        let room = max_tokens.min(self.pace.budget(writers) + written - writers).saturating_sub(written);
+        self.since_short += 1;
+        let is_due = written == 0 || self.since_short > SHORT_EVERY;
+        let rows = plan(&readers, room, (written == 0, is_due));
+        if rows.iter().sum::<usize>() > room {
+            self.since_short = 0;
+        }
+        let mut rows = rows.into_iter();
         texts.retain_mut(|text| {
             let rows = if text.has_begun() { 1 } else { rows.next().unwrap_or(0) };
             match text.lay_down(rows) {
@@ -75,42 +87,52 @@ impl LanguageModel {
         texts
     }
 
-    /// Room for texts that have none, in order: whoever must wait is not overtaken. What others have read meanwhile is
-    /// taken over.
+    /// Room for texts that have none, whoever came first. What others have read meanwhile is taken over.
     fn admit(&self, texts: &mut [&mut Writing]) {
-        let mut is_full = self.decoder.usage().texts >= MOST_TEXTS;
-        for text in texts.iter_mut().filter(|t| !t.has_begun()) {
+        let mut order: Vec<usize> = (0..texts.len()).collect();
+        order.sort_by_key(|at| texts[*at].place.number());
+        for at in order {
+            let text = &mut *texts[at];
+            if text.has_begun() {
+                continue;
+            }
             if let Some(cache) = &mut text.cache {
                 text.info.cached += cache.catch_up(&text.prompt);
-            } else if is_full {
-                text.is_waiting = true;
+            } else if text.place.is_first() && self.decoder.usage().texts < MOST_TEXTS {
+                self.admit_one(text);
             } else {
-                is_full = self.admit_one(text) || self.decoder.usage().texts >= MOST_TEXTS;
+                text.place.wait(true);
             }
             text.info.saved_ms = self.pace.reading_ms(text.info.cached).round() as u32;
         }
     }
 
-    /// Room for one text; true if there is none now.
-    fn admit_one(&self, text: &mut Writing) -> bool {
-        let written = text.options.max_tokens.min(self.decoder.config().context);
+    /// Room for one text, if there is any.
+    fn admit_one(&self, text: &mut Writing) {
+        let context = self.decoder.config().context;
+        let written = text.options.max_tokens.min(context.saturating_sub(text.prompt.len()) + 1);
         let more = text.beams.as_ref().map_or(0, |beams| beams.width() * (pages_of(written) + 1));
         match self.decoder.admit(&text.prompt, text.prompt.len() + written, more) {
             Admission::Ready(cache) => {
                 text.info.cached = cache.len();
-                (text.cache, text.is_waiting) = (Some(cache), false);
+                text.cache = Some(cache);
+                text.place.wait(false);
             }
-            Admission::Wait => text.is_waiting = true,
+            Admission::Wait => text.place.wait(true),
             Admission::Never { needed, limit } => {
                 let (needed, limit) = (needed * PAGE, limit * PAGE);
-                let why = format!("prompt and answer may need room for {needed} tokens, and there is room for {limit}");
+                let fewer = if more > 0 { "; fewer beams or a shorter answer need less" } else { "" };
+                let why = format!(
+                    "prompt and answer may need room for {needed} tokens, and there is room for {limit}{fewer}"
+                );
+                text.place.wait(false);
                 text.failure = Some(TaskError::Prompt(why));
             }
         }
-        text.is_waiting
     }
 
-    /// All texts in one pass; if that panics, each in a pass of its own, so that only who fails alone fails.
+    /// All texts in one pass; if that panics, or the device fails, each in a pass of its own, so that only who fails alone
+    /// fails.
     fn forward(&self, texts: &mut [&mut Writing]) -> (Vec<Logits>, Vec<Place>) {
         let together = careful(|| {
             let (mut parts, mut places) = (Vec::new(), Vec::new());
@@ -121,7 +143,8 @@ impl LanguageModel {
             }
             (vec![self.decoder.step(&mut parts)], places)
         });
-        together.unwrap_or_else(|_| {
+        let is_good = |(passes, _): &(Vec<Logits>, Vec<Place>)| texts.len() == 1 || !passes.iter().any(Logits::is_lost);
+        together.ok().filter(is_good).unwrap_or_else(|| {
             let (mut passes, mut places) = (Vec::new(), Vec::new());
             for text in texts.iter_mut() {
                 let pass = careful(|| {

@@ -1,6 +1,7 @@
 //! A text on its way: a prompt that is read, then tokens that are written.
 
 use super::beams::Beams;
+use super::line::Place;
 use super::options::WritingOptions;
 use super::plan::Reader;
 use crate::models::codec::TextStream;
@@ -31,8 +32,10 @@ pub struct Writing {
     pub beams: Option<Beams>,
     /// Tokens of the next step that it may take.
     pub allowed: usize,
-    /// Whether it asked for room and there was none.
-    pub is_waiting: bool,
+    /// Where it stands while there is no room for it.
+    pub place: Place,
+    /// Rows that the last step took of it.
+    pub taken: usize,
     pub failure: Option<TaskError>,
     /// What it reads in the next step.
     pub next: Vec<u32>,
@@ -66,7 +69,11 @@ impl Work for Writing {
     }
 
     fn is_waiting(&self) -> bool {
-        self.is_waiting && self.cache.is_none()
+        self.place.is_waiting()
+    }
+
+    fn taken(&self) -> Option<usize> {
+        Some(self.taken)
     }
 
     fn failure(&mut self) -> Option<TaskError> {
@@ -119,7 +126,9 @@ impl Writing {
         let read = self.cache.as_ref().map_or(0, Cache::len);
         let end = (read / PAGE + 1) * PAGE;
         // The last page of a prompt is not shared before its text has ended.
-        let is_full = end < self.prompt.len();
+        // On a device pages are nobody else's.
+        let is_shared = self.cache.as_ref().is_some_and(Cache::is_paged);
+        let is_full = is_shared && end < self.prompt.len();
         let mut hasher = DefaultHasher::new();
         self.prompt[..end.min(self.prompt.len())].hash(&mut hasher);
         let within = hasher.finish();

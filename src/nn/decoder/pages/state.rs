@@ -130,6 +130,17 @@ impl State {
         slot.tables == 1 && slot.node.is_none()
     }
 
+    /// Whether one table alone holds the page.
+    pub fn is_held_once(&mut self, page: u32) -> bool {
+        self.slot(page).tables == 1
+    }
+
+    /// Takes a page out of the tree, if nothing follows it.
+    pub fn unnote(&mut self, node: NodeId) -> bool {
+        let page = self.prefixes.remove(node);
+        page.map(|page| self.forget(page)).is_some()
+    }
+
     /// What `from` holds into `to`.
     pub fn copy(&mut self, from: u32, to: u32) {
         let memory = std::mem::take(&mut self.slot(from).memory);

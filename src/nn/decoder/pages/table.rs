@@ -18,10 +18,26 @@ pub struct Table {
     tokens: Vec<u32>,
     /// Of its full pages, as far as they are noted.
     nodes: Vec<NodeId>,
-    /// Pages that it and its forks may still take.
-    promise: Arc<AtomicUsize>,
+    promise: Arc<Promise>,
+    /// Whether it was admitted, and counts as a text.
+    is_text: bool,
     /// Whether what it reads is kept for others.
     is_shared: bool,
+}
+
+/// What a table and its forks were promised. Both numbers change under the pool's lock.
+#[derive(Default)]
+struct Promise {
+    /// Pages that they may still take.
+    left: AtomicUsize,
+    /// Tables that may take them.
+    tables: AtomicUsize,
+}
+
+impl Promise {
+    fn of(pages: usize) -> Arc<Self> {
+        Arc::new(Self { left: AtomicUsize::new(pages), tables: AtomicUsize::new(1) })
+    }
 }
 
 /// Whether a text may begin.
@@ -64,8 +80,9 @@ impl Pool {
 
     /// An empty table with nothing promised, whose text is not kept for others.
     pub fn table(&self) -> Table {
-        let (pages, tokens, nodes, promise) = Default::default();
-        Table { pool: self.clone(), pages, tokens, nodes, promise, is_shared: false }
+        let (pages, tokens, nodes) = Default::default();
+        let promise = Promise::of(0);
+        Table { pool: self.clone(), pages, tokens, nodes, promise, is_text: false, is_shared: false }
     }
 
     /// A table that holds as much of the beginning of `prompt` as is known, but never its last token: that one is
@@ -98,8 +115,9 @@ impl Pool {
         state.usage.promised += promised;
         state.usage.texts += 1;
         drop(state);
-        let (tokens, promise) = (prompt[..known].to_vec(), Arc::new(AtomicUsize::new(promised)));
-        Admission::Ready(Table { pool: self.clone(), pages, tokens, nodes: found.nodes, promise, is_shared: true })
+        let (pool, tokens, nodes) = (self.clone(), prompt[..known].to_vec(), found.nodes);
+        let promise = Promise::of(promised);
+        Admission::Ready(Table { pool, pages, tokens, nodes, promise, is_text: true, is_shared: true })
     }
 }
 
@@ -158,9 +176,9 @@ impl Table {
     /// A page, of those promised or of those that are nobody's.
     fn take(&self) -> Result<u32, NnError> {
         let mut state = lock(&self.pool.0);
-        let left = self.promise.load(Ordering::Relaxed);
+        let left = self.promise.left.load(Ordering::Relaxed);
         if left > 0 {
-            self.promise.store(left - 1, Ordering::Relaxed);
+            self.promise.left.store(left - 1, Ordering::Relaxed);
             state.usage.promised -= 1;
         } else if !state.has_room(1) {
             return Err(NnError::Pages { limit: state.usage.limit });
@@ -205,9 +223,9 @@ impl Table {
             && let Some((node, page)) = state.next(self.nodes.last().copied(), next)
         {
             state.hold(page);
-            let left = self.promise.load(Ordering::Relaxed);
+            let left = self.promise.left.load(Ordering::Relaxed);
             if left > 0 {
-                self.promise.store(left - 1, Ordering::Relaxed);
+                self.promise.left.store(left - 1, Ordering::Relaxed);
                 state.usage.promised -= 1;
             }
             self.pages.push(page);
@@ -234,22 +252,37 @@ impl Table {
         }
     }
 
+    /// Nobody else shall begin with what it holds: what it has noted goes out of the tree, as far as nobody has begun with
+    /// it, and nothing more of it is noted.
+    pub fn spoil(&mut self) {
+        self.is_shared = false;
+        let mut state = lock(&self.pool.0);
+        while let Some(node) = self.nodes.pop() {
+            let page = self.pages[self.nodes.len()];
+            if !state.is_held_once(page) || !state.unnote(node) {
+                break;
+            }
+        }
+    }
+
     /// A copy that goes its own way; pages are copied when one of the two writes into them. What it reads is not
     /// kept for others.
     pub fn fork(&self) -> Self {
         let mut state = lock(&self.pool.0);
         self.pages.iter().for_each(|page| state.hold(*page));
+        self.promise.tables.fetch_add(1, Ordering::Relaxed);
         drop(state);
         let (pages, tokens, nodes) = (self.pages.clone(), self.tokens.clone(), self.nodes.clone());
-        Self { pool: self.pool.clone(), pages, tokens, nodes, promise: Arc::clone(&self.promise), is_shared: false }
+        let (pool, promise) = (self.pool.clone(), Arc::clone(&self.promise));
+        Self { pool, pages, tokens, nodes, promise, is_text: false, is_shared: false }
     }
 }
 
 /// Pages that nobody holds any more go back to where they were promised from.
-fn release(state: &mut State, pages: &[u32], promise: &AtomicUsize) {
+fn release(state: &mut State, pages: &[u32], promise: &Promise) {
     for page in pages {
         if state.release(*page) && state.has_room(1) {
-            promise.fetch_add(1, Ordering::Relaxed);
+            promise.left.fetch_add(1, Ordering::Relaxed);
             state.usage.promised += 1;
         }
     }
@@ -270,11 +303,9 @@ impl Drop for Table {
             }
         }
         release(&mut state, &self.pages, &self.promise);
-        if Arc::strong_count(&self.promise) == 1 {
-            state.usage.promised -= self.promise.swap(0, Ordering::Relaxed);
+        if self.promise.tables.fetch_sub(1, Ordering::Relaxed) == 1 {
+            state.usage.promised -= self.promise.left.swap(0, Ordering::Relaxed);
         }
-        if self.is_shared {
-            state.usage.texts -= 1;
-        }
+        state.usage.texts -= usize::from(self.is_text);
     }
 }
