@@ -19,7 +19,7 @@ use crate::engine::message::{Event, EventSink, Events, Status};
 use crate::engine::{Engine, EngineConfig, Library, librarian};
 use crate::nn::runtime::DeviceChoice;
 use crate::telemetry::sampler::{Sampler, SharedStore, lock};
-use crate::telemetry::sources::{Own, Probe};
+use crate::telemetry::sources::{Own, OwnReader, Probe};
 use crate::telemetry::store::Store;
 use command::UiCommand;
 use jobs::Pending;
@@ -79,6 +79,22 @@ struct Filling {
     is_managed: bool,
 }
 
+/// What the sensors' thread is told of the engine.
+fn own_reader(engine: &Engine) -> OwnReader {
+    let mut usage = engine.usage();
+    Box::new(move || {
+        let held = usage.read();
+        Own {
+            weights: held.weights as u64,
+            caches: held.caches as u64,
+            queue: held.queue,
+            step_tokens: held.rows,
+            texts: held.sequences,
+            cuda: held.gpu.map(|(free, total)| (free as u64, total as u64)),
+        }
+    })
+}
+
 impl App {
     /// Starts engine and sampler. Opens no file but the settings.
     ///
@@ -117,20 +133,7 @@ impl App {
         };
         let library = engine.library.clone();
         let engine = Engine::start(engine)?;
-        let mut usage = engine.usage();
-        let own = move || {
-            let held = usage.read();
-            let gpu = held.gpu.map(|(free, total)| (free as u64, total as u64));
-            Own {
-                weights: held.weights as u64,
-                caches: held.caches as u64,
-                queue: held.queue,
-                step_tokens: held.rows,
-                texts: held.sequences,
-                cuda: gpu,
-            }
-        };
-        let probe = Probe { nvml: config.nvml, own: Some(Box::new(own)), ..Probe::new(config.sysroot) };
+        let probe = Probe { nvml: config.nvml, own: Some(own_reader(&engine)), ..Probe::new(config.sysroot) };
         let sampler = match Sampler::start(Arc::clone(&store), probe) {
             Ok(sampler) => Some(sampler),
             Err(error) => {

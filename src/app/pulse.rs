@@ -152,7 +152,7 @@ pub struct Mate {
 pub fn mates_of(store: &Store, span: &Span) -> Vec<Mate> {
     let mate = |id: &u64| match store.span(*id) {
         Some(mate) => Mate { id: *id, name: format!("{} {id}", mate.task), is_known: true },
-        None => Mate { id: *id, name: format!("request {id}, which has not ended"), is_known: false },
+        None => Mate { id: *id, name: format!("request {id} (still at work)"), is_known: false },
     };
     span.mates().iter().map(mate).collect()
 }

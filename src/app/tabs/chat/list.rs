@@ -3,9 +3,10 @@
 use super::conversation::now;
 use super::{ChatTab, Over};
 use crate::app::tabs::Cx;
-use crate::app::theme::{card, size};
+use crate::app::theme::{Palette, card, size};
 use crate::app::widgets::icons::{self, Icon};
 use crate::app::widgets::{note, writing_mark};
+use crate::app::words;
 use egui::{Margin, RichText, ScrollArea, Sense, TextEdit, Ui};
 
 /// The open list.
@@ -135,26 +136,30 @@ fn row(
                 if icons::quiet(ui, p, Icon::Pencil, "Rename conversation").clicked() {
                     list.renaming = Some((conversation.id.clone(), name.clone()));
                 }
-                let kept = if conversation.private { " · private" } else { "" };
-                let count = conversation.turns.len();
-                let plural = if count == 1 { "" } else { "s" };
-                let state = match is {
-                    Is { written: true, .. } => " · being written",
-                    Is { failed: true, .. } => " · not answered",
-                    _ => "",
-                };
-                note(ui, p, format!("{count} turn{plural} · {}{kept}{state}", ago(conversation.changed)));
-                if is.written {
-                    writing_mark(ui, p, &format!("{name} is being written"));
-                    let stop = ui.add(egui::Button::new(RichText::new("Stop").size(size::LABEL)));
-                    if stop.accessible_name(format!("Stop {name}")).clicked() {
-                        act = Some(Act::Stop(conversation.id.clone()));
-                    }
-                }
+                act = state_ui(ui, p, conversation, is).or(act.take());
             });
         });
     });
     act
+}
+
+/// How long a conversation is and how it stands; while it is written, a button to stop that.
+fn state_ui(ui: &mut Ui, p: &Palette, conversation: &super::Conversation, is: Is) -> Option<Act> {
+    let kept = if conversation.private { " · private" } else { "" };
+    let state = match is {
+        Is { written: true, .. } => " · being written",
+        Is { failed: true, .. } => " · not answered",
+        _ => "",
+    };
+    let turns = words::counted(conversation.turns.len(), "turn");
+    note(ui, p, format!("{turns} · {}{kept}{state}", ago(conversation.changed)));
+    if !is.written {
+        return None;
+    }
+    let name = conversation.name();
+    writing_mark(ui, p, &format!("{name} is being written"));
+    let stop = ui.add(egui::Button::new(RichText::new("Stop").size(size::LABEL)));
+    stop.accessible_name(format!("Stop {name}")).clicked().then(|| Act::Stop(conversation.id.clone()))
 }
 
 /// How long ago, in words.
