@@ -36,6 +36,13 @@ impl Budget {
         self.held.iter_mut().filter(|h| h.key == key).for_each(|h| h.is_reserved = true);
     }
 
+    /// Notes that `key` is another size now; it was not used.
+    pub fn resize(&mut self, key: &str, bytes: usize) {
+        if let Some(held) = self.held.iter_mut().find(|h| h.key == key) {
+            held.bytes = bytes;
+        }
+    }
+
     /// Removes `key`.
     pub fn forget(&mut self, key: &str) {
         self.held.retain(|h| h.key != key);

@@ -4,6 +4,7 @@ use super::job::{Fresh, Job};
 use super::message::{Happening, ModelChange};
 use super::models::{Loaded, Models};
 use crate::models::library::ModelEntry;
+use crate::nn::forecast::Forecast;
 use crate::nn::precision::Precision;
 use crate::nn::runtime::Runtime;
 use crate::tasks::{Task, TaskError, forecast};
@@ -74,6 +75,10 @@ impl Models {
         // What cannot be forecast cannot be opened: its loading says why.
         let forecast = forecast::of(entry, runtime).ok();
         let weights = forecast.map_or(usize::try_from(entry.weight_bytes()).unwrap_or(usize::MAX), |f| f.weights);
+        let is_scarce = |free: Option<usize>| forecast.is_some_and(|f| Forecast { available: free, ..f }.is_too_much());
+        if !self.budget.has_room(weights) || is_scarce(runtime.free_memory()) {
+            self.release();
+        }
         let at_work = self.budget.of(used);
         for key in self.budget.evict(weights, &|k| k == key || used.iter().any(|u| u == k) || self.is_pinned(k)) {
             tracing::info!(%key, "model dropped to make room");
@@ -105,6 +110,14 @@ impl Models {
         }
         self.budget.reserve(key, weights);
         Ok(Room::Free)
+    }
+
+    /// Has all models give back what they keep for later: sooner than one of them goes.
+    fn release(&mut self) {
+        for (key, loaded) in &self.loaded {
+            loaded.model.release();
+            self.budget.resize(key, loaded.model.bytes());
+        }
     }
 
     /// Takes in a model that was read.

@@ -69,8 +69,14 @@ impl Worker {
         let rows = outcome.rows.iter().map(|r| r.1).sum();
         loaded.rows = rows;
         // Its state may be half written: those that have it go on, whoever comes has it read afresh.
+        let is_news = outcome.has_panicked && !loaded.is_outdated;
         loaded.is_outdated |= outcome.has_panicked;
+        let notice =
+            is_news.then(|| format!("{} had a fault; it is read afresh when those that have it have ended", loaded.id));
         self.link.usage.step(rows);
+        if notice.is_some() {
+            self.send_status(notice);
+        }
         let Outcome { mut failures, moved, rows, stuck, .. } = outcome;
         if moved.is_empty() && failures.is_empty() {
             failures.extend(self.did_nothing(parts, &stuck));

@@ -52,6 +52,9 @@ pub trait Model: Send {
         None
     }
 
+    /// Gives back memory that no running text needs: what is kept for later.
+    fn release(&self) {}
+
     /// Tokenizes one input. `stop` is asked now and then.
     ///
     /// # Errors

@@ -146,6 +146,10 @@ impl Model for LanguageModel {
         self.pace.budget(writing)
     }
 
+    fn release(&self) {
+        self.decoder.forget();
+    }
+
     fn occupancy(&self) -> Option<Occupancy> {
         let Usage { pages, limit, texts, held, promised } = self.decoder.usage();
         Some(Occupancy { sequences: texts, pages, limit, held, promised })

@@ -10,7 +10,7 @@ pub fn pages_of(tokens: usize) -> usize {
 
 /// A page.
 struct Slot {
-    /// Its numbers; never moved while the pool lives.
+    /// Its numbers, never moved while somebody holds the page; none where it is free and its memory was given back.
     memory: Box<[u16]>,
     /// Tables that hold it.
     tables: u32,
@@ -48,7 +48,7 @@ impl State {
 
     /// Bytes of all pages, in use or not.
     pub fn bytes(&self) -> usize {
-        self.slots.len() * self.size * 2
+        self.slots.iter().map(|slot| slot.memory.len() * 2).sum()
     }
 
     fn slot(&mut self, page: u32) -> &mut Slot {
@@ -70,7 +70,14 @@ impl State {
             self.evict()?;
         }
         let page = match self.free.pop() {
-            Some(page) => page,
+            Some(page) => {
+                let size = self.size;
+                let memory = &mut self.slot(page).memory;
+                if memory.is_empty() {
+                    *memory = vec![0; size].into();
+                }
+                page
+            }
             None => {
                 self.slots.push(Slot { memory: vec![0; self.size].into(), tables: 0, node: None });
                 self.slots.len() as u32 - 1
@@ -177,9 +184,8 @@ impl State {
     /// Forgets every beginning that no running text holds, and gives the memory back that is then free.
     pub fn clear(&mut self) {
         while self.evict().is_some() {}
-        if self.usage.pages == 0 {
-            self.slots.clear();
-            self.free.clear();
+        for page in &self.free {
+            self.slots[*page as usize].memory = Box::default();
         }
     }
 }
