@@ -188,7 +188,10 @@ impl Worker {
         let mut active = self.active.remove(index);
         // What it holds is free, and counted so, before anybody hears of the end.
         active.open = Works::default();
-        self.link.usage.count(&self.models);
+        let (usage, models) = (&self.link.usage, &self.models);
+        if catch_unwind(AssertUnwindSafe(|| usage.count(models))).is_err() {
+            tracing::error!("a model does not tell what it holds");
+        }
         let requested = active.submission.request.model.clone();
         let loaded = self.models.get(&active.key).filter(|_| active.is_bound);
         let place = match loaded {

@@ -4,8 +4,11 @@
 //! the work of a short sentence, so the team is woken once per forward pass and its members meet
 //! at barriers.
 
+use crate::nn::lock;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// Spins before a waiting member lets others have its core.
 const SPINS: u32 = 4000;
@@ -18,16 +21,8 @@ struct Barrier {
     broken: AtomicBool,
 }
 
-/// Breaks the barrier when its member panics, so that the others do not wait for ever.
-struct BreakOnPanic<'a>(&'a Barrier);
-
-impl Drop for BreakOnPanic<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.broken.store(true, Ordering::Release);
-        }
-    }
-}
+/// What a member ends with because another one has panicked.
+struct Broken;
 
 impl Barrier {
     fn new(count: usize) -> Self {
@@ -43,7 +38,10 @@ impl Barrier {
         }
         let mut spins = 0;
         while self.generation.load(Ordering::Acquire) == generation {
-            assert!(!self.broken.load(Ordering::Acquire), "another thread of the team panicked");
+            if self.broken.load(Ordering::Acquire) {
+                // The one that failed says why.
+                resume_unwind(Box::new(Broken));
+            }
             spins += 1;
             if spins < SPINS {
                 std::hint::spin_loop();
@@ -118,11 +116,20 @@ impl Team {
             program(&Member::alone());
             return;
         };
-        let barrier = Barrier::new(self.threads);
+        let (barrier, failure) = (Barrier::new(self.threads), Mutex::new(None));
         pool.broadcast(|context| {
-            let _guard = BreakOnPanic(&barrier);
-            program(&Member { index: context.index(), count: self.threads, barrier: Some(&barrier) });
+            let member = Member { index: context.index(), count: self.threads, barrier: Some(&barrier) };
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| program(&member))) {
+                // The others do not wait for ever.
+                barrier.broken.store(true, Ordering::Release);
+                if !payload.is::<Broken>() {
+                    lock(&failure).get_or_insert(payload);
+                }
+            }
         });
+        if let Some(payload) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            resume_unwind(payload);
+        }
     }
 }
 
@@ -153,7 +160,8 @@ mod tests {
                 me.wait();
             });
         });
-        assert!(std::panic::catch_unwind(run).is_err());
+        let payload = std::panic::catch_unwind(run).expect_err("a panic");
+        assert_eq!(payload.downcast_ref::<&str>().copied(), Some("one fails"), "the one that failed says why");
         let count = AtomicUsize::new(0);
         team.run(|me| {
             me.wait();
