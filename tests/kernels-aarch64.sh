@@ -30,6 +30,9 @@ pub mod kernels;
 pub mod precision;
 pub mod quant;
 pub mod source;
+pub fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
 #[derive(Debug, thiserror::Error)]
 pub enum NnError {
     #[error("{0}")]

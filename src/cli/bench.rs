@@ -83,6 +83,11 @@ pub(super) fn run(args: &BenchArgs, common: &Common) -> Result<ExitCode, UserMes
         ));
     }
     if args.task == CROWD {
+        let most = crate::engine::CAPACITY - 8;
+        if args.seconds < 0.5 || args.clients.iter().any(|n| *n > most) {
+            let why = format!("a crowd takes half a second or more (--seconds), and 1 to {most} clients (--clients)");
+            return Err(UserMessage::new("Nothing was measured", why, "Correct the numbers."));
+        }
         let plan = crowd::Plan {
             model: args.model.as_deref(),
             clients: &args.clients,

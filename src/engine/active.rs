@@ -184,6 +184,11 @@ impl Active {
                 "decode"
             }
         };
+        if self.batch == 0 {
+            // Until its first step it waited for its turn, or for room, but for what is counted elsewhere.
+            let waited = ms(self.submission.submitted, begun) - self.timing.load - self.timing.tokenize;
+            self.timing.queue = self.timing.queue.max(waited);
+        }
         self.trace.add(stage, begun, ended, moved.len());
         self.batch = self.batch.max(moved.len());
         for (id, _) in moved {

@@ -145,7 +145,7 @@ impl Report {
 /// Milliseconds by stage.
 #[derive(Clone, Copy, Debug, Default, Serialize, PartialEq)]
 pub struct Timing {
-    /// From submission until work on it began.
+    /// From submission until its first step, less loading and tokenizing.
     pub queue: f64,
     /// Reading the model (0 when it was loaded already).
     pub load: f64,

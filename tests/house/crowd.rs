@@ -63,7 +63,7 @@ fn written(max_tokens: usize, seed: u64, temperature: f32) -> Options {
 fn question(at: usize) -> (Input, Options) {
     let words = ["river", "stone", "a", "the", "light", "of", "under", "old"];
     let text: String = (0..3 + at % 12).map(|i| format!("{} ", words[(i * i + at * 3) % words.len()])).collect();
-    let beginning = if at % 2 == 0 {
+    let beginning = if at.is_multiple_of(2) {
         "in the beginning there was a long common text, and it went on and on ".to_owned()
     } else {
         String::new()
@@ -121,7 +121,7 @@ fn more_texts_than_there_is_room_for_wait_and_one_that_is_too_long_is_refused() 
         .map(|at| send(&engine, &llama(), Input::Text(format!("text number {at}")), written(150, at, 0.9)))
         .collect();
     let mut beams = written(150, 1, 0.0);
-    beams.search = SearchOptions { beams: 12, max_tokens: 150, ..SearchOptions::default() };
+    beams.search = SearchOptions { beams: 16, max_tokens: 170, ..SearchOptions::default() };
     let greedy = send(&engine, &llama(), "many beams".into(), beams);
     let long = send(&engine, &llama(), Input::Text("word ".repeat(400)), written(5, 1, 0.0));
     for (_, events) in &all {

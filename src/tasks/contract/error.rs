@@ -38,6 +38,9 @@ pub enum TaskError {
     Tokenizer(String),
     #[error("the model gave no numbers (NaN)")]
     NotANumber,
+    /// More keys and values than there may ever be.
+    #[error("{0}")]
+    Room(String),
     /// A fault in a step that others shared, of one input alone.
     #[error("{0}")]
     Alone(String),
@@ -115,6 +118,11 @@ impl From<TaskError> for UserMessage {
             TaskError::Nn(_) => {
                 Self::new("The model failed", why, "Try again; if it repeats, choose the CPU in Settings.")
             }
+            TaskError::Room(_) => Self::new(
+                "There is no room for this answer",
+                why,
+                "Ask for a shorter answer or fewer beams, or allow a longer context (--context).",
+            ),
             TaskError::Alone(_) => Self::new("The model failed", why, "Try again; other requests were not disturbed."),
             TaskError::Panicked(_) => Self::new(
                 "The model stopped unexpectedly",

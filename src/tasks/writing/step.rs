@@ -76,6 +76,7 @@ impl LanguageModel {
         let mut rows = rows.into_iter();
         texts.retain_mut(|text| {
             let rows = if text.has_begun() { 1 } else { rows.next().unwrap_or(0) };
+            text.take_page(if text.has_begun() { 0 } else { rows });
             match text.lay_down(rows) {
                 Ok(()) => rows > 0,
                 Err(error) => {
@@ -110,9 +111,14 @@ impl LanguageModel {
     /// Room for one text, if there is any.
     fn admit_one(&self, text: &mut Writing) {
         let context = self.decoder.config().context;
-        let written = text.options.max_tokens.min(context.saturating_sub(text.prompt.len()) + 1);
-        let more = text.beams.as_ref().map_or(0, |beams| beams.width() * (pages_of(written) + 1));
-        match self.decoder.admit(&text.prompt, text.prompt.len() + written, more) {
+        let (read, written) = (text.prompt.len(), text.options.max_tokens);
+        let written = written.min(context.saturating_sub(read) + 1);
+        // Beams write into pages of their own, from the prompt's last one on.
+        let (most, more) = match &text.beams {
+            Some(beams) => (read, beams.width() * pages_of(read % PAGE + written)),
+            None => (read + written, 0),
+        };
+        match self.decoder.admit(&text.prompt, most, more) {
             Admission::Ready(cache) => {
                 text.info.cached = cache.len();
                 text.cache = Some(cache);
@@ -121,12 +127,13 @@ impl LanguageModel {
             Admission::Wait => text.place.wait(true),
             Admission::Never { needed, limit } => {
                 let (needed, limit) = (needed * PAGE, limit * PAGE);
-                let fewer = if more > 0 { "; fewer beams or a shorter answer need less" } else { "" };
-                let why = format!(
-                    "prompt and answer may need room for {needed} tokens, and there is room for {limit}{fewer}"
-                );
+                let what = match &text.beams {
+                    Some(beams) => format!("the prompt and {} beams", beams.width()),
+                    None => "prompt and answer".into(),
+                };
+                let why = format!("{what} may need room for {needed} tokens, and there is room for {limit}");
                 text.place.wait(false);
-                text.failure = Some(TaskError::Prompt(why));
+                text.failure = Some(TaskError::Room(why));
             }
         }
     }

@@ -124,16 +124,29 @@ impl Writing {
     /// As the plan sees it while its prompt is read.
     pub fn reader(&self) -> Reader {
         let read = self.cache.as_ref().map_or(0, Cache::len);
-        let end = (read / PAGE + 1) * PAGE;
-        // The last page of a prompt is not shared before its text has ended.
-        // On a device pages are nobody else's.
-        let is_shared = self.cache.as_ref().is_some_and(Cache::is_paged);
-        let is_full = is_shared && end < self.prompt.len();
-        let mut hasher = DefaultHasher::new();
-        self.prompt[..end.min(self.prompt.len())].hash(&mut hasher);
-        let within = hasher.finish();
-        let page = (is_full && read.is_multiple_of(PAGE)).then_some(within);
-        Reader { unread: self.unread(), allowed: self.allowed, page, within }
+        let page = self.page_at(read);
+        let within = page.unwrap_or(self.place.number());
+        let is_taken = page.is_some_and(|page| self.place.is_taken(page));
+        let page = page.filter(|_| read.is_multiple_of(PAGE));
+        Reader { unread: self.unread(), allowed: self.allowed, page, within, is_taken }
+    }
+
+    /// Notes the page in whose middle it will be when `rows` more are read.
+    pub fn take_page(&self, rows: usize) {
+        let read = self.cache.as_ref().map_or(0, Cache::len) + rows;
+        self.place.take(self.page_at(read).filter(|_| !read.is_multiple_of(PAGE)));
+    }
+
+    /// The name of the page in which token `at` of the prompt lies: a full one, and where others can have it too. On a
+    /// device pages are nobody else's.
+    fn page_at(&self, at: usize) -> Option<u64> {
+        let end = (at / PAGE + 1) * PAGE;
+        let is_shared = self.cache.as_ref().is_some_and(Cache::is_paged) && end < self.prompt.len();
+        is_shared.then(|| {
+            let mut hasher = DefaultHasher::new();
+            self.prompt[..end].hash(&mut hasher);
+            hasher.finish()
+        })
     }
 
     /// Lays down what the next step reads: so many tokens of the prompt, or what was written last.
