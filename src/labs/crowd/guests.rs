@@ -165,7 +165,7 @@ pub fn beside(engine: &Engine, plan: &Plan<'_>) -> Result<Beside, UserMessage> {
 pub fn again(engine: &Engine, plan: &Plan<'_>) -> Result<Again, UserMessage> {
     let document = prompt(DOCUMENT, 77_777);
     let about = |what: &str| ask(engine, &Question::new(plan, format!("{document}\n\n{what}"), 4));
-    let (first, second) = (about("Who was there?")?, about("When did they come?")?);
+    let (first, second) = (about("In the morning they")?, about("Later he")?);
     let (first_ms, second_ms) = (first.ttft_ms().unwrap_or(0.0), second.ttft_ms().unwrap_or(0.0));
     let ratio = second_ms / first_ms.max(1e-9);
     Ok(Again { prompt_tokens: second.prompt_tokens, first_ms, second_ms, ratio })
