@@ -110,7 +110,6 @@ impl Active {
             waiting_since: ms(epoch, self.served),
             load: self.load().max(1),
             is_open: !self.open.is_empty(),
-            alone: false,
         }
     }
 

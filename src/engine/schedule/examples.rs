@@ -14,7 +14,6 @@ fn ticket(id: u64, model: &str, load: usize) -> Ticket {
         waiting_since: 0.0,
         load,
         is_open: false,
-        alone: false,
     }
 }
 
@@ -134,19 +133,6 @@ fn neither_credit_nor_debt_lasts() {
     let turns = models(&mut scheduler, &tickets, |_| 10.0, 100);
     let moods = turns.iter().filter(|m| *m == "mood").count();
     assert!((50..=51).contains(&moods), "ten seconds away save one quantum: {moods}");
-}
-
-#[test]
-fn alone_and_together_take_turns() {
-    let mut tickets = [writer(0, "chat"), writer(1, "chat"), writer(2, "chat")];
-    tickets[1].alone = true;
-    let mut scheduler = Scheduler::default();
-    let mut next = || {
-        let turn = scheduler.next(&tickets, 0.0, &|_, _| 1024).unwrap();
-        scheduler.charge(&turn, &tickets, 1.0);
-        turn.shares.iter().map(|s| s.index).collect::<Vec<_>>()
-    };
-    assert_eq!([next(), next(), next()], [vec![1], vec![0, 2], vec![1]]);
 }
 
 #[test]

@@ -13,9 +13,9 @@
 //!   models as new as itself; one that has just worked has its turn within S + 2n(S + Q).
 //! - While models have work without pause, their shares of the time differ by at most 2(S + Q).
 //! - Call that turn's wait T, or AGE + T for batch beside interactive requests. A request of a client
-//!   with r of the kind (reading, writing or alone, interactive or batch), of C clients with some, is served
+//!   with r of the kind (reading or writing, interactive or batch), of C clients with some, is served
 //!   within r × (AGE + C × T), however many requests the others have. If they fit into one step, T is
-//!   enough. Where requests must run alone, twice the time.
+//!   enough.
 
 mod clients;
 #[cfg(test)]
@@ -99,20 +99,14 @@ impl Scheduler {
         let begun = self.now;
         self.now += if ms.is_finite() { ms.max(0.0) } else { 0.0 };
         let Some(account) = self.rounds.charge(&turn.model, ms, self.now) else { return };
-        let (mut has_batch, mut has_interactive, mut is_alone) = (false, false, false);
+        let mut has_batch = false;
         for share in &turn.shares {
             let Some(ticket) = tickets.get(share.index) else { continue };
             account.clients.charge(ticket.line(), ticket.client, share.tokens, self.now);
-            is_alone |= ticket.alone;
-            has_interactive |= ticket.is_interactive();
             has_batch |= !ticket.is_interactive();
-        }
-        if has_interactive {
-            account.was_alone[Priority::Interactive as usize] = is_alone;
         }
         // What merely rode along has not had its step.
         if turn.leads == Priority::Batch && has_batch {
-            account.was_alone[Priority::Batch as usize] = is_alone;
             account.batch_led = Some(begun);
         }
     }
@@ -131,22 +125,12 @@ impl Scheduler {
         account.clients.meet(queue.iter().map(|&i| &tickets[i]));
         let is_due = account.is_batch_due(now);
         let may_lead = |t: &Ticket| !is_urgent || t.is_interactive() || (is_due && t.is_aged(now));
-        let (lead, mut rest): (Vec<usize>, Vec<usize>) = queue.into_iter().partition(|&i| may_lead(&tickets[i]));
+        let (lead, rest): (Vec<usize>, Vec<usize>) = queue.into_iter().partition(|&i| may_lead(&tickets[i]));
         let leads = lead.iter().map(|&i| tickets[i].priority).min()?;
-        let (mut alone, lead): (Vec<usize>, Vec<usize>) = lead.into_iter().partition(|&i| tickets[i].alone);
-        alone.retain(|&i| tickets[i].priority == leads);
-        // Alone and together take turns: a step that has panicked slows others down by half at most.
-        let others_wait = lead.iter().any(|&i| tickets[i].priority == leads);
-        if !(alone.is_empty() || others_wait && account.was_alone[leads as usize]) {
-            let index = *account.clients.order(tickets, alone, now).first()?;
-            let share = Share { index, tokens: tickets[index].load.clamp(1, budget) };
-            return Some(Turn { model, leads, shares: vec![share] });
-        }
         let mut shares = Vec::new();
         let left = budget - self.divide(&model, tickets, lead, budget, &mut shares)?;
         // Less is not worth opening a text for; its turn to lead will come.
         if left >= 2 * MIN_SHARE {
-            rest.retain(|&i| !tickets[i].alone);
             self.divide(&model, tickets, rest, left.min(RIDE), &mut shares)?;
         }
         Some(Turn { model, leads, shares })

@@ -13,21 +13,13 @@ fn costs(models: usize) -> impl Strategy<Value = Vec<Cost>> {
 fn arrival(models: usize, span: f64) -> impl Strategy<Value = Arrival> {
     let priority = prop_oneof![Just(Priority::Batch), Just(Priority::Interactive)];
     let prompt = prop_oneof![1usize..20, 1usize..600, Just(4000)];
-    (0.0..span, 0u64..6, priority, 0..models, prompt, 0usize..40, prop::bool::weighted(0.05)).prop_map(
-        |(at, client, priority, model, prompt, writes, alone)| Arrival {
-            at,
-            client,
-            priority,
-            model,
-            prompt,
-            writes,
-            alone,
-        },
+    (0.0..span, 0u64..6, priority, 0..models, prompt, 0usize..40).prop_map(
+        |(at, client, priority, model, prompt, writes)| Arrival { at, client, priority, model, prompt, writes },
     )
 }
 
 fn chat(client: u64, prompt: usize, writes: usize) -> Arrival {
-    Arrival { at: 0.0, client, priority: Priority::Interactive, model: 0, prompt, writes, alone: false }
+    Arrival { at: 0.0, client, priority: Priority::Interactive, model: 0, prompt, writes }
 }
 
 /// More than any simulation here takes.
@@ -46,16 +38,16 @@ proptest! {
     ) {
         let mut world = World::new(&costs, budget, arrivals.clone());
         world.run(f64::INFINITY);
-        // The bound of the module's description, doubled: alone and together take turns.
+        // The bound of the module's description.
         let (n, s) = (costs.len() as f64 - 1.0, world.longest_step());
-        let turn = 2.0 * (s + 2.0 * n * (s + QUANTUM));
+        let turn = s + 2.0 * n * (s + QUANTUM);
         for job in &world.jobs {
             prop_assert!(job.ended.is_some());
             let same = |j: &&simulate::Job| {
                 j.ticket.client == job.ticket.client && j.model == job.model && j.ticket.priority == job.ticket.priority
             };
             let r = world.jobs.iter().filter(same).count() as f64;
-            let turn = if job.ticket.is_interactive() { turn } else { 2.0 * AGE + turn };
+            let turn = if job.ticket.is_interactive() { turn } else { AGE + turn };
             let bound = r * (AGE + 6.0 * turn);
             let wait = world.wait_of(job);
             prop_assert!(wait <= bound, "{wait} > {bound}: {job:?}");

@@ -27,8 +27,6 @@ pub struct Account {
     is_idle: bool,
     /// When batch requests last led a step of it.
     pub batch_led: Option<f64>,
-    /// Whether the last step that a priority led was one request's alone.
-    pub was_alone: [bool; 2],
     pub clients: Clients,
 }
 
@@ -88,7 +86,6 @@ impl Rounds {
                 even_at: now,
                 is_idle: false,
                 batch_led: None,
-                was_alone: [false; 2],
                 clients: Clients::default(),
             };
             self.accounts.insert(Arc::clone(model), new);

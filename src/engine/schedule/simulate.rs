@@ -14,7 +14,6 @@ pub struct Arrival {
     pub prompt: usize,
     /// Tokens to write after that, one in a step.
     pub writes: usize,
-    pub alone: bool,
 }
 
 /// What a model's steps cost.
@@ -88,7 +87,6 @@ impl World {
             waiting_since: arrival.at,
             load: arrival.prompt.max(1),
             is_open: false,
-            alone: arrival.alone,
         };
         self.open.push(self.jobs.len());
         self.jobs.push(Job {
@@ -196,7 +194,6 @@ fn check(turn: &Turn, tickets: &[Ticket], now: f64, budget: usize) {
         let ticket = &tickets[share.index];
         assert_eq!(ticket.model, turn.model);
         assert!(share.tokens >= 1 && share.tokens <= ticket.load.max(1), "{share:?} of {ticket:?}");
-        assert!(!ticket.alone || turn.shares.len() == 1, "alone in company");
     }
     let takes_part = |i: usize| indices.binary_search(&i).is_ok();
     let taking: Vec<&Ticket> = indices.iter().map(|&i| &tickets[i]).collect();
@@ -207,9 +204,9 @@ fn check(turn: &Turn, tickets: &[Ticket], now: f64, budget: usize) {
         let rode: usize = turn.shares.iter().filter(young).map(|s| s.tokens).sum();
         assert!(rode <= RIDE, "{rode} tokens rode along");
     }
-    // Those that write do so in every step of their model, unless it is one request's alone.
-    if !taking[0].alone && taking.iter().any(|t| t.is_interactive()) {
-        let writes = |t: &Ticket| t.model == turn.model && t.is_interactive() && t.is_writer() && !t.alone;
+    // Those that write do so in every step of their model.
+    if taking.iter().any(|t| t.is_interactive()) {
+        let writes = |t: &Ticket| t.model == turn.model && t.is_interactive() && t.is_writer();
         let writers: Vec<usize> = (0..tickets.len()).filter(|&i| writes(&tickets[i])).collect();
         // Aged batch requests that write count as interactive.
         let others = taking.iter().filter(|t| t.is_writer() && !t.is_interactive()).count();

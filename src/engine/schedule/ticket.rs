@@ -38,8 +38,6 @@ pub struct Ticket {
     pub load: usize,
     /// Work on it has begun: it holds memory.
     pub is_open: bool,
-    /// Runs only by itself: a step that it shared has panicked.
-    pub alone: bool,
 }
 
 impl Ticket {
@@ -57,12 +55,7 @@ impl Ticket {
     }
 
     pub(super) fn line(&self) -> Line {
-        let kind = match (self.alone, self.is_writer()) {
-            (true, _) => Kind::Alone,
-            (false, true) => Kind::Writes,
-            (false, false) => Kind::Reads,
-        };
-        (self.priority, kind)
+        (self.priority, if self.is_writer() { Kind::Writes } else { Kind::Reads })
     }
 }
 
@@ -91,9 +84,8 @@ pub struct Share {
 pub enum Kind {
     Reads,
     Writes,
-    Alone,
 }
 
-/// Requests that queue together. Service is counted in each by itself: who writes a lot, or runs alone,
-/// doesn't read less for it.
+/// Requests that queue together. Service is counted in each by itself: who writes a lot doesn't
+/// read less for it.
 pub type Line = (Priority, Kind);
