@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// Faults of the worker's own in a row, without a request answered in between, after which it gives up.
+/// Faults of the worker's own in a row, without a request that came in between, after which it gives up.
 const FAULTS: usize = 3;
 
 /// What a worker is made of. Kept, so that another one can be started.

@@ -16,11 +16,7 @@ pub fn put_away<T>(thing: T) {
 
 /// The message for a panic inside a task, with what the panic said.
 pub fn panic_message(payload: &(dyn std::any::Any + Send)) -> UserMessage {
-    UserMessage::new(
-        "The model stopped unexpectedly",
-        format!("an internal error: {}", said(payload)),
-        "The engine goes on. Try again; if it repeats with this text, please report it with the text.",
-    )
+    TaskError::Panicked(said(payload).to_owned()).into()
 }
 
 /// A model in memory, put away with care.

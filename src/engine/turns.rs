@@ -20,9 +20,8 @@ const PATIENCE: Duration = Duration::from_millis(20);
 impl Worker {
     /// One step of those whose turn it is; false if there is nobody.
     pub fn turn(&mut self) -> bool {
-        let ready: Vec<RequestId> = self.active.iter().filter(|a| self.is_ready(a)).map(Active::id).collect();
-        let tickets: Vec<Ticket> =
-            ready.iter().filter_map(|id| self.find(*id)).map(|i| self.active[i].ticket(self.epoch)).collect();
+        let ready = self.active.iter().filter(|a| self.is_ready(a));
+        let (ready, tickets): (Vec<RequestId>, Vec<Ticket>) = ready.map(|a| (a.id(), a.ticket(self.epoch))).unzip();
         let models = &self.models;
         // Room beside every text that is written: how much of it a step really takes the model knows best.
         let all = |writing: usize| writing + writing / 3 + 2 * MIN_SHARE;

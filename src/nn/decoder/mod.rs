@@ -102,8 +102,7 @@ impl Decoder {
         let backend = match target {
             Target::Cpu { team, isa, precision } => {
                 let decoder = cpu::CpuDecoder::load(&reader, team, isa, precision, progress)?;
-                let pool = Pool::new(decoder.page_size());
-                Backend::Cpu(Box::new(decoder), pool)
+                Backend::Cpu(Box::new(decoder), Pool::new(page_bytes(&config, isa) / 2))
             }
             Target::Device { device, .. } => {
                 let decoder = device::DeviceDecoder::load(&reader, &device, progress)?;
@@ -173,11 +172,7 @@ impl Decoder {
     pub fn admit(&self, prompt: &[u32], most: usize, more: usize) -> Admission<Cache> {
         let most = most.min(self.config.context);
         match &self.backend {
-            Backend::Cpu(_, pool) => match pool.admit(prompt, most, more) {
-                Admission::Ready(table) => Admission::Ready(Cache::on_cpu(table)),
-                Admission::Wait => Admission::Wait,
-                Admission::Never { needed, limit } => Admission::Never { needed, limit },
-            },
+            Backend::Cpu(_, pool) => pool.admit(prompt, most, more).map(Cache::on_cpu),
             Backend::Device(d, shelf) => match shelf.admit(prompt, || d.cache()) {
                 Some(text) => Admission::Ready(Cache::on_device(text)),
                 None => Admission::Wait,
@@ -229,12 +224,8 @@ impl Decoder {
         if parts.is_empty() {
             return Vec::new();
         }
-        let text = |p: &&mut Part<'_>| {
-            let (at, pages) = p.cache.table().map_or((0, Vec::new()), |t| (t.tokens().len(), t.pointers()));
-            (at, pages)
-        };
-        let places: Vec<_> = parts.iter().map(text).collect();
-        let texts = parts.iter().zip(places).map(|(p, (at, pages))| (p.ids, at, p.want, pages));
+        let pages = |p: &&mut Part<'_>| p.cache.table().map_or_else(Vec::new, pages::Table::pointers);
+        let texts = parts.iter().map(|p| (p.ids, p.cache.len(), p.want, pages(p)));
         let logits = decoder.forward(texts);
         for part in &mut parts {
             let ids = part.ids;

@@ -1,7 +1,7 @@
 //! Keys and values on a device, kept between texts whole: there a text is not cut into pages.
 
 use super::device::DeviceCache;
-use super::pages::{PAGE, Usage, pages_of};
+use super::pages::{Usage, pages_of, shared};
 use crate::nn::{NnError, lock};
 use std::sync::{Arc, Mutex};
 
@@ -46,10 +46,6 @@ impl Default for Shelf {
     }
 }
 
-fn shared(a: &[u32], b: &[u32]) -> usize {
-    a.iter().zip(b).take_while(|(x, y)| x == y).count()
-}
-
 impl Shelf {
     pub fn set_limit(&self, texts: usize) {
         lock(&self.0).limit = texts;
@@ -64,7 +60,7 @@ impl Shelf {
     pub fn usage(&self) -> Usage {
         let state = lock(&self.0);
         let kept: usize = state.kept.iter().map(|k| pages_of(k.tokens.len())).sum();
-        let held = state.tokens.div_ceil(PAGE);
+        let held = pages_of(state.tokens);
         Usage { pages: held + kept, held, promised: 0, limit: usize::MAX, texts: state.texts }
     }
 

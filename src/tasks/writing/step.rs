@@ -35,12 +35,15 @@ impl LanguageModel {
     /// What goes wrong with one is noted there.
     pub(super) fn write(&mut self, texts: Vec<&mut Writing>, max_tokens: usize) {
         let mut turns = self.turns(texts, max_tokens);
-        let written: usize = turns.iter().filter(|t| t.has_begun()).map(|t| t.rows()).sum();
-        let read: usize = turns.iter().filter(|t| !t.has_begun()).map(|t| t.next.len()).sum();
+        let (mut written, mut read) = (0, 0);
+        for text in &mut turns {
+            let (rows, sum) = if text.has_begun() { (text.rows(), &mut written) } else { (text.next.len(), &mut read) };
+            text.taken = rows;
+            *sum += rows;
+        }
         if written + read == 0 {
             return;
         }
-        turns.iter_mut().for_each(|t| t.taken = if t.has_begun() { t.rows() } else { t.next.len() });
         let begun = Instant::now();
         let (passes, places) = self.forward(&mut turns);
         let chosen = self.choose(&mut turns, &passes, places);
@@ -76,7 +79,9 @@ impl LanguageModel {
         let mut rows = rows.into_iter();
         texts.retain_mut(|text| {
             let rows = if text.has_begun() { 1 } else { rows.next().unwrap_or(0) };
-            text.take_page(if text.has_begun() { 0 } else { rows });
+            if !text.has_begun() {
+                text.take_page(rows);
+            }
             match text.lay_down(rows) {
                 Ok(()) => rows > 0,
                 Err(error) => {
@@ -267,10 +272,10 @@ impl LanguageModel {
 
 /// What the logits of one text say.
 fn choice(text: &mut Writing, rows: &[&[f32]]) -> Result<Chosen, TaskError> {
-    let Some(cache) = text.cache.as_ref() else { return Ok(Chosen::Nothing) };
-    if let Some(beams) = text.beams.as_mut().filter(|b| b.has_begun()) {
+    if let Some(beams) = text.searching() {
         return beams.advance(rows).map(|()| Chosen::Beams);
     }
+    let Some(cache) = text.cache.as_ref() else { return Ok(Chosen::Nothing) };
     let logits = match rows {
         [logits] if !logits.is_empty() => *logits,
         _ => return Ok(Chosen::Nothing),

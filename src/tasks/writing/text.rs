@@ -113,7 +113,17 @@ impl Writing {
 
     /// Tokens of the prompt that are still to be read.
     pub fn unread(&self) -> usize {
-        self.prompt.len().saturating_sub(self.cache.as_ref().map_or(0, Cache::len))
+        self.prompt.len().saturating_sub(self.read())
+    }
+
+    /// Tokens that are read.
+    fn read(&self) -> usize {
+        self.cache.as_ref().map_or(0, Cache::len)
+    }
+
+    /// The search, once it has begun.
+    pub fn searching(&mut self) -> Option<&mut Beams> {
+        self.beams.as_mut().filter(|b| b.has_begun())
     }
 
     /// Rows that it takes of a step once it writes.
@@ -123,7 +133,7 @@ impl Writing {
 
     /// As the plan sees it while its prompt is read.
     pub fn reader(&self) -> Reader {
-        let read = self.cache.as_ref().map_or(0, Cache::len);
+        let read = self.read();
         let page = self.page_at(read);
         let within = page.unwrap_or(self.place.number());
         let is_taken = page.is_some_and(|page| self.place.is_taken(page));
@@ -133,7 +143,7 @@ impl Writing {
 
     /// Notes the page in whose middle it will be when `rows` more are read.
     pub fn take_page(&self, rows: usize) {
-        let read = self.cache.as_ref().map_or(0, Cache::len) + rows;
+        let read = self.read() + rows;
         self.place.take(self.page_at(read).filter(|_| !read.is_multiple_of(PAGE)));
     }
 
@@ -152,13 +162,13 @@ impl Writing {
     /// Lays down what the next step reads: so many tokens of the prompt, or what was written last.
     pub fn lay_down(&mut self, rows: usize) -> Result<(), TaskError> {
         self.next.clear();
-        if let Some(beams) = self.beams.as_mut().filter(|b| b.has_begun()) {
+        if let Some(beams) = self.searching() {
             return beams.arrange();
         }
         match self.ids.last() {
             Some(last) => self.next.push(*last),
             None => {
-                let read = self.cache.as_ref().map_or(0, Cache::len);
+                let read = self.read();
                 self.next.extend(self.prompt.iter().skip(read).take(rows));
             }
         }

@@ -106,12 +106,7 @@ impl CpuDecoder {
         self.layers.iter().map(CpuLayer::bytes).sum::<usize>() + words + self.output.bytes() + self.positions.len() * 4
     }
 
-    /// u16 numbers of a page of keys and values.
-    pub fn page_size(&self) -> usize {
-        self.config.layers * self.config.kv_heads * self.run()
-    }
-
-    /// Of these, those of one key head of one layer.
+    /// u16 numbers of one key head of one layer in a page.
     fn run(&self) -> usize {
         HeadPages::run(self.config.head_dim, self.isa.panel())
     }

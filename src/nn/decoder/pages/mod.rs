@@ -15,5 +15,6 @@ mod table;
 mod tests;
 
 pub use crate::nn::kernels::causal::PAGE;
+pub(super) use prefix::shared;
 pub use state::{Usage, pages_of};
 pub use table::{Admission, Pool, Table};

@@ -57,7 +57,8 @@ fn hash(tokens: &[u32]) -> u64 {
     hasher.finish()
 }
 
-fn shared(a: &[u32], b: &[u32]) -> usize {
+/// Tokens that two texts begin with alike.
+pub fn shared(a: &[u32], b: &[u32]) -> usize {
     a.iter().zip(b).take_while(|(x, y)| x == y).count()
 }
 

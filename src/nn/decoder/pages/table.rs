@@ -52,6 +52,17 @@ pub enum Admission<T> {
     },
 }
 
+impl<T> Admission<T> {
+    /// With what `then` makes of a text that may begin.
+    pub fn map<U>(self, then: impl FnOnce(T) -> U) -> Admission<U> {
+        match self {
+            Self::Ready(text) => Admission::Ready(then(text)),
+            Self::Wait => Admission::Wait,
+            Self::Never { needed, limit } => Admission::Never { needed, limit },
+        }
+    }
+}
+
 impl Pool {
     /// Without pages; they come as texts need them. `size`: u16 numbers of one page.
     pub fn new(size: usize) -> Self {
